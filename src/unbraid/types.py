@@ -1,0 +1,125 @@
+"""What passes between data, models and scores, and the letters of its shapes.
+
+| letter   | meaning                                                                             |
+|----------|-------------------------------------------------------------------------------------|
+| `N`, `B` | sequences in a data set, in a batch                                                 |
+| `T`      | steps of a sequence                                                                 |
+| `*X`     | one observation: `(C, H, W)` frame, `(F,)` features, `(W, F)` window of a series    |
+| `S`, `D` | static and dynamic code size                                                        |
+
+Batch first, always. Masks are bool, **True = observed**. Standard deviations only, no log-variances.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+__all__ = ["Batch", "Codes", "Posterior", "Terms", "draw", "standard_normal"]
+
+Terms = dict[str, Tensor]
+"""Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
+
+
+def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw N(0, I) of `shape` with the device and precision of `like`.
+
+    With a generator the numbers are drawn where the generator lives, so a CPU generator gives the same
+    numbers on every device.
+    """
+    if generator is None:
+        return torch.randn(shape, device=like.device, dtype=like.dtype)
+    noise = torch.randn(shape, generator=generator, device=generator.device, dtype=like.dtype)
+    return noise.to(like.device, non_blocking=True)
+
+
+def draw(distribution: Distribution, generator: torch.Generator | None = None) -> Tensor:
+    """Draw one reparametrised sample; a Normal's noise comes from `generator` when one is given."""
+    if isinstance(distribution, Normal):
+        noise = standard_normal(tuple(distribution.loc.shape), distribution.loc, generator)
+        return distribution.loc + distribution.scale * noise
+    if generator is not None:
+        raise ValueError(
+            f"generator: {type(distribution).__name__} cannot draw from a given generator; "
+            "pass generator=None or use a Normal"
+        )
+    return distribution.rsample()
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The two codes of a batch of sequences."""
+
+    static: Float[Tensor, "B S"]
+    dynamic: Float[Tensor, "B T D"]
+
+    def __len__(self) -> int:
+        return len(self.static)
+
+    def __getitem__(self, rows: Any) -> "Codes":
+        return Codes(self.static[rows], self.dynamic[rows])
+
+    def to(self, device: torch.device | str) -> "Codes":
+        """Return the same codes on `device`."""
+        return Codes(self.static.to(device), self.dynamic.to(device))
+
+    @staticmethod
+    def cat(parts: "list[Codes]") -> "Codes":
+        """Join the codes of several batches along the first axis."""
+        return Codes(torch.cat([p.static for p in parts]), torch.cat([p.dynamic for p in parts]))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a model believes of the codes after seeing the sequence: `static` over (B, S), `dynamic` over (B, T, D)."""
+
+    static: Distribution
+    dynamic: Distribution
+
+    @property
+    def mean(self) -> Codes:
+        """The posterior means."""
+        return Codes(self.static.mean, self.dynamic.mean)
+
+    def sample(self, generator: torch.Generator | None = None) -> Codes:
+        """One reparametrised draw of both codes."""
+        return Codes(draw(self.static, generator), draw(self.dynamic, generator))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of sequences and what an objective may need beside them.
+
+    Attributes:
+        x: observations, `(B, T, *X)` floats; frames in [0, 1].
+        mask: `(B, T)` (steps) or `(B, T, *X)` (values), True = observed; None when all is observed.
+        labels: label name to `(B,)` integers; never read by a model that learns without labels.
+        index: `(B,)` position of each sequence in its data set.
+        views: name to a changed copy of x, drawn when the model's card asks for views.
+        dataset_size: number N of training sequences, for estimates over the data set.
+    """
+
+    x: Float[Tensor, "B T *X"]
+    mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
+    labels: dict[str, Int[Tensor, "B"]] = field(default_factory=dict)
+    index: Int[Tensor, "B"] | None = None
+    views: dict[str, Tensor] = field(default_factory=dict)
+    dataset_size: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the batch with every tensor on `device`."""
+
+        def move(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            if isinstance(value, dict):
+                return {name: move(item) for name, item in value.items()}
+            return value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
