@@ -104,7 +104,7 @@ def load(root: str | Path | None = None, cache: str | Path | None = None, *, siz
         raise ValueError(f"size: {size} cannot be made of 64-pixel cells; choose 16, 32 or 64")
     published = {"size": size, "sheets": _digest(SHEETS)}
     folder = download_folder("sprites", cache) if root is None else Path(root).expanduser()
-    if root is None and not folder.is_dir() and stored("sprites", published, cache):
+    if root is None and stored("sprites", published, cache):
         options = published
     else:
         options = {"size": size, "sheets": _digest(_check_sheets(folder, given=root is not None))}
