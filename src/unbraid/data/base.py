@@ -189,8 +189,8 @@ class Sequences:
     def take(self, rows: np.ndarray | slice) -> "Sequences":
         """The same data set with only `rows`, without splits.
 
-        Rows that follow one another stay memory-mapped; others are copied into memory. The fingerprint is made
-        of the whole's and the rows.
+        Rows that follow one another stay memory-mapped; others are copied into memory. The fingerprint comes
+        from that of the whole and from the rows.
         """
         index = np.arange(len(self))[rows]
         if not len(index):
