@@ -1,1 +1,14 @@
 """Protocols that score a trained model: the judge, and generation by exchanging or drawing a code."""
+
+from unbraid.evaluation.generation import evaluate_generation, write_generation
+from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
+
+__all__ = [
+    "Judge",
+    "evaluate_generation",
+    "judge_probabilities",
+    "load_judge",
+    "save_judge",
+    "train_judge",
+    "write_generation",
+]

@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,9 +24,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from unbraid.data.base import Sequences
+from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
 
 __all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
@@ -66,10 +67,12 @@ class Judge(nn.Module):
         x: Float[Tensor, "B T *X"],
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
     ) -> dict[str, Float[Tensor, "B K"]]:
-        """Logits of every label. Steps after a sequence's last observed one are not looked at."""
+        """Logits of every label. Values outside `mask`, and steps after the last observed one, are not seen."""
         if mask is None:
             path = self.trunk(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         else:
+            if mask.ndim > 2:
+                x = torch.where(mask, x, 0.0)
             valid = _valid_steps(mask)
             features = x.new_zeros(*x.shape[:2], FEATURES)
             features[valid] = self.trunk(x[valid])
@@ -240,7 +243,7 @@ def _fit(
     patience: int,
 ) -> None:
     optimizer = torch.optim.Adam(judge.parameters(), lr=learning_rate)
-    average = AveragedModel(judge, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE), use_buffers=True)
+    average = AveragedModel(judge, avg_fn=_running_average, use_buffers=True)
     order = _endless_rows(data.splits["train"], batch_size, seed)
     best, best_weights, waited = (-1.0, 0.0), copy.deepcopy(judge.state_dict()), 0
     for step in range(1, max_steps + 1):
@@ -254,7 +257,7 @@ def _fit(
         average.update_parameters(judge)
         if step % check_steps and step != max_steps:
             continue
-        accuracies, losses = judge_score(average.module, data, data.splits["validation"])
+        accuracies, losses = judge_score(cast(Judge, average.module), data, data.splits["validation"])
         worst = min(accuracies, key=lambda name: accuracies[name])
         logger.info("judge: step %d, worst head %s at %.4f", step, worst, accuracies[worst])
         score = (float(np.mean(list(accuracies.values()))), -float(np.mean(list(losses.values()))))
@@ -265,6 +268,13 @@ def _fit(
             break
     judge.load_state_dict(best_weights)
     judge.eval()
+
+
+def _running_average(old: Tensor, new: Tensor, seen: Tensor | int) -> Tensor:
+    if not old.is_floating_point():
+        return new  # batch counters
+    share = min(AVERAGE, (1 + float(seen)) / (10 + float(seen)))  # shorter at first: early weights are bad
+    return torch.lerp(new, old, share)
 
 
 def _endless_rows(rows: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
@@ -278,7 +288,6 @@ def _endless_rows(rows: np.ndarray, batch_size: int, seed: int) -> Iterator[np.n
 
 
 def _cache_path(data: Sequences, settings: dict[str, Any], cache: str | Path | None) -> Path:
-    folder = Path(cache) if cache is not None else _default_cache()
     splits = hashlib.sha256()
     for name in ("train", "validation"):
         splits.update(np.ascontiguousarray(data.splits[name], dtype=np.int64).tobytes() + name.encode())
@@ -290,11 +299,7 @@ def _cache_path(data: Sequences, settings: dict[str, Any], cache: str | Path | N
         **settings,
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    return folder / "judges" / f"{data.name}-{key}.safetensors"
-
-
-def _default_cache() -> Path:
-    return Path(os.environ.get("UNBRAID_CACHE") or Path.home() / ".cache" / "unbraid")
+    return cache_folder(cache) / "judges" / f"{data.name}-{key}.safetensors"
 
 
 def save_judge(judge: Judge, path: str | Path) -> None:

@@ -1,0 +1,210 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from oracle import Oracle, clips
+
+from unbraid.evaluation import Judge, evaluate_generation, write_generation
+from unbraid.evaluation.generation import _parts, _partners
+from unbraid.generation import decode, encode
+
+STATIC = {"colour": 5, "shade": 3}
+OBSERVATION = (3, 16, 16)
+
+
+def within_binomial_error(figure: dict[str, float], classes: int, draws: int) -> bool:
+    chance = 1 / classes
+    return abs(figure["mean"] - chance) < 4 * np.sqrt(chance * (1 - chance) / draws)
+
+
+@pytest.fixture(scope="module")
+def scores(data, judge):
+    return evaluate_generation(Oracle(OBSERVATION), data, judge=judge, batch_size=50)
+
+
+def test_an_oracle_keeps_its_dynamics(scores):
+    assert scores["accuracy"] == {"mean": 1.0, "std": 0.0, "floor": 0.25}
+    assert scores["keep_dynamic"]["move"]["mean"] == scores["keep_dynamic"]["axis"]["mean"] == 1
+    assert scores["inception_score"]["mean"] == pytest.approx(4, abs=0.1)
+    assert scores["entropy_conditional"]["mean"] < 0.05
+    assert scores["entropy_marginal"]["mean"] == pytest.approx(np.log(4), abs=0.01)
+    for name, classes in STATIC.items():
+        figure = scores["keep_dynamic"][name]
+        assert figure["floor"] == pytest.approx(1 / classes)
+        assert within_binomial_error(figure, classes, 5 * 119)
+        assert figure["std"] > 0
+
+
+def test_an_oracle_keeps_its_content(scores):
+    assert all(scores["keep_static"][name]["mean"] == 1 for name in STATIC)
+    assert within_binomial_error(scores["keep_static"]["move"], 4, 5 * 119)
+    assert within_binomial_error(scores["keep_static"]["axis"], 2, 5 * 119)
+
+
+def test_an_oracle_swaps(scores):
+    assert all(figure["mean"] == 1 for figure in scores["swap"].values())
+    for name, classes in {**STATIC, "move": 4, "axis": 2}.items():
+        assert within_binomial_error(scores["swap_leak"][name], classes, 5 * 119)
+
+
+def test_an_oracle_reconstructs(scores):
+    assert all(figure["mean"] == 1 and figure["std"] == 0 for figure in scores["reconstruction"].values())
+    assert scores["squared_error_per_clip"]["mean"] < scores["squared_error_per_clip"]["floor"] / 10
+
+
+def test_the_floors_of_the_motion_scores(scores):
+    floors = {name: scores[name]["floor"] for name in ("inception_score", "entropy_conditional")}
+    assert floors == {"inception_score": 1, "entropy_conditional": pytest.approx(np.log(4))}
+    assert scores["entropy_marginal"]["floor"] == 0
+
+
+def test_content_that_leaks_into_the_dynamics_shows(data, judge):
+    leaking = evaluate_generation(Oracle(OBSERVATION, leak_content=True), data, judge=judge, repeats=2)
+    assert leaking["accuracy"]["mean"] == 1  # the headline alone does not tell
+    for name, classes in STATIC.items():
+        assert leaking["keep_dynamic"][name]["mean"] == 1
+        assert leaking["swap_leak"][name]["mean"] == 1
+        assert within_binomial_error(leaking["swap"][name], classes, 2 * 119)
+        assert within_binomial_error(leaking["keep_static"][name], classes, 2 * 119)
+
+
+def test_motion_that_leaks_into_the_static_code_shows(data, judge):
+    leaking = evaluate_generation(Oracle(OBSERVATION, leak_motion=True), data, judge=judge, repeats=2)
+    assert within_binomial_error(leaking["accuracy"], 4, 2 * 119)
+    assert leaking["keep_static"]["move"]["mean"] == leaking["swap_leak"]["move"]["mean"] == 1
+    assert within_binomial_error(leaking["swap"]["move"], 4, 2 * 119)
+
+
+def test_the_squared_error_is_summed_over_a_clip_and_its_floor_is_the_mean_training_clip(data, scores):
+    x = data.x.astype(np.float64) / 255
+    test, mean = x[data.splits["test"]], x[data.splits["train"]].mean(0)
+    model = Oracle(OBSERVATION)
+    rebuilt = decode(model, encode(model, data.split("test"))).numpy()
+    figure = scores["squared_error_per_clip"]
+    assert figure["mean"] == pytest.approx(((test - rebuilt) ** 2).sum((1, 2, 3, 4)).mean(), rel=1e-4)
+    assert figure["floor"] == pytest.approx(((test - mean) ** 2).sum((1, 2, 3, 4)).mean(), rel=1e-4)
+
+
+def test_all_clips_are_scored_whatever_the_batch(data, judge):
+    seen = []
+
+    class Counting(Oracle):
+        def posterior(self, x, mask=None, generator=None):
+            seen.append(len(x))
+            return super().posterior(x, mask, generator)
+
+    first = evaluate_generation(Counting(OBSERVATION), data, judge=judge, repeats=1, batch_size=32)
+    assert sum(seen) == len(data.splits["test"]) == first["protocol"]["clips"]
+    second = evaluate_generation(Oracle(OBSERVATION), data, judge=judge, repeats=1, batch_size=119)
+    for test in ("keep_dynamic", "keep_static", "swap", "swap_leak"):
+        assert first[test] == second[test]
+
+
+def test_same_seed_same_scores_whatever_the_global_generator(data, judge):
+    model = Oracle(OBSERVATION)
+    first = evaluate_generation(model, data, judge=judge, repeats=2, seed=3)
+    torch.rand(7)
+    state = torch.random.get_rng_state()
+    assert evaluate_generation(model, data, judge=judge, repeats=2, seed=3) == first
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert evaluate_generation(model, data, judge=judge, repeats=2, seed=4) != first
+
+
+def test_the_spread_is_that_of_the_repeats(data, judge):
+    model = Oracle(OBSERVATION)
+    two = evaluate_generation(model, data, judge=judge, repeats=2)["keep_dynamic"]["colour"]
+    one = evaluate_generation(model, data, judge=judge, repeats=1)["keep_dynamic"]["colour"]
+    other = 2 * two["mean"] - one["mean"]
+    assert two["std"] == pytest.approx(np.std([one["mean"], other]))  # the first repeat is the same in both
+    assert one["std"] == 0
+
+
+def test_a_weak_judge_is_refused_unless_accepted(data):
+    torch.manual_seed(0)
+    untrained = Judge(OBSERVATION, {"colour": 5, "shade": 3, "move": 4}, width=4)
+    with pytest.raises(ValueError, match=r"judge: right on only .*% on 'colour'.*accept_weak_judge=True"):
+        evaluate_generation(Oracle(OBSERVATION), data, judge=untrained, repeats=1)
+    scores = evaluate_generation(
+        Oracle(OBSERVATION), data, judge=untrained, repeats=1, accept_weak_judge=True
+    )
+    assert not scores["judge"]["trusted"]
+    assert scores["judge"]["accuracy"]["colour"]["mean"] < 0.99
+
+
+def test_a_judge_of_other_labels_is_refused(data):
+    judge = Judge(OBSERVATION, {"colour": 5}, width=4)
+    with pytest.raises(ValueError, match="judge: knows"):
+        evaluate_generation(Oracle(OBSERVATION), data, judge=judge, accept_weak_judge=True)
+
+
+def test_data_without_labels_get_their_squared_error_only():
+    scores = evaluate_generation(Oracle(OBSERVATION), clips(each=2, labelled=False))
+    assert set(scores) == {"squared_error_per_clip", "labels", "protocol"}
+    assert scores["squared_error_per_clip"]["mean"] > 0
+
+
+def test_data_without_a_dynamic_label_lack_the_motion_scores(data, judge):
+    static = {name: data.labels[name] for name in STATIC}
+    still = dataclasses.replace(data, labels=static)
+    untrained = Judge(OBSERVATION, STATIC, width=4)
+    scores = evaluate_generation(
+        Oracle(OBSERVATION), still, judge=untrained, repeats=1, accept_weak_judge=True
+    )
+    assert "accuracy" not in scores and "inception_score" not in scores
+    assert set(scores["keep_dynamic"]) == set(STATIC)
+
+
+def test_padding_adds_no_error(data):
+    lengths = np.full(len(data), 2)
+    short = dataclasses.replace(data, lengths=lengths, labels={}, fingerprint="")
+    cut = dataclasses.replace(data, x=data.x[:, :2], labels={}, fingerprint="")
+
+    class Grey(Oracle):
+        def posterior(self, x, mask=None, generator=None):
+            return super().posterior(torch.zeros(len(x), 4, *OBSERVATION), None, generator)
+
+        def decode(self, codes, mask=None):
+            steps = codes.dynamic.shape[1]
+            return torch.distributions.Normal(torch.full((len(codes), steps, *OBSERVATION), 0.5), 1.0)
+
+    padded = evaluate_generation(Grey(OBSERVATION), short)["squared_error_per_clip"]
+
+    class ShortGrey(Grey):
+        def posterior(self, x, mask=None, generator=None):
+            found = super().posterior(x, mask, generator)
+            dynamic = torch.distributions.Normal(found.dynamic.mean[:, :2], 1.0)
+            return dataclasses.replace(found, dynamic=dynamic)
+
+    assert padded == evaluate_generation(ShortGrey(OBSERVATION), cut)["squared_error_per_clip"]
+
+
+def test_nobody_is_their_own_partner():
+    partners = _partners(50, torch.Generator().manual_seed(0))
+    assert sorted(partners) == list(range(50))
+    assert (partners != np.arange(50)).all()
+
+
+def test_parts_are_read_off_the_data(data):
+    assert _parts(data)["axis"].tolist() == [0, 0, 1, 1]
+    mixed = dataclasses.replace(data.labels["axis"], values=np.arange(len(data)) // 4 % 2)
+    with pytest.raises(ValueError, match=r"labels\['axis'\]: sequences of one 'move' differ"):
+        _parts(dataclasses.replace(data, labels={**data.labels, "axis": mixed}))
+    lost = dataclasses.replace(data.labels["axis"], part_of="mov")
+    with pytest.raises(ValueError, match="did you mean 'move'"):
+        _parts(dataclasses.replace(data, labels={**data.labels, "axis": lost}))
+
+
+def test_scores_are_written_as_json(scores, tmp_path):
+    path = write_generation(tmp_path, scores)
+    assert path == tmp_path / "evaluation" / "generation.json"
+    assert json.loads(path.read_text()) == scores
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"repeats": 0}, "repeats: 0"), ({"split": "tset"}, "'test'")]
+)
+def test_bad_arguments_are_refused(data, judge, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_generation(Oracle(OBSERVATION), data, judge=judge, **options)
