@@ -33,7 +33,11 @@ def check_weights(weights: dict[str, Weight]) -> None:
             if not math.isfinite(weight) or weight < 0:
                 raise ValueError(f"training.weights.{name}: {weight} must be a number of at least 0")
             continue
-        fine = isinstance(weight, list) and weight and all(isinstance(p, list | tuple) and len(p) == 2 for p in weight)
+        fine = (
+            isinstance(weight, list)
+            and weight
+            and all(isinstance(p, list | tuple) and len(p) == 2 for p in weight)
+        )
         if not fine or any(a[0] >= b[0] for a, b in pairwise(weight)) or any(p[1] < 0 for p in weight):
             raise ValueError(
                 f"training.weights.{name}: {weight!r} is neither a number nor a list of [share of training, value] "
@@ -41,9 +45,7 @@ def check_weights(weights: dict[str, Weight]) -> None:
             )
 
 
-def learning_rate_share(
-    step: int, total: int, warmup: int, schedule: Literal["constant", "cosine"]
-) -> float:
+def learning_rate_share(step: int, total: int, warmup: int, schedule: Literal["constant", "cosine"]) -> float:
     """The factor on the learning rate at a step: a linear warm-up, then constant or a half cosine down to 1%."""
     if step < warmup:
         return (step + 1) / warmup
