@@ -1,0 +1,1 @@
+"""Speed, and the ledger of results."""
