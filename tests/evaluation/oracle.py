@@ -1,4 +1,4 @@
-"""Tiny clips whose content and motion are known, and models that split them perfectly, or leak, on purpose."""
+"""Tiny clips of known content and motion, and models that split them perfectly or leak on purpose."""
 
 import itertools
 

@@ -7,7 +7,7 @@ import torch
 from oracle import Oracle, clips
 
 from unbraid.evaluation import Judge, evaluate_generation, write_generation
-from unbraid.evaluation.generation import _parts, _partners
+from unbraid.evaluation.generation import _partners, _parts
 from unbraid.generation import decode, encode
 
 STATIC = {"colour": 5, "shade": 3}

@@ -203,9 +203,9 @@ class _Panel:
         if weak and not accept_weak:
             found = ", ".join(f"{share:.1%} on {name!r}" for name, share in weak.items())
             raise ValueError(
-                f"judge: right on only {found} of the real clips of {self.clips.name}; below {TRUSTED:.0%} its "
-                "verdicts on generated clips mean little. Give more labelled training clips or a better judge, "
-                "or pass accept_weak_judge=True to score all the same"
+                f"judge: right on only {found} of the real clips of {self.clips.name}; below {TRUSTED:.0%} "
+                "its verdicts on generated clips mean little. Give more labelled training clips or a better "
+                "judge, or pass accept_weak_judge=True to score all the same"
             )
         chance = {name: 1 / len(label.classes) for name, label in self.clips.labels.items()}
         return {"accuracy": _figures([right], chance), "width": self.judge.width, "trusted": not weak}

@@ -67,7 +67,7 @@ class Judge(nn.Module):
         x: Float[Tensor, "B T *X"],
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
     ) -> dict[str, Float[Tensor, "B K"]]:
-        """Logits of every label. Values outside `mask`, and steps after the last observed one, are not seen."""
+        """Logits of every label. Values outside `mask` and steps after the last observed one are not seen."""
         if mask is None:
             path = self.trunk(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         else:
