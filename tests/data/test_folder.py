@@ -134,7 +134,7 @@ def test_sub_folders_are_labels(tmp_path):
     for who in ("ann", "bob"):
         for place in range(3):
             write_gif(tmp_path / "own" / who / f"{place}.gif", 4, start=100 if who == "bob" else 0)
-    clips = load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache", dynamic_labels=("class",))
+    clips = load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache", dynamic_labels="class")
     label = clips.labels["class"]
     assert label.classes == ("ann", "bob") and label.kind == "dynamic"
     assert np.array_equal(label.values == 1, first_red(clips)[:, 0] > 60)
