@@ -224,7 +224,7 @@ def _open(folder: Path) -> Sequences | None:
 
 @contextlib.contextmanager
 def _only_one(folder: Path) -> Iterator[bool]:
-    """Hold the lock on building `folder`, freed if its holder is killed; gives False where there are no locks."""
+    """Hold the lock on building `folder`; a killed holder frees it. Gives False where there are no locks."""
     try:
         import fcntl
     except ImportError:  # Windows: two processes may build at once; the first to rename wins
