@@ -20,21 +20,21 @@ LIGHT = np.exp(-0.7j * np.pi)  # where the light comes from: above, a little fro
 WALL, FLOOR, HALO, SHADOW = "#f4e6d2", "#d9b491", "#cbe0da", "#7d5840"
 SHOES, INK, WHITE, CORAL, BROWN = "#40302e", "#2d2430", "#fffaf2", "#e2553d", "#5b2b20"
 
-SKINS = ("#fbdcc8", "#eba47c", "#ab6c42", "#613c2b", "#93bd8b", "#b29bdb")
-HATS = ("#e2553d", "#f2bf45", "#3f62a8", "#332f40", "#3f9a68", "#ef8fa6")
+SKINS = ("#ffe3d3", "#f0a070", "#a9663a", "#51301f", "#86c07c", "#a98fe3")
+HATS = ("#d9432f", "#f4c142", "#3a62b0", "#332f40", "#3f9a68", "#f598b8")
 # Colour, accent, half width at the hem, drop of the hem, share of the arm in the sleeve.
 SHIRTS = (
-    ("#f7ecdb", "#33496b", 0.100, 0.000, 0.90),
+    ("#f7ecdb", "#33496b", 0.100, 0.000, 0.78),
     ("#dd6440", "#f6c9a4", 0.095, -0.005, 0.45),
-    ("#23938a", "#f6e3b4", 0.118, 0.022, 0.90),
+    ("#23938a", "#f6e3b4", 0.118, 0.022, 0.78),
     ("#edb13c", "#b5532f", 0.150, -0.005, 0.55),
-    ("#74457f", "#c79ac4", 0.112, 0.005, 0.90),
+    ("#74457f", "#c79ac4", 0.112, 0.005, 0.78),
     ("#7cb5de", "#fffaf2", 0.100, 0.000, 0.55),
 )
 # Colour, accent, share of the leg that is covered, half width at the knee and at the hem.
 TROUSERS = (
     ("#4f7fb5", "#e7b565", 0.95, 0.044, 0.042),
-    ("#2f6f50", "#2f6f50", 1.00, 0.042, 0.068),
+    ("#3c8f58", "#3c8f58", 1.00, 0.042, 0.068),
     ("#e0902f", "#c2711f", 0.52, 0.056, 0.062),
     ("#8e2f44", "#8e2f44", 0.88, 0.060, 0.044),
     ("#fdf3e4", "#e3cfb2", 0.97, 0.048, 0.052),
@@ -199,13 +199,13 @@ def _hat(p: Points, pose: Pose, variant: int) -> list[Paint]:
     brim = _capsule(q, -1.12 - 0.34j, 1.12 - 0.34j, 0.15, 0.15)
     if variant == 0:  # a bobble hat
         fold = _capsule(q, -0.92 - 0.40j, 0.92 - 0.40j, 0.19, 0.19)
-        made = [(_ellipse(q, -1.20j, 0.30, 0.30), WHITE), (dome, colour), (fold, light)]
+        made = [(_ellipse(q, -1.20j, 0.30, 0.30), WHITE), (dome, colour), (fold, "#f9dfc6")]
     elif variant == 1:  # a straw hat
         crown = np.maximum(_ellipse(q, -0.40j, 0.80, 0.86), q.imag + 0.30)
         band = np.maximum(crown, np.abs(q.imag + 0.60) - 0.12)
         made = [(crown, colour), (band, "#a8503a"), (_ellipse(q, -0.36j, 1.62, 0.20), colour)]
     elif variant == 2:  # a wizard's hat
-        cone = np.maximum(_capsule(q, -0.30j, -0.12 - 1.66j, 0.86, 0.06), q.imag + 0.30)
+        cone = np.maximum(_capsule(q, -0.30j, -0.12 - 1.58j, 0.86, 0.06), q.imag + 0.30)
         made = [(cone, colour), (_ellipse(q, 0.05 - 0.85j, 0.19, 0.19), "#f6d77a"), (brim, dark)]
     elif variant == 3:  # a top hat
         made = [
@@ -215,7 +215,7 @@ def _hat(p: Points, pose: Pose, variant: int) -> list[Paint]:
         ]
     elif variant == 4:  # a sprout
         leaves = np.minimum(
-            _ellipse(q, -0.42 - 1.34j, 0.48, 0.22, 0.45), _ellipse(q, 0.42 - 1.34j, 0.48, 0.22, -0.45)
+            _ellipse(q, -0.42 - 1.30j, 0.48, 0.22, 0.45), _ellipse(q, 0.42 - 1.30j, 0.48, 0.22, -0.45)
         )
         stem = _capsule(q, -1.0j, -1.25j, 0.09, 0.07)
         made = [(stem, dark), (leaves, _mix(colour, "#cfe36b", 0.5)), (dome, colour)]

@@ -19,7 +19,7 @@ Joints = tuple[Points, Points, Points]
 Angles = tuple[np.ndarray, np.ndarray]
 
 STEPS = 8
-GROUND, LEAP = 0.925, 0.10
+GROUND, LEAP = 0.925, 0.09
 SOLE = 0.022
 THIGH, SHIN, UPPER_ARM, FOREARM = 0.115, 0.112, 0.108, 0.105
 
@@ -92,7 +92,7 @@ def _wave_front() -> _Move:
     lift, sway = WAVE_LIFT, WAVE_SWAY
     return _Move(
         legs=((STILL - 0.10, STILL - 0.04), (STILL + 0.10, STILL + 0.04)),
-        arms=((STILL - 0.38, STILL - 0.10), (0.38 + 1.70 * lift, 0.10 + 2.65 * lift + 0.85 * sway)),
+        arms=((STILL - 0.38, STILL - 0.10), (0.38 + 1.70 * lift, 0.10 + 2.38 * lift + 0.85 * sway)),
         lean=-0.07 * lift + 0.04 * sway,
         drift=STILL,
         height=STILL,
