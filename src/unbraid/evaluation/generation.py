@@ -18,6 +18,7 @@ from torch import Tensor
 from unbraid.data.base import Label, Sequences
 from unbraid.evaluation import metrics
 from unbraid.evaluation.judge import Judge, judge_probabilities, train_judge
+from unbraid.evaluation.progress import progress_bar
 from unbraid.generation import decode, encode, with_drawn_dynamic, with_drawn_static
 from unbraid.io import write_atomically
 from unbraid.models.base import SequenceModel
@@ -97,9 +98,12 @@ def evaluate_generation(
     scores: dict[str, Any] = {}
     if data.heads:
         judge = judge or train_judge(data, cache=cache, seed=0)
-        panel = _Panel(model, judge, clips, _parts(data), batch_size)
-        scores["judge"] = panel.trust(accept_weak_judge)
-        scores |= _judged(panel, codes, repeats, seed, prior_mean)
+        parts = _parts(data)
+        passes = 2 + repeats * (3 if "prior" in model.card.capabilities else 2)
+        with progress_bar(f"scoring on {data.name}", passes * -(-len(clips) // batch_size)) as done:
+            panel = _Panel(model, judge, clips, parts, batch_size, done)
+            scores["judge"] = panel.trust(accept_weak_judge)
+            scores |= _judged(panel, codes, repeats, seed, prior_mean)
     scores["squared_error_per_clip"] = {
         "mean": _squared_error(clips, lambda rows: decode(model, codes[rows], batch_size), batch_size),
         "std": 0.0,
@@ -180,6 +184,7 @@ class _Panel:
         clips: Sequences,
         parts: dict[str, np.ndarray],
         batch_size: int,
+        done: Callable[[str], None],
     ) -> None:
         wanted = {name: len(label.classes) for name, label in clips.heads.items()}
         if judge.classes != wanted or judge.observation != clips.observation:
@@ -187,7 +192,8 @@ class _Panel:
                 f"judge: knows {judge.classes} on {judge.observation}, the data have {wanted} on "
                 f"{clips.observation}; train it on these data with `train_judge`"
             )
-        self.model, self.judge, self.clips, self.parts, self.size = model, judge, clips, parts, batch_size
+        self.model, self.judge, self.clips, self.parts = model, judge, clips, parts
+        self.size, self.done = batch_size, done
 
     def look(self, codes: Codes) -> Probabilities:
         """Class probabilities of every label on the clips that codes decode to."""
@@ -217,6 +223,7 @@ class _Panel:
             x = batch.x if decoded is None else decoded(rows)
             for name, p in judge_probabilities(self.judge, x, batch.mask).items():
                 found[name].append(p)
+            self.done("")
         heads = {name: np.concatenate(values) for name, values in found.items()}
         return heads | {name: self._part(name, heads) for name in self.parts}
 

@@ -29,6 +29,7 @@ from torch.optim.swa_utils import AveragedModel
 from unbraid.data.base import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
+from unbraid.evaluation.progress import progress_bar
 
 __all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
 
@@ -246,26 +247,30 @@ def _fit(
     average = AveragedModel(judge, avg_fn=_running_average, use_buffers=True)
     order = _endless_rows(data.splits["train"], batch_size, seed)
     best, best_weights, waited = (-1.0, 0.0), copy.deepcopy(judge.state_dict()), 0
-    for step in range(1, max_steps + 1):
-        judge.train()
-        batch = data.batch(next(order), judge.device)
-        logits = judge(batch.x, batch.mask)
-        loss = torch.stack([F.cross_entropy(logits[name], batch.labels[name]) for name in logits]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        average.update_parameters(judge)
-        if step % check_steps and step != max_steps:
-            continue
-        accuracies, losses = judge_score(cast(Judge, average.module), data, data.splits["validation"])
-        worst = min(accuracies, key=lambda name: accuracies[name])
-        logger.info("judge: step %d, worst head %s at %.4f", step, worst, accuracies[worst])
-        score = (float(np.mean(list(accuracies.values()))), -float(np.mean(list(losses.values()))))
-        waited = 0 if score > best else waited + 1
-        if score > best:
-            best, best_weights = score, copy.deepcopy(average.module.state_dict())
-        if waited >= patience or (accuracies[worst] == 1 and max(losses.values()) < SURE):
-            break
+    known = ""
+    with progress_bar(f"judge of {data.name}", max_steps) as done:
+        for step in range(1, max_steps + 1):
+            judge.train()
+            batch = data.batch(next(order), judge.device)
+            logits = judge(batch.x, batch.mask)
+            loss = torch.stack([F.cross_entropy(logits[name], batch.labels[name]) for name in logits]).sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            done(known)
+            average.update_parameters(judge)
+            if step % check_steps and step != max_steps:
+                continue
+            accuracies, losses = judge_score(cast(Judge, average.module), data, data.splits["validation"])
+            worst = min(accuracies, key=lambda name: accuracies[name])
+            known = f"{worst} right on {accuracies[worst]:.1%} of validation"
+            logger.info("judge: step %d, %s, cross-entropy %.4f", step, known, max(losses.values()))
+            score = (float(np.mean(list(accuracies.values()))), -float(np.mean(list(losses.values()))))
+            waited = 0 if score > best else waited + 1
+            if score > best:
+                best, best_weights = score, copy.deepcopy(average.module.state_dict())
+            if waited >= patience or (accuracies[worst] == 1 and max(losses.values()) < SURE):
+                break
     judge.load_state_dict(best_weights)
     judge.eval()
 
