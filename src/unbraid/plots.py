@@ -345,7 +345,8 @@ def plot_codes(
     wide = min(len(names), CODE_COLUMNS)
     blocks = [names[i : i + wide] for i in range(0, len(names), wide)]
     figure = Figure(figsize=(2.6 * wide + 0.5, 6.4 * len(blocks)), dpi=DPI, facecolor="white")
-    for block, part in zip(np.atleast_1d(figure.subfigures(len(blocks), 1)), blocks, strict=True):
+    panels = figure.subfigures(len(blocks), 1, squeeze=False)[:, 0]
+    for block, part in zip(panels, blocks, strict=True):
         grid = block.subplots(2, wide, squeeze=False)
         block.subplots_adjust(0.28 / (wide + 0.2), 0.17, 0.99, 0.95, 0.06, 0.06)
         for row, (points, title, colour) in enumerate(

@@ -169,7 +169,7 @@ def train_judge(
     learning_rate: float = 1e-3,
     max_steps: int = 6000,
     check_steps: int = 50,
-    patience: int = 20,
+    patience: int = 10,
     device: str = "auto",
 ) -> Judge:
     """Train a judge of every label in `data.heads`, or load the one trained before with the same settings.

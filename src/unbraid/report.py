@@ -1,0 +1,380 @@
+"""A run's pictures, and its report: one HTML file with everything in it, which opens anywhere."""
+
+import base64
+import csv
+import html
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from unbraid import plots
+from unbraid.data.base import Sequences
+from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic, with_drawn_static
+from unbraid.io import load_model, write_atomically
+from unbraid.models.base import SequenceModel
+from unbraid.registry import list_datasets
+from unbraid.types import Codes
+
+__all__ = ["make_pictures", "write_report"]
+
+CLIPS = 6  # clips in a swap grid
+DRAWS = 5  # drawn codes beside one that is kept
+POINTS = 600  # codes in a scatter plot
+
+
+def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, seed: int = 0) -> Path:
+    """Draw what a model does with clips of the test split, into `folder/pictures`.
+
+    Writes reconstruction, swap, fixed_motion, fixed_content, interpolation and codes (t-SNE) as PNG and, for
+    frames, swap, fixed_motion and fixed_content as GIF.
+
+    Args:
+        model: a trained model that encodes and decodes.
+        data: its data set; clips come from `test`, or from all where there is no such split.
+        folder: the run's folder.
+        seed: of the choice of clips and of what is drawn.
+
+    Returns:
+        The folder of the pictures.
+    """
+    pictures = Path(folder) / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    clips = data.split("test") if "test" in data.splits else data
+    generator = torch.Generator().manual_seed(seed)
+    rows = _varied_rows(clips, CLIPS, seed)
+    chosen = clips.take(rows)
+    x, codes = chosen.batch(slice(None)).x.numpy(), encode(model, chosen)
+
+    plots.plot_reconstructions(x[:4], _array(decode(model, codes[:4]))).savefig(
+        pictures / "reconstruction.png"
+    )
+    crossed = _array(cross(model, codes))
+    plots.plot_swaps(x, crossed).savefig(pictures / "swap.png")
+    between = interpolate(model, codes[:1], codes[1:2], DRAWS)[:, 0]
+    plots.plot_interpolation(_array(between)).savefig(pictures / "interpolation.png")
+    drawn = {"fixed_motion": with_drawn_static(model, _repeated(codes, DRAWS), generator)}
+    if "prior" in model.card.capabilities:
+        drawn["fixed_content"] = with_drawn_dynamic(model, _repeated(codes, DRAWS), generator)
+    for name, changed in drawn.items():
+        varied = _array(decode(model, changed)).reshape(len(rows), DRAWS, *x.shape[1:])
+        plots.plot_variations(x[0], varied[0]).savefig(pictures / f"{name}.png")
+        if x.ndim == 5:
+            plots.animate(np.concatenate([x[:, None], varied], 1)[:4], pictures / f"{name}.gif")
+    if x.ndim == 5:
+        nobody = np.full((1, 1, *x.shape[1:]), np.nan, x.dtype)
+        top = np.concatenate([nobody, x[None]], 1)
+        grid = np.concatenate([top, np.concatenate([x[:, None], crossed], 1)])
+        plots.animate(grid, pictures / "swap.gif", header=True)
+    _picture_codes(model, clips, pictures, seed)
+    return pictures
+
+
+def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
+    """Write `RUN/report.html` from what the run's folder holds; what is missing is left out.
+
+    Args:
+        run_folder: the run's folder.
+        data: the run's data set, to draw the pictures again; None to use those that are there.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+    """
+    folder = Path(run_folder)
+    if not (folder / "config.yaml").exists():
+        raise FileNotFoundError(
+            f"{folder}: holds no config.yaml; give the folder of a run of `unbraid train`"
+        )
+    if data is not None:
+        make_pictures(load_model(folder), data, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    environment = _json(folder / "environment.json")
+    scores = _json(folder / "evaluation" / "generation.json")
+    title = f"{_name(config, 'model')} on {_name(config, 'data')}"
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        f"<p class='lead'>{_text(_headline(scores))}</p>",
+        _facts(environment, scores),
+        _picture(folder, "swap", "Swaps", SWAP),
+        _scores(scores),
+        *[_picture(folder, name, heading, caption) for name, heading, caption in PICTURES],
+        _training(folder),
+        _settings(config, environment),
+        _how_to_repeat(folder, config),
+    ]
+    body = "\n".join(part for part in parts if part)
+    page = PAGE.format(title=_text(title), style=STYLE, body=body)
+    write_atomically(folder / "report.html", page)
+    return folder / "report.html"
+
+
+# ---- pictures -------------------------------------------------------------------------------------------
+
+
+def _varied_rows(clips: Sequences, count: int, seed: int) -> np.ndarray:
+    """Rows drawn at random, but of different motions and contents as far as the labels tell."""
+    order = np.random.default_rng(seed).permutation(len(clips))
+    if len(order) <= count or not clips.heads:
+        return order[:count]
+    numbers = np.stack([label.values for label in clips.heads.values()], 1)
+    dynamic = np.array([label.kind == "dynamic" for label in clips.heads.values()])
+    chosen: list[int] = []
+    for _ in range(count):
+        # How much each clip has in common with those chosen; a shared motion counts most.
+        shared = sum(((numbers == numbers[row]) * np.where(dynamic, 10, 1)).sum(1) for row in chosen)
+        cost = np.zeros(len(clips)) + shared
+        cost[chosen] = np.inf
+        chosen.append(int(order[np.argmin(cost[order])]))
+    return np.array(chosen)
+
+
+def _repeated(codes: Codes, times: int) -> Codes:
+    return Codes(codes.static.repeat_interleave(times, 0), codes.dynamic.repeat_interleave(times, 0))
+
+
+def _array(x: torch.Tensor) -> np.ndarray:
+    return x.float().numpy()
+
+
+def _picture_codes(model: SequenceModel, clips: Sequences, pictures: Path, seed: int) -> None:
+    if len(clips) < 10:
+        return  # too few to see anything
+    rows = np.sort(np.random.default_rng(seed).permutation(len(clips))[:POINTS])
+    some = clips.take(rows)
+    codes = encode(model, some)
+    static = plots.embed(codes.static.numpy(), seed)
+    dynamic = plots.embed(codes.dynamic.mean(1).numpy(), seed)
+    plots.plot_codes(static, dynamic, some.labels).savefig(pictures / "codes.png")
+
+
+# ---- the page -------------------------------------------------------------------------------------------
+
+SWAP = (
+    "Every clip in a row should show the figure at its left; every clip in a column should move like the one at "
+    "its top. The originals of the test split are in the first row and column, all else is generated."
+)
+PICTURES = (
+    ("reconstruction", "Reconstruction", "Clips of the test split, and what the model makes of their own two codes."),
+    ("fixed_motion", "One motion, drawn content", "First the original; the others keep its dynamic code under static codes drawn from the prior: other content, the same motion."),
+    ("fixed_content", "One content, drawn motion", "First the original; the others keep its static code while the dynamic code is drawn from the prior: the same content, other motions."),
+    ("interpolation", "From one content to another", "One motion while the static code goes in equal steps from one clip's to another's. The motion should not change."),
+    ("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label. The static code should clump by the static labels and mix the dynamic ones; the dynamic code the other way round."),
+)  # fmt: skip
+TESTS = {
+    "reconstruction": "reconstructed",
+    "keep_dynamic": "dynamics kept, static drawn",
+    "keep_static": "static kept, dynamics drawn",
+    "swap": "swapped: right giver",
+    "swap_leak": "swapped: wrong giver",
+}
+FIGURES = {
+    "accuracy": ("Acc", "clips that keep their motion under a drawn static code", True),
+    "inception_score": ("IS", "inception score: motions clear and varied", False),
+    "entropy_conditional": ("H(y|x)", "nats; low: each motion is clear", False),
+    "entropy_marginal": ("H(y)", "nats; high: all motions occur", False),
+    "squared_error_per_clip": (
+        "Squared error",
+        "of a reconstructed clip, summed over its values; low",
+        False,
+    ),
+}
+
+
+def _headline(scores: Mapping[str, Any]) -> str:
+    """How well the split went, in plain words."""
+    if not scores:
+        return "This run has not been scored yet: run `unbraid evaluate` on it."
+    if "keep_dynamic" not in scores:
+        error = scores["squared_error_per_clip"]
+        share = error["mean"] / error["floor"]
+        return f"Without labels only reconstruction is scored: its squared error is {share:.1%} of the mean clip's."
+    kinds = {name: label["kind"] for name, label in scores["labels"].items() if not label["part_of"]}
+    static = [name for name, kind in kinds.items() if kind == "static"]
+    said = []
+    if "accuracy" in scores:
+        said.append(
+            f"{scores['accuracy']['mean']:.1%} of the clips keep their motion when their content is drawn anew"
+        )
+    if static:
+        found = _mean(scores["keep_dynamic"], static)
+        said.append(
+            f"what is left of the old content is recognised in {found[0]:.1%} (chance {found[1]:.1%})"
+        )
+    sentence = "; ".join(said) + "." if said else ""
+    if static and "swap" in scores:
+        right = _mean(scores["swap"], list(kinds))[0]
+        sentence += f" In swaps, {right:.1%} of all labels come from the clip that should give them."
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _mean(figures: Mapping[str, Any], names: list[str]) -> tuple[float, float]:
+    means, floors = [figures[n]["mean"] for n in names], [figures[n]["floor"] for n in names]
+    return float(np.mean(means)), float(np.mean(floors))
+
+
+def _facts(environment: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    facts = []
+    if "seconds" in environment:
+        facts.append(
+            f"trained in {environment['seconds'] / 60:.1f} min on {environment.get('device', 'cpu')}"
+        )
+    if "parameters" in environment:
+        facts.append(f"{environment['parameters']:,} parameters")
+    if protocol := scores.get("protocol"):
+        facts.append(f"scored on {protocol['clips']:,} clips of the {protocol['split']} split")
+        facts.append(f"{protocol['repeats']} repeats, seed {protocol['seed']}")
+    return f"<p class='facts'>{_text(' · '.join(facts))}</p>" if facts else ""
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    if not scores:
+        return ""
+    rows = [
+        [name, _figure(scores[key], share), _number(scores[key]["floor"], share), what]
+        for key, (name, what, share) in FIGURES.items()
+        if key in scores
+    ]
+    out = ["<h2>Scores</h2>", _table(["", "mean ± std", "floor", ""], rows)]
+    tests = [name for name in TESTS if name in scores]
+    if tests:
+        image = _embedded(_png(plots.plot_scores(scores)), "png", "bars of the scores beside their floors")
+        caption = (
+            "How often a judge recognises each label of the original. A bar in full colour should be long; a pale "
+            "one should end at its floor, the black tick: there the code that was exchanged carries no trace of it."
+        )
+        out.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        rows = [
+            [name, *[_figure(scores[test][name], True) for test in tests],
+             _figure(scores["judge"]["accuracy"][name], True), _number(label["chance"], True)]
+            for name, label in scores["labels"].items()
+        ]  # fmt: skip
+        out.append(_table(["label", *[TESTS[test] for test in tests], "judge on real clips", "floor"], rows))
+        if not scores["judge"]["trusted"]:
+            out.append(
+                "<p class='warning'>The judge is below 99% on real clips: read these scores with care.</p>"
+            )
+    return "\n".join(out)
+
+
+def _figure(figure: Mapping[str, float], share: bool) -> str:
+    spread = f" ± {_number(figure['std'], share)}" if figure["std"] else ""
+    return _number(figure["mean"], share) + spread
+
+
+def _number(value: float, share: bool) -> str:
+    return f"{value:.1%}" if share else f"{value:.4g}"
+
+
+def _picture(folder: Path, name: str, heading: str, caption: str) -> str:
+    """A picture with its caption; the one that moves first, where there is one."""
+    images = [
+        _embedded(path.read_bytes(), kind, heading)
+        for kind in ("gif", "png")
+        if (path := folder / "pictures" / f"{name}.{kind}").exists()
+    ]
+    if not images:
+        return ""
+    return f"<h2>{heading}</h2>\n<figure>{''.join(images)}<figcaption>{_text(caption)}</figcaption></figure>"
+
+
+def _training(folder: Path) -> str:
+    path = folder / "metrics.csv"
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+    if not rows:
+        return ""
+    image = _embedded(_png(plots.plot_training(rows)), "png", "curves of the objective and its terms")
+    caption = "Unweighted terms over the training steps, and the weights that they were given."
+    return f"<h2>Training</h2>\n<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _settings(config: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    rows = [[f"{part}.{key}", value] for part, values in config.items() for key, value in _items(values)]
+    out = "<h2>Settings</h2>\n" + _table(["setting", "value"], rows)
+    if environment:
+        out += "\n<h2>Environment</h2>\n" + _table(["", ""], [[k, v] for k, v in environment.items()])
+    return out
+
+
+def _items(values: Any) -> list[tuple[str, Any]]:
+    return list(values.items()) if isinstance(values, Mapping) else [("name", values)]
+
+
+def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> str:
+    settings = yaml.safe_dump({part: v for part, v in config.items() if part != "recipe"}, sort_keys=False)
+    data = _name(config, "data")
+    commands = f"unbraid resume {folder}\nunbraid evaluate {folder}"
+    again = "pass the same arrays and the settings below to <code>unbraid.fit</code>"
+    if data in list_datasets() or Path(data).exists():
+        commands = f"unbraid train run.yaml\n{commands}"
+        again = "save the settings below as <code>run.yaml</code> and train on them"
+    return (
+        f"<h2>How to repeat this run</h2>\n<p>To train it again, {again}. It can be resumed where it was stopped, "
+        f"and scored again.</p>\n<pre>{_text(commands)}</pre>\n"
+        f"<details><summary>run.yaml</summary><pre>{_text(settings)}</pre></details>"
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _name(config: Mapping[str, Any], part: str) -> str:
+    found = config.get(part, {})
+    return str(found.get("name", part)) if isinstance(found, Mapping) else str(found)
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _embedded(data: bytes, kind: str, description: str) -> str:
+    code = base64.b64encode(data).decode("ascii")
+    return f'<img alt="{_text(description)}" src="data:image/{kind};base64,{code}">'
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    body = "\n".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class='wide'><table>\n<tr>{top}</tr>\n{body}\n</table></div>"
+
+
+def _text(value: Any) -> str:
+    return html.escape(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #22262b; --quiet: #6b7280; --line: #e3e6ea; --paper: #fff; --box: #f6f7f8; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e8eb; --quiet: #9aa3ad; --line: #333a42; --paper: #16191d; --box: #1f242a; } }
+body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.9rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.8rem 0 .8rem; }
+.lead { font-size: 1.15rem; max-width: 46rem; margin: .5rem 0; } .facts, figcaption { color: var(--quiet); }
+figure { margin: 0; } figure img { display: block; max-width: 100%; height: auto; margin: 0 0 .8rem;
+  background: #fff; border-radius: 6px; } figcaption { max-width: 46rem; font-size: .93rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0 1rem; }
+th { font-weight: 600; color: var(--quiet); } th, td { text-align: left; padding: .32rem 1.1rem .32rem 0;
+  border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; vertical-align: top; }
+pre { background: var(--box); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto; }
+.warning { color: #b4482d; }
+"""
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
