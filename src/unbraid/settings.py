@@ -159,14 +159,13 @@ def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tup
         ValueError: an option that does not exist (the nearest is named) or a value that does not fit.
     """
     said = parse(parser, arguments, open_options=("--training.weights.",))
-    terms = recipe.training.get("weights", {})
-    for term in said.training.weights:
-        if terms and term not in terms:
-            raise ValueError(f"training.weights.{term}: {recipe.name} has no such term{nearest(term, terms)}")
     config: dict[str, Any] = {"recipe": recipe.name}
     for part in PARTS:
         name = {"name": getattr(recipe, part)["name"]} if part != "training" else {}
         config[part] = name | _plain(said.pop(part).as_dict())
+    for key in ("root", "cache", "labels"):  # so that the run can be resumed from anywhere
+        if config["data"].get(key) is not None:
+            config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     return config, said
 
 
@@ -191,12 +190,18 @@ def _options(parser: ArgumentParser) -> set[str]:
 
 
 def parse(parser: ArgumentParser, arguments: list[str], open_options: Iterable[str] = ()) -> Namespace:
-    """Parse arguments; `open_options` are prefixes under which any name is allowed.
+    """Parse arguments; a yes-or-no option may stand alone (`--force`, `--no-force`).
+
+    Args:
+        parser: what is allowed.
+        arguments: the words of a command line.
+        open_options: prefixes under which any name is allowed.
 
     Raises:
         ValueError: an unknown option, with the nearest one, or a value that does not fit, with what would.
     """
     options = _options(parser)
+    arguments = _spell_out(arguments, {f"--{action.dest}" for action in parser._actions if _takes(action, bool)})
     for word in arguments:
         option = word.partition("=")[0]
         if word.startswith("--") and option not in options and not option.startswith(tuple(open_options)):
@@ -205,6 +210,22 @@ def parse(parser: ArgumentParser, arguments: list[str], open_options: Iterable[s
         return parser.parse_args(arguments)
     except argparse.ArgumentError as error:
         raise ValueError(_in_one_line(str(error), parser)) from None
+
+
+def _takes(action: argparse.Action, kind: type) -> bool:
+    return getattr(action, "_typehint", None) is kind
+
+
+def _spell_out(arguments: list[str], switches: set[str]) -> list[str]:
+    """`--force` becomes `--force=true` and `--no-force` `--force=false`, where no value follows."""
+    words = []
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word in switches and following.lower() not in ("true", "false"):
+            word = f"{word}=true"
+        elif word.startswith("--no-") and f"--{word[5:]}" in switches:
+            word = f"--{word[5:]}=false"
+        words.append(word)
+    return words
 
 
 def _nearest_option(option: str, options: set[str]) -> str:

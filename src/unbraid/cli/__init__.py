@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         return _run(arguments)
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+    except (ValueError, OSError) as error:
         if os.environ.get("UNBRAID_DEBUG"):
             raise
         print(f"unbraid: error: {error}", file=sys.stderr)

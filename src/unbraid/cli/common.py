@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unbraid.data.base import Sequences
 
-__all__ = ["call", "load_data", "new_file", "next_folder", "show_scores"]
+__all__ = ["call", "load_data", "new_file", "next_folder"]
 
 
 def call(function: Callable[..., Any], command: str, arguments: list[str]) -> Any:
@@ -52,6 +52,6 @@ def new_file(path: Path, force: bool) -> Path:
         FileExistsError: there is such a file, and `force` is False.
     """
     if path.exists() and not force:
-        raise FileExistsError(f"output: {path} exists; give another name, or --force true to overwrite it")
+        raise FileExistsError(f"output: {path} exists; give another name, or --force to overwrite it")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
