@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from unbraid.data.checks import check
 from unbraid.registry import nearest
 from unbraid.types import Batch
 
@@ -17,7 +18,7 @@ __all__ = ["Label", "Sequences", "split_by_group"]
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Label:
     """One label of every sequence.
 
@@ -35,7 +36,7 @@ class Label:
     part_of: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sequences:
     """A data set of sequences.
 
@@ -49,7 +50,8 @@ class Sequences:
         feature_names: names of the last axis for vector observations, or None.
         units: unit of each feature, or None.
         sampling_rate: steps per second, or None.
-        fingerprint: hash of the prepared arrays.
+        fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
+            before, and are not read through again.
     """
 
     x: np.ndarray
@@ -64,9 +66,9 @@ class Sequences:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self, values=not self.fingerprint)
         if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", fingerprint(self.x, self.lengths, self.mask, self.labels))
+            object.__setattr__(self, "fingerprint", fingerprint(self))
 
     @classmethod
     def from_arrays(
@@ -81,6 +83,9 @@ class Sequences:
         groups: np.ndarray | None = None,
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
         seed: int = 0,
+        feature_names: Sequence[str] | None = None,
+        units: Sequence[str] | None = None,
+        sampling_rate: float | None = None,
     ) -> "Sequences":
         """Make a data set of one's own array.
 
@@ -95,6 +100,9 @@ class Sequences:
             groups: `(N,)`; sequences of one group (a person, a device) stay in one split.
             fractions: shares of train, validation and test.
             seed: of the random split.
+            feature_names: names of the F features of vectors.
+            units: unit of each feature.
+            sampling_rate: steps per second.
 
         Raises:
             ValueError: shapes, types, ranges, lengths or labels that do not fit, naming the argument.
@@ -102,31 +110,63 @@ class Sequences:
         x = np.asarray(x)
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
-        made = {}
-        for key, values in (labels or {}).items():
-            if isinstance(values, Label):
-                made[key] = values
-                continue
-            classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-            kind: Literal["static", "dynamic"] = "dynamic" if key in dynamic_labels else "static"
-            made[key] = Label(numbers.astype(np.int64), tuple(str(c) for c in classes), kind)
+        made = {
+            key: values if isinstance(values, Label) else _label(key, values, key in dynamic_labels)
+            for key, values in (labels or {}).items()
+        }
         for key in dynamic_labels:
             if key not in made:
                 raise ValueError(f"dynamic_labels: no label is called {key!r}{nearest(key, made)}")
-        if len(x) < 3:
-            raise ValueError(f"x: {len(x)} sequences are too few; training, validation and test need one each")
-        group = np.arange(len(x)) if groups is None else np.asarray(groups)
-        if len(group) != len(x):
-            raise ValueError(f"groups: {len(group)} values for {len(x)} sequences; give one for each")
-        splits = split_by_group(group, fractions, seed)
-        return cls(x, name, lengths, mask, made, splits)
+        count = len(x) if x.ndim else 0
+        if count < 3:
+            raise ValueError(f"x: {count} sequences are too few; training, validation and test need one each")
+        group = np.arange(count) if groups is None else np.asarray(groups)
+        if group.shape != (count,):
+            raise ValueError(f"groups: has shape {group.shape} for {count} sequences; give one for each")
+        return cls(
+            x=x,
+            name=name,
+            lengths=None if lengths is None else np.asarray(lengths),
+            mask=None if mask is None else np.asarray(mask),
+            labels=made,
+            splits=split_by_group(group, fractions, seed),
+            feature_names=None if feature_names is None else tuple(feature_names),
+            units=None if units is None else tuple(units),
+            sampling_rate=sampling_rate,
+        )
 
     @classmethod
-    def from_folder(cls, folder: str | Path, **options: Any) -> "Sequences":
-        """Make a data set of a folder of videos, or of folders of images; see `unbraid.data.folder.load_folder`."""
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        size: int | None = None,
+        steps: int | None = None,
+        every: int | None = None,
+        channels: int | None = None,
+        labels: str | Path | None = None,
+        dynamic_labels: Sequence[str] = (),
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        cache: str | Path | None = None,
+    ) -> "Sequences":
+        """Make a data set of a folder of videos or image folders; see `unbraid.data.folder.load_folder`."""
         from unbraid.data.folder import load_folder
 
-        return load_folder(folder, **options)
+        return load_folder(
+            folder,
+            name=name,
+            size=size,
+            steps=steps,
+            every=every,
+            channels=channels,
+            labels=labels,
+            dynamic_labels=dynamic_labels,
+            fractions=fractions,
+            seed=seed,
+            cache=cache,
+        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -146,8 +186,20 @@ class Sequences:
         """The labels that a judge is trained on: those that are no part of another."""
         return {name: label for name, label in self.labels.items() if label.part_of is None}
 
-    def take(self, rows: np.ndarray) -> "Sequences":
-        """The same data set with only `rows`, without splits. Memory-mapped arrays are copied for those rows."""
+    def take(self, rows: np.ndarray | slice) -> "Sequences":
+        """The same data set with only `rows`, without splits.
+
+        Rows that follow one another stay memory-mapped; others are copied into memory. The fingerprint comes
+        from that of the whole and from the rows.
+        """
+        index = np.arange(len(self))[rows]
+        if not len(index):
+            raise ValueError(f"rows: choose none of the {len(self)} sequences of {self.name}")
+        if np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            rows = slice(int(index[0]), int(index[0]) + len(index))
+        else:
+            rows = index
+        digest = hashlib.sha256(self.fingerprint.encode() + index.astype(np.int64).tobytes())
         return replace(
             self,
             x=self.x[rows],
@@ -155,6 +207,7 @@ class Sequences:
             mask=None if self.mask is None else self.mask[rows],
             labels={name: replace(label, values=label.values[rows]) for name, label in self.labels.items()},
             splits={},
+            fingerprint=digest.hexdigest()[:16],
         )
 
     def split(self, name: str) -> "Sequences":
@@ -168,30 +221,51 @@ class Sequences:
         return self.take(self.splits[name])
 
     def batch(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Batch:
-        """Rows of the data set as a Batch of floats on `device`; uint8 frames are divided by 255 there."""
+        """Rows of the data set as a Batch of float32 on `device`; uint8 frames are divided by 255 there.
+
+        The mask joins `mask` and `lengths`; values that it does not show are zero.
+        """
         index = np.arange(len(self))[rows]
-        x = torch.from_numpy(np.ascontiguousarray(self.x[rows])).to(device, non_blocking=True)
+
+        def move(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(array)).to(device, non_blocking=True)
+
+        x = move(self.x[index])
         x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
-        mask = None if self.mask is None else torch.from_numpy(self.mask[rows]).to(device)
+        mask = None if self.mask is None else move(self.mask[index])
         if self.lengths is not None:
-            inside = torch.from_numpy(np.arange(self.steps) < self.lengths[rows, None]).to(device)
+            inside = move(np.arange(self.steps) < self.lengths[index, None])
             mask = inside if mask is None else mask & inside.view(*inside.shape, *[1] * (mask.ndim - 2))
         if mask is not None:
-            observed = mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim))
-            x = torch.where(observed, x, torch.zeros((), device=device))
-        labels = {n: torch.from_numpy(np.asarray(label.values[rows])).to(device) for n, label in self.labels.items()}
-        return Batch(x, mask, labels, torch.from_numpy(index))
+            x = torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, 0.0)
+        labels = {name: move(label.values[index]) for name, label in self.labels.items()}
+        return Batch(x, mask, labels, move(index))
+
+
+def _label(name: str, values: Any, dynamic: bool) -> Label:
+    """Turn values of any type into class numbers."""
+    given = np.asarray(values)
+    if given.ndim != 1:
+        raise ValueError(f"labels[{name!r}]: has shape {given.shape}; give one value for each sequence")
+    missing = [row for row, value in enumerate(given) if value is None or value != value]
+    if missing:
+        raise ValueError(f"labels[{name!r}]: sequence {missing[0]} has none; give every sequence a value")
+    try:
+        classes, numbers = np.unique(given, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"labels[{name!r}]: mixes types that cannot be sorted ({error})") from error
+    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), "dynamic" if dynamic else "static")
 
 
 def split_by_group(
     groups: np.ndarray, fractions: tuple[float, float, float], seed: int
 ) -> dict[str, np.ndarray]:
-    """Split rows into train, validation and test so that no group is in two of them; each gets at least one group.
+    """Split rows into train, validation and test so that no group is in two; each gets at least one group.
 
     Raises:
         ValueError: fewer than three groups, or fractions that do not sum to one.
     """
-    if any(f <= 0 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
+    if len(fractions) != 3 or any(f <= 0 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"fractions: {fractions} must be three positive shares that sum to 1")
     names = np.unique(groups)
     if len(names) < 3:
@@ -206,88 +280,15 @@ def split_by_group(
     return {name: np.flatnonzero(member[name]) for name in SPLITS}
 
 
-def fingerprint(
-    x: np.ndarray, lengths: np.ndarray | None, mask: np.ndarray | None, labels: Mapping[str, Label]
-) -> str:
-    """SHA-256 (first 16 hex digits) over the arrays of a data set, read in blocks."""
-    digest = hashlib.sha256(f"{x.shape}{x.dtype}".encode())
-    for array in (x, lengths, mask, *(labels[name].values for name in sorted(labels))):
+def fingerprint(data: Sequences) -> str:
+    """SHA-256 (first 16 hex digits) over arrays, labels and splits, read in blocks."""
+    digest = hashlib.sha256()
+    named = {"x": data.x, "lengths": data.lengths, "mask": data.mask}
+    named |= {f"labels/{name}/{label.classes}": label.values for name, label in sorted(data.labels.items())}
+    named |= {f"splits/{name}": rows for name, rows in sorted(data.splits.items())}
+    for name, array in named.items():
         if array is not None:
+            digest.update(f"{name}{array.shape}{array.dtype}".encode())
             for start in range(0, len(array), 256):
                 digest.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _check(data: Sequences) -> None:
-    """Refuse what would fail later, naming the argument, what was found and the fix."""
-    x = data.x
-    if x.ndim not in (3, 5):
-        raise ValueError(
-            f"x: has shape {x.shape}; give (N, T, C, H, W) for frames or (N, T, F) for feature vectors"
-        )
-    if not len(x):
-        raise ValueError("x: holds no sequence")
-    if x.shape[1] < 2:
-        raise ValueError(f"x: sequences have {x.shape[1]} step; at least 2 are needed for anything to change")
-    if x.ndim == 5:
-        channels, height, width = x.shape[2:]
-        if channels not in (1, 2, 3, 4):
-            raise ValueError(f"x: frames have {channels} channels in axis 2 of {x.shape}; 1 to 4 can be used")
-        if height != width or height not in (16, 32, 64, 128):
-            raise ValueError(f"x: frames are {height}x{width}; resize them to 16, 32, 64 or 128 pixels square")
-    if x.dtype == np.uint8:
-        if x.ndim != 5:
-            raise ValueError("x: uint8 is for frames only; give feature vectors as floats")
-    elif np.issubdtype(x.dtype, np.floating):
-        _check_floats(data)
-    else:
-        raise ValueError(f"x: has type {x.dtype}; give uint8 frames or floats")
-    n = len(x)
-    if data.lengths is not None:
-        if data.lengths.shape != (n,):
-            raise ValueError(f"lengths: has shape {data.lengths.shape} for {n} sequences; give one for each")
-        if data.lengths.min() < 2 or data.lengths.max() > x.shape[1]:
-            row = int(np.flatnonzero((data.lengths < 2) | (data.lengths > x.shape[1]))[0])
-            raise ValueError(f"lengths: sequence {row} has {data.lengths[row]} steps; 2 to {x.shape[1]} are possible")
-    if data.mask is not None:
-        if data.mask.dtype != bool:
-            raise ValueError(f"mask: has type {data.mask.dtype}; give bool, True = observed")
-        if data.mask.shape not in (x.shape, x.shape[:2]):
-            raise ValueError(f"mask: has shape {data.mask.shape}; give {x.shape[:2]} or {x.shape}")
-        empty = np.flatnonzero(~data.mask.reshape(n, -1).any(1))
-        if len(empty):
-            raise ValueError(f"mask: sequence {empty[0]} has no observed value; leave it out")
-    for name, label in data.labels.items():
-        if len(label.values) != n:
-            raise ValueError(f"labels[{name!r}]: {len(label.values)} values for {n} sequences; give one for each")
-        if len(label.values) and not (0 <= label.values.min() and label.values.max() < len(label.classes)):
-            raise ValueError(f"labels[{name!r}]: class numbers must be 0 to {len(label.classes) - 1}")
-    for name, rows in data.splits.items():
-        if not len(rows):
-            raise ValueError(f"splits[{name!r}]: is empty")
-
-
-def _check_floats(data: Sequences) -> None:
-    x = data.x
-    for start in range(0, len(x), 256):
-        block = np.asarray(x[start : start + 256])
-        bad = ~np.isfinite(block)
-        if data.mask is not None:
-            mask = data.mask[start : start + 256]
-            bad &= mask.reshape(*mask.shape, *[1] * (block.ndim - mask.ndim))
-        if data.lengths is not None:
-            inside = np.arange(x.shape[1]) < data.lengths[start : start + 256, None]
-            bad &= inside.reshape(*inside.shape, *[1] * (block.ndim - 2))
-        if bad.any():
-            row, step = (int(i) for i in np.argwhere(bad)[0][:2])
-            raise ValueError(
-                f"x: NaN or infinity in sequence {start + row}, step {step}; "
-                "remove it, or pass mask with False where a value is missing"
-            )
-        if x.ndim == 5:
-            low, high = np.nanmin(block), np.nanmax(block)
-            if low < 0 or high > 1:
-                raise ValueError(
-                    f"x: float frames must lie in [0, 1], found {low:.3g} to {high:.3g} in sequences "
-                    f"{start} to {start + len(block) - 1}; rescale them, or pass uint8"
-                )

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, final
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Normal, kl_divergence
 
+from unbraid.nn.masks import inside, zero_unobserved
 from unbraid.registry import Card
-from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal
+from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
 
 __all__ = ["SequenceModel"]
 
@@ -136,6 +137,20 @@ class SequenceModel(nn.Module, ABC):
         return torch.stack([self.decode(codes).mean for codes in lines])
 
     @final
+    def kl_static(self, posterior: Posterior) -> Float[Tensor, "B"]:
+        """KL(q(s) || N(0, I)) of each sequence."""
+        standard = Normal(torch.zeros_like(posterior.static.mean), 1.0, validate_args=False)
+        return kl_divergence(posterior.static, standard).sum(1)
+
+    @final
+    def kl_dynamic(
+        self, posterior: Posterior, codes: Codes, steps: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B"]:
+        """KL(q(d) || p(d)) of each sequence along drawn `codes`, summed over `steps` (all when None)."""
+        kl = kl_divergence(posterior.dynamic, self.prior(codes.dynamic)).sum(2)
+        return (kl if steps is None else torch.where(steps, kl, 0.0)).sum(1)
+
+    @final
     def elbo(self, batch: Batch, generator: torch.Generator | None = None) -> Float[Tensor, "B"]:
         """One-draw estimate of the evidence lower bound of each sequence, constants included.
 
@@ -143,12 +158,9 @@ class SequenceModel(nn.Module, ABC):
         """
         posterior = self.posterior(batch.x, batch.mask, generator)
         codes = posterior.sample(generator)
-        log_density = self.decode(codes).log_prob(batch.x).flatten(2).sum(2)
-        steps = torch.ones_like(log_density, dtype=torch.bool)
-        if batch.mask is not None:
-            mask = batch.mask.flatten(2) if batch.mask.ndim > 2 else batch.mask.unsqueeze(2)
-            log_density = torch.where(mask, self.decode(codes).log_prob(batch.x).flatten(2), 0.0).sum(2)
-            steps = inside(batch.mask)
-        kl_static = self.kl_static(posterior)
-        kl_dynamic = kl_divergence(posterior.dynamic, self.prior(codes.dynamic)).sum(2)
-        return log_density.sum(1) - kl_static - torch.where(steps, kl_dynamic, 0.0).sum(1)
+        steps = None if batch.mask is None else inside(batch.mask)
+        log_density = self.decode(codes, steps).log_prob(zero_unobserved(batch.x, batch.mask))
+        observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
+        observed = observed.reshape(*observed.shape, *[1] * (batch.x.ndim - observed.ndim))
+        likelihood = torch.where(observed, log_density, 0.0).flatten(1).sum(1)
+        return likelihood - self.kl_static(posterior) - self.kl_dynamic(posterior, codes, steps)

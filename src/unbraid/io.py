@@ -1,0 +1,65 @@
+"""Models on disk: weights as safetensors, settings as JSON; loading runs no code from the files."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from unbraid.models.base import SequenceModel
+from unbraid.registry import build_model
+
+__all__ = ["load_model", "save_model", "write_atomically"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_model(model: SequenceModel, folder: str | Path) -> Path:
+    """Write `model.safetensors` and `model.json` into `folder`, replacing an older model there."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / ".model.safetensors")
+    os.replace(folder / ".model.safetensors", folder / "model.safetensors")
+    described = {"model": model.card.name, "observation": model.observation, "settings": model.settings}
+    write_atomically(folder / "model.json", json.dumps(described, indent=2) + "\n")
+    return folder
+
+
+def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
+    """Load a model from a run's folder or from its `model/`, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+        ValueError: the files are damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "model.json").exists() and (folder / "model").is_dir():
+        folder = folder / "model"
+    if not (folder / "model.json").exists():
+        raise FileNotFoundError(
+            f"{folder}: holds no model.json; give a finished run's folder (an unfinished one: `unbraid resume` it first)"
+        )
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    model = build_model(described["model"], tuple(described["observation"]), **described["settings"])
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise ValueError(f"{folder / 'model.safetensors'}: is damaged or of another model ({error})") from error
+    return model.to(device).eval()

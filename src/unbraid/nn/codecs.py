@@ -1,0 +1,121 @@
+"""Encoders and decoders of one observation, picked from its shape.
+
+Frames `(C, H, H)`, H = 16, 32, 64 or 128: convolutions of kernel 4 and stride 2 down to 4x4, with widths w, 2w, 4w, 8w
+(then 8w), batch norm and leaky ReLU, and a last layer over the whole 4x4 map; the decoder mirrors it and ends in a
+sigmoid. Width 32 is DBSE's (ICML 2024, appendix A.4), width 64 that of its authors' code.
+Vectors `(F,)`: three linear layers with ReLU.
+"""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["FrameDecoder", "FrameEncoder", "VectorDecoder", "VectorEncoder", "build_decoder", "build_encoder"]
+
+FRAME_SIZES = (16, 32, 64, 128)
+
+
+def _widths(size: int, width: int) -> list[int]:
+    """Channels after each halving, from `size` pixels down to 4."""
+    halvings = size.bit_length() - 3
+    return [width * min(2**i, 8) for i in range(halvings)]
+
+
+class FrameEncoder(nn.Module):
+    """Frame to features: `(M, C, H, H)` -> `(M, features)`, each frame on its own."""
+
+    def __init__(self, channels: int, size: int, features: int, width: int) -> None:
+        super().__init__()
+        widths = _widths(size, width)
+        layers: list[nn.Module] = []
+        for before, after in pairwise([channels, *widths]):
+            layers += [
+                nn.Conv2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.head = nn.Sequential(nn.Linear(widths[-1] * 16, features, bias=False), nn.BatchNorm1d(features), nn.Tanh())
+
+    def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
+        """Encode M frames."""
+        maps = self.layers(x.contiguous(memory_format=torch.channels_last))
+        return self.head(maps.permute(0, 2, 3, 1).flatten(1))
+
+
+class FrameDecoder(nn.Module):
+    """Code to frame: `(M, latent)` -> `(M, C, H, H)` in (0, 1)."""
+
+    def __init__(self, channels: int, size: int, latent: int, width: int) -> None:
+        super().__init__()
+        widths = _widths(size, width)[::-1]
+        self.top = widths[0]
+        self.head = nn.Linear(latent, widths[0] * 16, bias=False)
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.LeakyReLU(0.2, inplace=True)]
+        for before, after in pairwise(widths):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Sigmoid()]
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+    def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
+        """Decode M codes."""
+        return self.layers(self.head(z).view(len(z), 4, 4, self.top).permute(0, 3, 1, 2))
+
+
+class VectorEncoder(nn.Sequential):
+    """Features of a vector: `(M, F)` -> `(M, features)`."""
+
+    def __init__(self, size: int, features: int, width: int) -> None:
+        super().__init__(
+            nn.Linear(size, width), nn.ReLU(), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, features)
+        )
+
+
+class VectorDecoder(nn.Sequential):
+    """Code to vector: `(M, latent)` -> `(M, F)`, unbounded."""
+
+    def __init__(self, size: int, latent: int, width: int) -> None:
+        super().__init__(
+            nn.Linear(latent, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, size)
+        )
+
+
+def _frame_size(observation: tuple[int, ...]) -> tuple[int, int]:
+    channels, height, width = observation
+    if height != width or height not in FRAME_SIZES:
+        raise ValueError(
+            f"observation: frames are {height}x{width}; resize them to {', '.join(map(str, FRAME_SIZES))} pixels square"
+        )
+    return channels, height
+
+
+def build_encoder(observation: tuple[int, ...], features: int, width: int) -> nn.Module:
+    """An encoder `(M, *X) -> (M, features)` for observations of the given shape.
+
+    Raises:
+        ValueError: observations of this shape have no codec.
+    """
+    if len(observation) == 3:
+        return FrameEncoder(*_frame_size(observation), features, width)
+    if len(observation) == 1:
+        return VectorEncoder(observation[0], features, width)
+    raise ValueError(f"observation: no codec for shape {observation}; give (C, H, H) frames or (F,) vectors")
+
+
+def build_decoder(observation: tuple[int, ...], latent: int, width: int) -> nn.Module:
+    """A decoder `(M, latent) -> (M, *X)` for observations of the given shape.
+
+    Raises:
+        ValueError: observations of this shape have no codec.
+    """
+    if len(observation) == 3:
+        return FrameDecoder(*_frame_size(observation), latent, width)
+    if len(observation) == 1:
+        return VectorDecoder(observation[0], latent, width)
+    raise ValueError(f"observation: no codec for shape {observation}; give (C, H, H) frames or (F,) vectors")

@@ -1,0 +1,40 @@
+"""Distributions of an observation given its codes."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+__all__ = ["SquaredErrorNormal", "reconstruction_error"]
+
+
+class SquaredErrorNormal(Normal):
+    """A normal with variance one half: its negative log density is the squared error, up to log sqrt(pi)."""
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__(mean, torch.full((), math.sqrt(0.5), dtype=mean.dtype, device=mean.device).expand_as(mean),
+                         validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density of each value."""
+        return -torch.square(value - self.loc) - 0.5 * math.log(math.pi)
+
+
+def reconstruction_error(p: Distribution, x: Float[Tensor, "B T *X"], mask: Tensor | None = None) -> Float[Tensor, "B T"]:
+    """-log p(x) of every step, summed over the observed values of the step.
+
+    For `SquaredErrorNormal` the constant is dropped, so the figure is the squared error itself.
+
+    Args:
+        p: distribution over x.
+        x: observations.
+        mask: `(B, T)` or `(B, T, *X)`, True = observed.
+    """
+    error = torch.square(x - p.mean) if isinstance(p, SquaredErrorNormal) else -p.log_prob(x)
+    if mask is None:
+        return error.flatten(2).sum(2)
+    if mask.ndim == 2:
+        return torch.where(mask, error.flatten(2).sum(2), 0.0)
+    return torch.where(mask, error, 0.0).flatten(2).sum(2)

@@ -1,0 +1,74 @@
+"""Recurrent posteriors and priors of the dynamic code."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.distributions import Normal
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from unbraid.types import draw
+
+__all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM"]
+
+
+class GaussianHead(nn.Module):
+    """Two linear layers that give the mean and the standard deviation of a normal: `(..., features) -> (..., size)`."""
+
+    def __init__(self, features: int, size: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(features, size)
+        self.log_variance = nn.Linear(features, size)
+
+    def forward(self, h: Float[Tensor, "*B features"]) -> Normal:
+        """The normal given features h. Float32 under autocast: its exponentials need the range."""
+        mean, log_variance = self.mean(h), self.log_variance(h)
+        if mean.dtype in (torch.bfloat16, torch.float16):
+            mean, log_variance = mean.float(), log_variance.float()
+        return Normal(mean, torch.exp(0.5 * log_variance), validate_args=False)
+
+
+class MaskedLSTM(nn.Module):
+    """An LSTM over sequences of different lengths; padding at the end changes nothing.
+
+    Causal with one layer by default; bidirectional with any number of layers.
+    """
+
+    def __init__(self, features: int, hidden: int, layers: int = 1, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(features, hidden, layers, batch_first=True, bidirectional=bidirectional)
+        self.output_size = hidden * (2 if bidirectional else 1)
+
+    def forward(
+        self, x: Float[Tensor, "B T features"], steps: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B T output"]:
+        """Outputs at every step; zeros outside `steps` for a bidirectional net."""
+        if steps is None or not self.lstm.bidirectional:
+            return self.lstm(x)[0]
+        packed = pack_padded_sequence(x, steps.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+class LSTMPrior(nn.Module):
+    """p(d_t | d_<t): an LSTM reads the path so far and gives the normal of the next step; d_0 = 0."""
+
+    def __init__(self, size: int, hidden: int, layers: int = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.lstm = nn.LSTM(size, hidden, layers, batch_first=True)
+        self.head = GaussianHead(hidden, size)
+
+    def forward(self, path: Float[Tensor, "B T D"]) -> Normal:
+        """The normals of all steps along a given path: one call on the path shifted by one step."""
+        shifted = torch.cat([torch.zeros_like(path[:, :1]), path[:, :-1]], 1)
+        return self.head(self.lstm(shifted)[0])
+
+    def roll(
+        self, n: int, length: int, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "n T D"]:
+        """Draw n paths of `length` steps."""
+        step, state, path = self.head.mean.weight.new_zeros(n, 1, self.size), None, []
+        for _ in range(length):
+            h, state = self.lstm(step, state)
+            step = draw(self.head(h), generator)
+            path.append(step)
+        return torch.cat(path, 1)

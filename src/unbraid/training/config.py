@@ -1,0 +1,60 @@
+"""How to train: one dataclass, the same from Python, from a recipe and from the command line."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unbraid.objectives.schedules import check_weights
+
+__all__ = ["TrainingConfig"]
+
+Weights = dict[str, float | list[list[float]]]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training.
+
+    Attributes:
+        max_epochs: passes over the training split.
+        max_minutes: stop cleanly after so many minutes of training, resumed parts included; None for no limit.
+        batch_size: sequences per step.
+        learning_rate: of Adam, at its highest.
+        schedule: "constant", or "cosine" down to 1% at the end.
+        warmup_steps: steps over which the learning rate rises linearly.
+        beta2: Adam's second decay rate.
+        gradient_clip: highest norm of the gradient; None for no limit.
+        weights: weight of each term; a number, or a list of [share of training, value] points joined by straight
+            lines. Terms that are not named have weight 1.
+        seed: of the initial weights, the order of the batches and the noise.
+        precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
+        device: "cpu", "cuda" or "auto".
+        checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
+        log_every_steps: steps between rows of metrics.csv.
+    """
+
+    max_epochs: int = 20
+    max_minutes: float | None = None
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: int = 0
+    beta2: float = 0.999
+    gradient_clip: float | None = None
+    weights: Weights = field(default_factory=dict)
+    seed: int = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_minutes: float = 2.0
+    log_every_steps: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "log_every_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
+        for name in ("learning_rate", "checkpoint_minutes", "max_minutes", "gradient_clip"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"training.{name}: {value} must be above 0")
+        if self.batch_size < 2:
+            raise ValueError("training.batch_size: 1 is too small for batch statistics; give 2 or more")
+        check_weights(self.weights)

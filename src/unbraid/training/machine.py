@@ -1,0 +1,71 @@
+"""What the machine can do, and how to let it."""
+
+import ctypes
+import platform
+import sys
+from functools import cache
+from pathlib import Path
+
+import torch
+
+__all__ = ["choose_device", "choose_precision", "has_bfloat16", "keep_freed_memory", "processor_name"]
+
+
+@cache
+def has_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware (a processor that emulates it is far slower)."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    info = Path("/proc/cpuinfo")
+    words = set(info.read_text().split()) if info.exists() else set()
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def choose_device(wanted: str) -> str:
+    """Turn "auto" into "cuda" where there is one, else "cpu".
+
+    Raises:
+        ValueError: CUDA is asked for and there is none.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("training.device: no CUDA device is usable here; give cpu or auto")
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> torch.dtype:
+    """Turn "auto" into bfloat16 where the device computes in it, else float32."""
+    if wanted == "auto":
+        return torch.bfloat16 if has_bfloat16(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+
+def processor_name() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of handing each large tensor back to the system.
+
+    Without this every large activation is mapped, zeroed by the kernel page by page and unmapped again at each step;
+    batch norm at 32x32 pixels runs five times faster with it. It holds for the whole process; elsewhere than on
+    glibc nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mmap_max, trim_threshold, top_pad = -4, -1, -2
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 256 * 2**20)
+    except (OSError, AttributeError):
+        return
