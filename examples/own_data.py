@@ -1,4 +1,4 @@
-"""From an array of one's own to codes: python examples/own_data.py [FILE.npy] [RUN]
+"""From an array of one's own to codes: `python examples/own_data.py [FILE.npy] [RUN]`.
 
 The array is (N, T, C, H, W) frames or (N, T, F) features. Without a file, made-up clips are used.
 """
@@ -15,7 +15,11 @@ def moving_squares(n: int = 60, steps: int = 8, size: int = 16) -> np.ndarray:
     random = np.random.default_rng(0)
     x = np.zeros((n, steps, 3, size, size), np.uint8)
     for clip in x:
-        colour, start, way = random.integers(60, 256, 3), random.integers(0, size, 2), random.integers(-1, 2, 2)
+        colour, start, way = (
+            random.integers(60, 256, 3),
+            random.integers(0, size, 2),
+            random.integers(-1, 2, 2),
+        )
         for t, frame in enumerate(clip):
             row, column = (start + t * way) % (size - 4)
             frame[:, row : row + 4, column : column + 4] = colour[:, None, None]

@@ -26,7 +26,9 @@ def test_the_results_are_the_generated_ones():
 
 
 def test_commands_exist():
-    lines = [line.partition("#")[0] for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
+    lines = [
+        line.partition("#")[0] for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()
+    ]
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     seen = 0
     for words in (shlex.split(line) for line in lines if line.strip()):

@@ -34,8 +34,8 @@ class Recipe:
     Attributes:
         name: `data/model`, or the path of one's own file.
         about: the comment at the top of the file.
-        data: `name` of the data set, or the path of one's own, and its options; a recipe in `own/` has no name,
-            it is given on the command line.
+        data: `name` of the data set, or the path of one's own, and its options; a recipe in `own/` has no
+            name, it is given on the command line.
         model: `name` of the model and its settings.
         training: fields of `TrainingConfig`.
     """
@@ -142,7 +142,9 @@ def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
     """The function that loads the recipe's data, and which of its parameters are no options."""
     name = recipe.data.get("name")
     if name is None:
-        raise ValueError(f"recipe {recipe.name}: is for data of your own; pass --data PATH instead of its name")
+        raise ValueError(
+            f"recipe {recipe.name}: is for data of your own; pass --data PATH instead of its name"
+        )
     if name in DATASETS:
         return dataset_loader(name), set()
     if not Path(name).expanduser().exists():
@@ -179,7 +181,10 @@ class _Parser(ArgumentParser):
 
 def _hide_whole_files(parser: ArgumentParser) -> None:
     for action in parser._actions:
-        if type(action).__name__ in ("_ActionConfigLoad", "ActionConfigFile") or "--print_shtab" in action.option_strings:
+        if (
+            type(action).__name__ in ("_ActionConfigLoad", "ActionConfigFile")
+            or "--print_shtab" in action.option_strings
+        ):
             action.help = argparse.SUPPRESS
 
 
@@ -201,7 +206,9 @@ def parse(parser: ArgumentParser, arguments: list[str], open_options: Iterable[s
         ValueError: an unknown option, with the nearest one, or a value that does not fit, with what would.
     """
     options = _options(parser)
-    arguments = _spell_out(arguments, {f"--{action.dest}" for action in parser._actions if _takes(action, bool)})
+    arguments = _spell_out(
+        arguments, {f"--{action.dest}" for action in parser._actions if _takes(action, bool)}
+    )
     for word in arguments:
         option = word.partition("=")[0]
         if word.startswith("--") and option not in options and not option.startswith(tuple(open_options)):

@@ -66,16 +66,18 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
     config = yaml.safe_load(_read(run / "config.yaml", run, "unbraid train"))
     environment = json.loads(_read(run / "environment.json", run, "unbraid train"))
     scores = json.loads(_read(run / "evaluation" / "generation.json", run, f"unbraid evaluate {run}"))
+    if "seconds" not in environment:
+        raise ValueError(f"{run}: is not finished; `unbraid resume {run}` goes on with it")
     row = {
         "recipe": config["recipe"],
         "changes": " ".join(_changes(config)),
         "commit": environment["commit"],
         "seed": config["training"]["seed"],
         "data": config["data"]["name"],
-        "fingerprint": environment["fingerprint"],
-        "hardware": environment["hardware"],
+        "fingerprint": environment["data_fingerprint"],
+        "hardware": _hardware(environment),
         "seconds": round(environment["seconds"]),
-        "epochs": environment["epochs"],
+        "epochs": _epochs(run),
     } | _scores(scores)
     written = {column: "" if row.get(column) is None else str(row[column]) for column in COLUMNS}
     if written in _rows(ledger):
@@ -95,12 +97,26 @@ def _read(path: Path, run: Path, command: str) -> str:
     return path.read_text()
 
 
+def _hardware(environment: dict[str, Any]) -> str:
+    if environment["device"] != "cpu":
+        return environment["device"]
+    return f"{environment['processor']}, {environment['cores']} cores"
+
+
+def _epochs(run: Path) -> int:
+    """Epochs that were trained, the last of them perhaps not to its end."""
+    rows = csv.DictReader(_read(run / "metrics.csv", run, "unbraid train").splitlines())
+    return 1 + max(int(row["epoch"]) for row in rows)
+
+
 def _changes(config: dict[str, Any]) -> list[str]:
     """The settings in which a run differs from its recipe, as `model.width=64`."""
     recipe = read_recipe(config["recipe"])
     plain, _ = resolve(recipe, recipe_parser(recipe, "train"), [])
     mine, theirs = _flat(config), _flat(plain)
-    different = [key for key in theirs if key in mine and mine[key] != theirs[key] and not _NO_CHANGE.match(key)]
+    different = [
+        key for key in theirs if key in mine and mine[key] != theirs[key] and not _NO_CHANGE.match(key)
+    ]
     return sorted(f"{key}={mine[key]}" for key in different)
 
 
@@ -120,13 +136,10 @@ def _scores(scores: dict[str, Any]) -> dict[str, float | None]:
             found[name] = kept_dynamic.get(name, {}).get("mean")
         elif name in scores:
             found[name] = scores[name]["mean"]
-    kinds = scores.get("kinds", {})
-    static = [figure["mean"] for name, figure in kept_dynamic.items() if kinds.get(name) == "static"]
-    dynamic = [
-        figure["mean"]
-        for name, figure in kept_static.items()
-        if kinds.get(name) == "dynamic" and name not in ("direction", "action")
-    ]
+    about = scores.get("labels", {})
+    static = [share["mean"] for name, share in kept_dynamic.items() if about[name]["kind"] == "static"]
+    whole = [name for name in kept_static if about[name]["kind"] == "dynamic" and not about[name]["part_of"]]
+    dynamic = [kept_static[name]["mean"] for name in whole]
     found["static_in_dynamic"] = statistics.fmean(static) if static else None
     found["dynamic_in_static"] = statistics.fmean(dynamic) if dynamic else None
     return {name: None if value is None else round(value, 6) for name, value in found.items()}
@@ -164,7 +177,9 @@ def table(ledger: str | Path, published: str | Path, data: str) -> str:
     for (recipe, changes), seeds in sorted(groups.items()):
         rows = list(seeds.values())
         if len({row["fingerprint"] for row in rows}) > 1:
-            raise ValueError(f"{ledger}: runs of {recipe} were trained on different data; their scores do not mix")
+            raise ValueError(
+                f"{ledger}: runs of {recipe} were trained on different data; their scores do not mix"
+            )
         cells = [f"**{recipe}**" + (f" `{changes}`" if changes else ""), str(len(rows))]
         cells += [_cell([float(row["epochs"]) for row in rows], ".0f")]
         cells += [_cell([float(row["seconds"]) / 60 for row in rows], ".0f")]
@@ -191,7 +206,7 @@ def _cell(values: list[float], digits: str) -> str:
 
 
 def write_tables(root: str | Path) -> list[Path]:
-    """Write `results/<data>.md` for every data set of the ledger, and the block between markers in the README.
+    """Write `results/<data>.md` for every data set of the ledger, and the README's block between markers.
 
     Args:
         root: the repository's folder.

@@ -21,7 +21,7 @@ TOGETHER = 64  # clips of one's own that are in memory at once
 
 
 def one(text: str, run: "Run", argument: str) -> "Sequences":
-    """The one sequence that `text` names: `test:12` of the run's data, a video, a folder of images, `FILE.npy:3`.
+    """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `FILE.npy:3`.
 
     Raises:
         ValueError: it names nothing, or something that the model cannot read.
@@ -29,13 +29,13 @@ def one(text: str, run: "Run", argument: str) -> "Sequences":
     """
     where, colon, number = text.rpartition(":")
     if colon and number.isdecimal():
-        if where in SPLITS:
-            data = load_data(run.config).split(where)
-        else:
-            data = _load_own(where, run, argument)
+        whole = load_data(run.config).split(where) if where in SPLITS else _load_own(where, argument)
+        data = _checked(whole, run, argument)
         if int(number) >= len(data):
-            raise ValueError(f"{argument}: {where} has {len(data)} sequences; {number} is none of 0 to {len(data) - 1}")
-        return _checked(data.take(np.array([int(number)])), run, argument)
+            raise ValueError(
+                f"{argument}: {where} has {len(data)} sequences; {number} is none of 0 to {len(data) - 1}"
+            )
+        return data.take(np.array([int(number)]))
     path = Path(text).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{argument}: there is no file {text}; or name a row, as in test:12")
@@ -43,12 +43,14 @@ def one(text: str, run: "Run", argument: str) -> "Sequences":
         raise ValueError(f"{argument}: say which row of {text}, as in {text}:0")
     names, data = next(_read(path, run, None))
     if len(names) > 1:
-        raise ValueError(f"{argument}: {text} holds {len(names)} sequences; name one video or one folder of images")
+        raise ValueError(
+            f"{argument}: {text} holds {len(names)} sequences; name one video or one folder of images"
+        )
     return data
 
 
 def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[list[str], Sequences]]":
-    """The named sequences of a data set, an array file, a video or a folder, a part that fits in memory at a time.
+    """The named sequences of a data set, an array file, a video or a folder, a part at a time.
 
     Args:
         text: name of a data set, or a path.
@@ -63,11 +65,15 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
 
     path = Path(text).expanduser()
     if text in DATASETS:
-        same = {key: value for key, value in run.config["data"].items() if key not in ("name", "root", "cache")}
-        data = load(text, options["root"], options["cache"], **same if run.config["data"]["name"] == text else {})
+        same = {
+            key: value for key, value in run.config["data"].items() if key not in ("name", "root", "cache")
+        }
+        data = load(
+            text, options["root"], options["cache"], **same if run.config["data"]["name"] == text else {}
+        )
         yield [str(row) for row in range(len(data))], _checked(data, run, "input")
     elif path.suffix.lower() in (".npy", ".npz"):
-        data = _load_own(text, run, "input")
+        data = _load_own(text, "input")
         yield [str(row) for row in range(len(data))], _checked(data, run, "input")
     elif path.exists():
         yield from _read(path, run, options["steps"] or run.config["data"].get("steps") or STEPS)
@@ -76,7 +82,7 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
         raise FileNotFoundError(f"input: there is no folder, file or data set {text}{hint}")
 
 
-def _load_own(path: str, run: "Run", argument: str) -> "Sequences":
+def _load_own(path: str, argument: str) -> "Sequences":
     from unbraid.data import load
 
     if not Path(path).expanduser().is_file():
@@ -87,7 +93,8 @@ def _load_own(path: str, run: "Run", argument: str) -> "Sequences":
 def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
     if data.observation != run.model.observation:
         raise ValueError(
-            f"{argument}: observations are {data.observation}; {run.folder} was trained on {run.model.observation}"
+            f"{argument}: observations are {data.observation}; "
+            f"{run.folder} was trained on {run.model.observation}"
         )
     return data
 
@@ -95,7 +102,6 @@ def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
 def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str], Sequences]]":
     """Videos and image folders, cut into clips of `steps` frames (None: whole)."""
     from unbraid.data.base import Sequences
-    from unbraid.data.folder import find_sources, read_frames
 
     if len(run.model.observation) != 3:
         raise ValueError(f"input: {run.folder} reads vectors {run.model.observation}; {path} holds frames")
@@ -111,14 +117,37 @@ def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str
             row[: len(clip)] = clip
         return names, Sequences(x, path.stem, lengths=None if lengths.min() == x.shape[1] else lengths)
 
-    for source in find_sources(path):
-        frames = np.stack(list(read_frames(source, size, channels, every)))
+    for name, frames in _sources(path, size, channels, every):
+        if len(frames) < 2:
+            raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
         count = max(1, len(frames) // steps) if steps else 1
         for clip in range(count):
-            names.append(source.name if count == 1 else f"{source.name}#{clip}")
+            names.append(name if count == 1 else f"{name}#{clip}")
             clips.append(frames[clip * steps : (clip + 1) * steps] if steps else frames)
         if len(clips) >= TOGETHER:
             yield gathered()
             names, clips = [], []
     if clips:
         yield gathered()
+
+
+def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
+    from unbraid.data.frames import IMAGE_ENDINGS, MOVIE_ENDINGS, natural_order, read_images, read_movie
+
+    files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
+    movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
+    images: dict[Path, list[Path]] = {}
+    for file in files:
+        if file.suffix.lower() in IMAGE_ENDINGS and path.is_dir():
+            images.setdefault(file.parent, []).append(file)
+    if not movies and not images:
+        raise ValueError(f"input: {path} is no video and holds no video and no image")
+    if len(images) > 1 or movies:
+        images.pop(path, None)  # a picture beside the videos, a poster or a plot
+    for file in movies:
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        yield name, np.stack(list(read_movie(file, size, channels, every)))
+    for folder, found in images.items():
+        name = folder.name if folder == path else folder.relative_to(path).as_posix()
+        yield name, np.stack(list(read_images(found, size, channels, every)))

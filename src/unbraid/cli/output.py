@@ -24,8 +24,8 @@ def check_ending(path: Path) -> None:
 def write_clips(path: Path, clips: list[np.ndarray]) -> None:
     """Write clips `(T, *X)` as `.gif` (side by side), `.png` (a row each, a column per step) or `.npy`.
 
-    Frames `(T, C, H, W)` are in [0, 1]. Clips may differ in length: in pictures the last frame of a shorter one
-    stays, in `.npy` it is padded with zeros.
+    Frames `(T, C, H, W)` are in [0, 1]. Clips may differ in length: in pictures the last frame of a shorter
+    one stays, in `.npy` it is padded with zeros.
 
     Raises:
         ValueError: an unknown ending, or feature vectors that are to be a picture.
@@ -50,7 +50,7 @@ def write_clips(path: Path, clips: list[np.ndarray]) -> None:
 
 
 def _as_pixels(clip: np.ndarray) -> np.ndarray:
-    """`(T, H, W, 3)` uint8, at least 128 pixels wide; of one, two or four channels, grey, two or three are shown."""
+    """`(T, H, W, 3)` uint8, zoomed to 128 pixels; one channel is grey, of four the first three are shown."""
     pixels = np.round(np.clip(clip, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     if pixels.shape[-1] == 1:
         pixels = pixels.repeat(3, -1)

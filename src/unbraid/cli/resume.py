@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from unbraid.cli.common import call, load_data
-from unbraid.cli.evaluate import score
-from unbraid.cli.train import stopped
+from unbraid.cli.evaluate import finish
 
 __all__ = ["main", "resume"]
 
@@ -21,12 +20,7 @@ def resume(run: Path, evaluate: bool = True) -> int:
         run: folder of the run.
         evaluate: score the model after training.
     """
-    from unbraid.training import open_run
     from unbraid.training import resume as go_on
 
-    data = load_data(open_run(run).config)
-    try:
-        go_on(run, data)
-    except KeyboardInterrupt:
-        return stopped(run)
-    return score(run, data) if evaluate else 0
+    finished = go_on(run)
+    return finish(run, load_data(finished.config)) if evaluate else 0

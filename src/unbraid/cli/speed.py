@@ -51,10 +51,11 @@ def speed(
     from rich.table import Table
 
     machine = figures["machine"]
-    table = Table(title=f"{model} on {data}, batch {batch}, {machine['precision']}")
+    table = Table(title=f"{model} on {data}, batch {batch}")
     for heading in ("", "train", "encode"):
         table.add_column(heading, justify="left" if not heading else "right")
     names = {
+        "precision": "precision",
         "step_seconds": "seconds a step",
         "sequences_per_second": "sequences a second",
         "gflop_per_step": "GFLOP a step",
@@ -63,7 +64,7 @@ def speed(
         "peak_memory_mb": "peak memory, MB",
     }
     for key, name in names.items():
-        table.add_row(name, *(f"{figures[part][key]:,}" for part in ("train", "encode")))
+        table.add_row(name, *(_shown(figures[part][key]) for part in ("train", "encode")))
     console = Console()
     console.print(table)
     console.print(
@@ -73,3 +74,7 @@ def speed(
         + f"; memory: {machine['peak_memory_by']}"
     )
     return 0
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.cli.common import load_data, next_folder
-from unbraid.cli.evaluate import score
+from unbraid.cli.evaluate import finish
 
 if TYPE_CHECKING:
     from unbraid.settings import Recipe
@@ -35,7 +35,9 @@ def main(arguments: list[str]) -> int:
         return 0
     recipe, words, rest = _recipe(arguments)
     parser = recipe_parser(recipe, f"train {words}")
-    parser.add_argument("--run", type=str | None, help="folder of the run; by default the next free one in runs/")
+    parser.add_argument(
+        "--run", type=str | None, help="folder of the run; by default the next free one in runs/"
+    )
     parser.add_argument("--evaluate", type=bool, default=True, help="score the model after training")
     config, options = resolve(recipe, parser, rest)
     return train(config, None if options.run is None else Path(options.run), options.evaluate)
@@ -80,16 +82,12 @@ def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True
             f"or go on with it: unbraid resume {folder}"
         )
     data = load_data(config)
-    try:
-        fit(
-            data, name, folder=folder, settings=model, training=TrainingConfig(**config["training"]), config=config
-        )
-    except KeyboardInterrupt:
-        return stopped(folder)
-    return score(folder, data) if evaluate else 0
-
-
-def stopped(folder: Path) -> int:
-    """Say how to go on with a training that was stopped; returns the exit code for Ctrl-C."""
-    print(f"\nStopped. To go on from where it was: unbraid resume {folder}")
-    return 130
+    fit(
+        data,
+        name,
+        folder=folder,
+        settings=model,
+        training=TrainingConfig(**config["training"]),
+        config=config,
+    )
+    return finish(folder, data) if evaluate else 0
