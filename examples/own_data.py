@@ -11,18 +11,14 @@ import unbraid as ub
 
 
 def moving_squares(n: int = 60, steps: int = 8, size: int = 16) -> np.ndarray:
-    """Clips of a square of one colour that moves one way: the colour stays, the place changes."""
+    """Clips of a square that moves: its colour stays, its place changes."""
     random = np.random.default_rng(0)
     x = np.zeros((n, steps, 3, size, size), np.uint8)
     for clip in x:
-        colour, start, way = (
-            random.integers(60, 256, 3),
-            random.integers(0, size, 2),
-            random.integers(-1, 2, 2),
-        )
+        colour, (row, column, way) = random.integers(60, 256, (3, 1, 1)), random.integers(0, 12, 3)
         for t, frame in enumerate(clip):
-            row, column = (start + t * way) % (size - 4)
-            frame[:, row : row + 4, column : column + 4] = colour[:, None, None]
+            top, left = (row + t * (way % 3 - 1)) % (size - 4), (column + t * (way // 3 - 1)) % (size - 4)
+            frame[:, top : top + 4, left : left + 4] = colour
     return x
 
 

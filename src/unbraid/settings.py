@@ -95,6 +95,8 @@ def _find(name: str) -> Path:
             raise FileNotFoundError(f"recipe: there is no file {name}")
         return path
     if name not in list_recipes():
+        if Path(name).exists():
+            raise ValueError(f"recipe: {name} is no recipe; to train on data of your own pass --data {name}")
         raise ValueError(f"recipe: no recipe is called {name!r}{nearest(name, list_recipes())}")
     return RECIPES / f"{name}.yaml"
 
@@ -118,7 +120,7 @@ def recipe_parser(recipe: Recipe, command: str) -> ArgumentParser:
     """
     from unbraid.training import TrainingConfig
 
-    parser = _Parser(prog=f"unbraid {command}", description=recipe.about, exit_on_error=False)
+    parser = ArgumentParser(prog=f"unbraid {command}", description=recipe.about, exit_on_error=False)
     loader, given = _loader(recipe)
     parser.add_function_arguments(loader, "data", as_group=True, skip=given)
     parser.add_class_arguments(model_class(recipe.model["name"]), "model", skip={"observation"})
@@ -151,7 +153,7 @@ def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
     from unbraid.data.folder import load_folder
 
-    return load_folder, {1}
+    return load_folder, {1, "name"}
 
 
 def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tuple[dict[str, Any], Namespace]:
@@ -165,31 +167,18 @@ def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tup
     for part in PARTS:
         name = {"name": getattr(recipe, part)["name"]} if part != "training" else {}
         config[part] = name | _plain(said.pop(part).as_dict())
-    for key in ("root", "cache", "labels"):  # so that the run can be resumed from anywhere
+    own = () if config["data"]["name"] in DATASETS else ("name",)
+    for key in ("root", "cache", "labels", *own):  # so that the run can be resumed from anywhere
         if config["data"].get(key) is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     return config, said
 
 
-class _Parser(ArgumentParser):
-    """Options for whole configuration files (`--data CONFIG`) are left out: a recipe is that file."""
-
-    def format_help(self) -> str:
-        _hide_whole_files(self)
-        return super().format_help()
-
-
-def _hide_whole_files(parser: ArgumentParser) -> None:
-    for action in parser._actions:
-        if (
-            type(action).__name__ in ("_ActionConfigLoad", "ActionConfigFile")
-            or "--print_shtab" in action.option_strings
-        ):
-            action.help = argparse.SUPPRESS
-
-
 def _options(parser: ArgumentParser) -> set[str]:
-    _hide_whole_files(parser)
+    """The options of a parser; those for whole configuration files are put away, as a recipe is that file."""
+    for action in parser._actions:
+        if type(action).__name__ == "_ActionConfigLoad" or "--print_shtab" in action.option_strings:
+            action.help = argparse.SUPPRESS
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     return {option for action in shown for option in action.option_strings}
 
@@ -226,7 +215,8 @@ def _takes(action: argparse.Action, kind: type) -> bool:
 def _spell_out(arguments: list[str], switches: set[str]) -> list[str]:
     """`--force` becomes `--force=true` and `--no-force` `--force=false`, where no value follows."""
     words = []
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for place, word in enumerate(arguments):
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
         if word in switches and following.lower() not in ("true", "false"):
             word = f"{word}=true"
         elif word.startswith("--no-") and f"--{word[5:]}" in switches:

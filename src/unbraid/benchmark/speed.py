@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def measure(
     steps: int = 5,
     settings: dict[str, Any] | None = None,
     config: TrainingConfig | None = None,
+    product_seconds: float = 0.3,
 ) -> dict[str, dict[str, Any]]:
     """Time training steps and encoding on made-up data of a data set's shape.
 
@@ -62,6 +64,7 @@ def measure(
         steps: how many steps are timed, after two that are not; the median is reported.
         settings: changes to the model's settings.
         config: precision, device and optimiser; the weights are the recipe's.
+        product_seconds: about as long as the matrix product is timed, for each precision, before and after.
 
     Returns:
         `machine`, `train` and `encode`, each a dictionary of figures; rates in GFLOP/s, times in seconds,
@@ -88,11 +91,11 @@ def measure(
     weights = recipe.training.get("weights", {}) if recipe else {}
     step = training_step(built, sequences, config, weights, precision, device)
     kinds = (torch.bfloat16, torch.float32)
-    rates = {kind: matrix_product_rate(kind, device) for kind in kinds}
+    rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
     encoding = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
     training = _figures(step, batch, steps, device)
     # Once more afterwards: what else runs on the machine takes from one measurement and not from the other.
-    rates = {kind: max(rates[kind], matrix_product_rate(kind, device)) for kind in kinds}
+    rates = {kind: max(rates[kind], matrix_product_rate(kind, device, product_seconds)) for kind in kinds}
     for figures, kind in ((training, precision), (encoding, torch.float32)):
         figures["precision"] = str(kind).removeprefix("torch.")
         figures["fraction_of_gemm"] = round(figures["gflops"] / rates[kind], 3)
@@ -151,9 +154,9 @@ def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) ->
     while True:
         a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
         a @ b
-        took = []
+        took: list[float] = []
         while sum(took) < seconds or len(took) < 3:
-            took.append(_time(lambda a=a, b=b: a @ b, device))
+            took.append(_time(partial(torch.matmul, a, b), device))
         best = max(best, 2 * size**3 / min(took) / 1e9)
         if size == 4096 or 8 * min(took) > seconds:
             return best

@@ -21,7 +21,7 @@ TOGETHER = 64  # clips of one's own that are in memory at once
 
 
 def one(text: str, run: "Run", argument: str) -> "Sequences":
-    """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `FILE.npy:3`.
+    """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `X.npy:3`.
 
     Raises:
         ValueError: it names nothing, or something that the model cannot read.

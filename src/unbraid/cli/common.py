@@ -11,7 +11,7 @@ __all__ = ["call", "load_data", "new_file", "next_folder"]
 
 
 def call(function: Callable[..., Any], command: str, arguments: list[str]) -> Any:
-    """Call a typed function with the words of a command line: required parameters by place, others as options.
+    """Call a typed function with the words of a command line: required parameters by place.
 
     Raises:
         ValueError: an unknown option, or a value that does not fit.

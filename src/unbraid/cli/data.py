@@ -1,5 +1,6 @@
 """`unbraid data list | info NAME | fetch NAME | prepare NAME`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from unbraid.cli.common import call
@@ -22,15 +23,15 @@ def main(arguments: list[str]) -> int:
     """Run the command."""
     from unbraid.registry import nearest
 
-    actions = {"list": show_list, "info": info, "fetch": fetch, "prepare": None}
+    actions: dict[str, Callable[..., int]] = {"list": show_list, "info": info, "fetch": fetch}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     action, rest = arguments[0], arguments[1:]
-    if action not in actions:
-        raise ValueError(f"data: there is no action {action!r}{nearest(action, actions)}")
     if action == "prepare":
         return prepare(rest)
+    if action not in actions:
+        raise ValueError(f"data: there is no action {action!r}{nearest(action, [*actions, 'prepare'])}")
     return call(actions[action], f"data {action}", rest)
 
 

@@ -48,7 +48,8 @@ def encode(
     opened = open_run(run)
     new_file(output, force)
     names: list[str] = []
-    codes, lengths, labels = [], [], {}
+    codes, lengths = [], []
+    labels: dict[str, np.ndarray] = {}
     for part, data in parts(input, opened, {"steps": steps, "root": root, "cache": cache}):
         codes.append(generation.encode(opened.model, data, batch))
         names += part

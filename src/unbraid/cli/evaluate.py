@@ -74,7 +74,7 @@ def score(
 
 
 def finish(folder: Path, data: "Sequences") -> int:
-    """Score a run that has just been trained; where the judge is too weak, say so and do the rest without it."""
+    """Score a run that has just been trained; a judge that is too weak is told and does not stop the rest."""
     try:
         return score(folder, data)
     except KeyboardInterrupt:

@@ -34,8 +34,10 @@ def interpolate(
     if steps < 2:
         raise ValueError(f"steps: {steps} must be at least 2")
     opened = open_run(run)
-    codes = [generation.encode(opened.model, one(text, opened, name)) for name, text in (("a", a), ("b", b))]
+    here, there = (
+        generation.encode(opened.model, one(text, opened, name)) for name, text in (("a", a), ("b", b))
+    )
     new_file(output, force)
-    write_clips(output, list(generation.interpolate(opened.model, *codes, steps=steps)[:, 0].numpy()))
+    write_clips(output, list(generation.interpolate(opened.model, here, there, steps)[:, 0].numpy()))
     print(f"wrote {output}")
     return 0

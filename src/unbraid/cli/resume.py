@@ -22,5 +22,7 @@ def resume(run: Path, evaluate: bool = True) -> int:
     """
     from unbraid.training import resume as go_on
 
+    if (run / "model" / "model.json").is_file():
+        print(f"{run} is trained to its end already.")
     finished = go_on(run)
     return finish(run, load_data(finished.config)) if evaluate else 0
