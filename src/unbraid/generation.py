@@ -15,7 +15,15 @@ from unbraid.data.base import Sequences
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 
-__all__ = ["cross", "decode", "encode", "evaluating", "interpolate", "with_drawn_dynamic", "with_drawn_static"]
+__all__ = [
+    "cross",
+    "decode",
+    "encode",
+    "evaluating",
+    "interpolate",
+    "with_drawn_dynamic",
+    "with_drawn_static",
+]
 
 
 @contextmanager
@@ -45,7 +53,9 @@ def decode(model: SequenceModel, codes: Codes, batch_size: int = 256) -> Float[T
     """Means of the decoded sequences."""
     with evaluating(model):
         starts = range(0, len(codes), batch_size)
-        return torch.cat([model.decode(codes[i : i + batch_size].to(model.device)).mean.cpu() for i in starts])
+        return torch.cat(
+            [model.decode(codes[i : i + batch_size].to(model.device)).mean.cpu() for i in starts]
+        )
 
 
 def with_drawn_static(model: SequenceModel, codes: Codes, generator: torch.Generator) -> Codes:
@@ -66,7 +76,7 @@ def with_drawn_dynamic(
 
 
 def interpolate(model: SequenceModel, a: Codes, b: Codes, steps: int = 5) -> Float[Tensor, "K N T *X"]:
-    """a's motion under `steps` static codes on the line from a's to b's."""
+    """A's motion under `steps` static codes on the line from a's to b's."""
     shares = torch.linspace(0, 1, steps)
     return torch.stack([decode(model, Codes(torch.lerp(a.static, b.static, w), a.dynamic)) for w in shares])
 

@@ -61,5 +61,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ValueError(f"{folder / 'model.safetensors'}: is damaged or of another model ({error})") from error
+        raise ValueError(
+            f"{folder / 'model.safetensors'}: is damaged or of another model ({error})"
+        ) from error
     return model.to(device).eval()

@@ -109,5 +109,7 @@ def build_model(name: str, observation: tuple[int, ...], **settings: Any) -> "Se
     cls = model_class(name)
     unknown = sorted(set(settings) - set(cls.setting_names()))
     if unknown:
-        raise ValueError(f"model.{unknown[0]}: {name} has no such setting{nearest(unknown[0], cls.setting_names())}")
+        raise ValueError(
+            f"model.{unknown[0]}: {name} has no such setting{nearest(unknown[0], cls.setting_names())}"
+        )
     return cls(observation, **settings)

@@ -72,7 +72,7 @@ def test_lengths_and_mask_are_joined(by_value):
 
 def test_labels_become_class_numbers():
     data = Sequences.from_arrays(
-        frames(), labels={"who": list("babcab"), "how": [3, 3, 1, 1, 1, 3]}, dynamic_labels=("how",)
+        frames(), labels={"who": list("babcab"), "how": [3, 3, 1, 1, 1, 3]}, dynamic_labels="how"
     )
     assert data.labels["who"].classes == ("a", "b", "c")
     assert data.labels["who"].values.tolist() == [1, 0, 1, 2, 0, 1]

@@ -108,6 +108,8 @@ class Sequences:
             ValueError: shapes, types, ranges, lengths or labels that do not fit, naming the argument.
         """
         x = np.asarray(x)
+        if isinstance(dynamic_labels, str):
+            dynamic_labels = (dynamic_labels,)
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
         made = {

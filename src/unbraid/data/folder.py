@@ -92,6 +92,8 @@ def load_folder(
     sources = _find(path)
     table = _read_labels(Path(labels).expanduser(), sources) if labels else _folder_labels(sources)
     groups = np.array(table.pop("group", [source.name for source in sources]))
+    if isinstance(dynamic_labels, str):
+        dynamic_labels = (dynamic_labels,)
     for label in dynamic_labels:
         if label not in table:
             raise ValueError(f"dynamic_labels: no label is called {label!r}{nearest(label, table)}")

@@ -53,7 +53,7 @@ def read_images(paths: Sequence[Path], size: int, channels: int, every: int = 1)
         try:
             with Image.open(path) as image:
                 image.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # damaged files make the readers fail in many ways
             raise ValueError(f"{path}: is damaged or no image ({error}); replace or remove it") from error
         if image.mode in DEEP_MODES:
             raise ValueError(
@@ -78,7 +78,7 @@ def _fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    image = image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 
@@ -87,7 +87,7 @@ def _gif(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             for frame in ImageSequence.Iterator(image):
                 yield frame.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:
         raise ValueError(f"{path}: is damaged or no GIF ({error}); replace or remove it") from error
 
 

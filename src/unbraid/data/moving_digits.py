@@ -3,13 +3,13 @@
 The stochastic rule of E. Denton and R. Fergus, "Stochastic Video Generation with a Learned Prior" (ICML 2018,
 https://arxiv.org/abs/1802.07687), with 15 steps as in C-DSVAE: a digit starts anywhere with a velocity of -4
 to 4 pixels each way; at a wall it draws a new velocity, of 1 to 4 pixels inward and -4 to 4 along the wall.
-Digits are 32 pixels in a frame of 64 and brighten where they overlap. Other frame sizes scale digits, walls and
-velocities alike (speeds up to 1 pixel at size 16).
+Digits are 32 pixels in a frame of 64 and brighten where they overlap. Other frame sizes scale digits, walls
+and velocities alike (speeds up to 1 pixel at size 16).
 
 The digits are scikit-learn's 1797 (8x8 pixels, blurred when enlarged), or MNIST's from a folder. No image is
 in two splits. Which digit is first cannot be seen, so the static labels are `smaller_digit` and
-`larger_digit`. The paths are random: there is no dynamic label. Set sizes of the literature are not known; ours
-are arguments.
+`larger_digit`. The paths are random: there is no dynamic label. Set sizes of the literature are not known;
+ours are arguments.
 """
 
 import gzip

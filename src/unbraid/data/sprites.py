@@ -116,19 +116,21 @@ def load(root: str | Path | None = None, cache: str | Path | None = None, *, siz
     return prepared("sprites", options, lambda space: _build(space, folder, size), cache)
 
 
-def fetch(folder: str | Path | None = None, *, base_url: str = BASE_URL) -> Path:
+def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
     """Download the 25 sheets, each checked against its hash; sheets already there are kept.
 
     Args:
         folder: where to put them; None for the cache's download folder, where `load` looks.
-        base_url: the address that the sheets' names are appended to.
+        base_url: the address that the sheets' names are appended to; None for the published one.
 
     Raises:
         ConnectionError: a sheet cannot be downloaded.
         ValueError: a downloaded sheet has another hash.
     """
     target = download_folder("sprites") if folder is None else Path(folder).expanduser()
-    source = pooch.create(target, base_url.rstrip("/") + "/", registry=SHEETS, retry_if_failed=1)
+    source = pooch.create(
+        target, (base_url or BASE_URL).rstrip("/") + "/", registry=SHEETS, retry_if_failed=1
+    )
     for name in SHEETS:
         try:
             source.fetch(name)

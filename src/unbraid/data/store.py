@@ -62,7 +62,7 @@ class Space:
         need = math.prod(shape) * np.dtype(dtype).itemsize
         free = shutil.disk_usage(self.folder).free
         if free < need + SPARE_BYTES:
-            raise _disk_full(self.folder, need, free)
+            raise _disk_full(self.folder.parent, need, free)
         path = self.folder / "x.npy"
         self.x = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         _reserve(path)

@@ -1,0 +1,1 @@
+"""The models: base.py and one file per published method."""

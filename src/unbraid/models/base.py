@@ -50,7 +50,9 @@ class SequenceModel(nn.Module, ABC):
     @classmethod
     def setting_names(cls) -> list[str]:
         """Names of the constructor's settings."""
-        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "observation")]
+        return [
+            name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "observation")
+        ]
 
     # ---- what a method implements -------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Normal
 
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder
@@ -135,7 +135,9 @@ class DBSE(SequenceModel):
         posterior = self._posterior(batch.x, batch.mask, anchor, generator)
         codes = posterior.sample(generator)
         steps = None if batch.mask is None else inside(batch.mask)
-        error = reconstruction_error(self.decode(codes, steps), zero_unobserved(batch.x, batch.mask), batch.mask)
+        error = reconstruction_error(
+            self.decode(codes, steps), zero_unobserved(batch.x, batch.mask), batch.mask
+        )
         anchor_error = take_step(error, anchor)
         return {
             "reconstruction": error.sum(1) - anchor_error,
@@ -144,20 +146,28 @@ class DBSE(SequenceModel):
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }
 
-    def _posterior(self, x: Tensor, mask: Tensor | None, anchor: Tensor, generator: torch.Generator | None) -> Posterior:
+    def _posterior(
+        self, x: Tensor, mask: Tensor | None, anchor: Tensor, generator: torch.Generator | None
+    ) -> Posterior:
         observed = None if mask is None else observed_steps(mask)
         g = apply_to_steps(self.encoder, zero_unobserved(x, mask), observed)
         g_anchor = take_step(g, anchor)
         rest = g - g_anchor.unsqueeze(1) if self.subtract else g
         if observed is not None:
             rest = torch.where(observed.unsqueeze(2), rest, 0.0)
-        noise = standard_normal(tuple(g_anchor.shape), g, generator) if self.training else torch.zeros_like(g_anchor)
+        noise = (
+            standard_normal(tuple(g_anchor.shape), g, generator)
+            if self.training
+            else torch.zeros_like(g_anchor)
+        )
         at_anchor = torch.arange(x.shape[1], device=x.device) == anchor.unsqueeze(1)
         rest = torch.where(at_anchor.unsqueeze(2), noise.unsqueeze(1), rest)
         h = self.dynamic_path(rest, None if mask is None else inside(mask))
         return Posterior(self.static_head(self.static_path(g_anchor)), self.dynamic_head(h))
 
-    def _anchor_step(self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None) -> Int[Tensor, "B"]:
+    def _anchor_step(
+        self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None
+    ) -> Int[Tensor, "B"]:
         """The anchor's step in each sequence, counted over its observed steps."""
         if self.anchor == "random_run":
             where: str | int | float = self.anchor_share

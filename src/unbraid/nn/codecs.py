@@ -36,8 +36,11 @@ class FrameEncoder(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
-        self.head = nn.Sequential(nn.Linear(widths[-1] * 16, features, bias=False), nn.BatchNorm1d(features), nn.Tanh())
+        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = nn.Sequential(
+            nn.Linear(widths[-1] * 16, features, bias=False), nn.BatchNorm1d(features), nn.Tanh()
+        )
 
     def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
         """Encode M frames."""
@@ -61,7 +64,8 @@ class FrameDecoder(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Sigmoid()]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
         """Decode M codes."""
@@ -73,7 +77,11 @@ class VectorEncoder(nn.Sequential):
 
     def __init__(self, size: int, features: int, width: int) -> None:
         super().__init__(
-            nn.Linear(size, width), nn.ReLU(), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, features)
+            nn.Linear(size, width),
+            nn.ReLU(),
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, features),
         )
 
 
@@ -82,7 +90,11 @@ class VectorDecoder(nn.Sequential):
 
     def __init__(self, size: int, latent: int, width: int) -> None:
         super().__init__(
-            nn.Linear(latent, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, size)
+            nn.Linear(latent, 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
+            nn.Linear(width, size),
         )
 
 

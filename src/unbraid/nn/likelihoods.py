@@ -14,15 +14,20 @@ class SquaredErrorNormal(Normal):
     """A normal with variance one half: its negative log density is the squared error, up to log sqrt(pi)."""
 
     def __init__(self, mean: Tensor) -> None:
-        super().__init__(mean, torch.full((), math.sqrt(0.5), dtype=mean.dtype, device=mean.device).expand_as(mean),
-                         validate_args=False)
+        super().__init__(
+            mean,
+            torch.full((), math.sqrt(0.5), dtype=mean.dtype, device=mean.device).expand_as(mean),
+            validate_args=False,
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density of each value."""
         return -torch.square(value - self.loc) - 0.5 * math.log(math.pi)
 
 
-def reconstruction_error(p: Distribution, x: Float[Tensor, "B T *X"], mask: Tensor | None = None) -> Float[Tensor, "B T"]:
+def reconstruction_error(
+    p: Distribution, x: Float[Tensor, "B T *X"], mask: Tensor | None = None
+) -> Float[Tensor, "B T"]:
     """-log p(x) of every step, summed over the observed values of the step.
 
     For `SquaredErrorNormal` the constant is dropped, so the figure is the squared error itself.

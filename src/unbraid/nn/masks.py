@@ -20,10 +20,14 @@ def inside(mask: Tensor) -> Bool[Tensor, "B T"]:
 
 
 def zero_unobserved(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> Float[Tensor, "B T *X"]:
-    """x with zeros where it is not observed, whatever stood there (NaN included)."""
+    """X with zeros where it is not observed, whatever stood there (NaN included)."""
     if mask is None:
         return x
-    return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, torch.zeros((), dtype=x.dtype, device=x.device))
+    return torch.where(
+        mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)),
+        x,
+        torch.zeros((), dtype=x.dtype, device=x.device),
+    )
 
 
 def apply_to_steps(
@@ -40,9 +44,7 @@ def apply_to_steps(
     return y.new_zeros(*x.shape[:2], *y.shape[1:]).index_put((steps,), y)
 
 
-def pick_step(
-    anchor: str | int | float, count: Int[Tensor, "B"]
-) -> Int[Tensor, "B"]:
+def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
     """Position of an anchor among `count` observed steps.
 
     Args:

@@ -62,9 +62,7 @@ class LSTMPrior(nn.Module):
         shifted = torch.cat([torch.zeros_like(path[:, :1]), path[:, :-1]], 1)
         return self.head(self.lstm(shifted)[0])
 
-    def roll(
-        self, n: int, length: int, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n T D"]:
+    def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
         """Draw n paths of `length` steps."""
         step, state, path = self.head.mean.weight.new_zeros(n, 1, self.size), None, []
         for _ in range(length):

@@ -1,0 +1,1 @@
+"""Parts of objectives: schedules of weights."""

@@ -29,21 +29,21 @@ def check_weights(weights: dict[str, Weight]) -> None:
         ValueError: naming the weight.
     """
     for name, weight in weights.items():
-        if isinstance(weight, int | float) and not isinstance(weight, bool):
-            if not math.isfinite(weight) or weight < 0:
-                raise ValueError(f"training.weights.{name}: {weight} must be a number of at least 0")
-            continue
-        fine = isinstance(weight, list) and weight and all(isinstance(p, list | tuple) and len(p) == 2 for p in weight)
-        if not fine or any(a[0] >= b[0] for a, b in pairwise(weight)) or any(p[1] < 0 for p in weight):
+        if isinstance(weight, list):
+            fine = bool(weight) and all(isinstance(p, list | tuple) and len(p) == 2 for p in weight)
+            if not fine or any(a[0] >= b[0] for a, b in pairwise(weight)) or any(p[1] < 0 for p in weight):
+                raise ValueError(
+                    f"training.weights.{name}: {weight!r} is no list of [share of training, value] points "
+                    "with rising shares and values of at least 0"
+                )
+        elif isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise ValueError(
-                f"training.weights.{name}: {weight!r} is neither a number nor a list of [share of training, value] "
-                "points with rising shares"
+                f"training.weights.{name}: {weight!r} is neither a number of at least 0 "
+                "nor a list of [share of training, value] points"
             )
 
 
-def learning_rate_share(
-    step: int, total: int, warmup: int, schedule: Literal["constant", "cosine"]
-) -> float:
+def learning_rate_share(step: int, total: int, warmup: int, schedule: Literal["constant", "cosine"]) -> float:
     """The factor on the learning rate at a step: a linear warm-up, then constant or a half cosine down to 1%."""
     if step < warmup:
         return (step + 1) / warmup

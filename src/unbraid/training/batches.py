@@ -20,7 +20,11 @@ class Batches:
         self.epoch, self.position = 0, 0
 
     def __len__(self) -> int:
-        return len(self.rows) // self.batch_size if self.seed is not None else -(-len(self.rows) // self.batch_size)
+        return (
+            len(self.rows) // self.batch_size
+            if self.seed is not None
+            else -(-len(self.rows) // self.batch_size)
+        )
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self.seed is None:

@@ -12,7 +12,14 @@ from typing import Any
 import lightning
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import Tensor
 
 from unbraid.training.plan import Plan
@@ -67,7 +74,9 @@ def load_newest_checkpoint(folder: Path, say: Console) -> tuple[Path, dict[str, 
         try:
             return path, torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            say.print(f"[yellow]{path} is damaged ({type(error).__name__}); falling back to the one before[/]")
+            say.print(
+                f"[yellow]{path} is damaged ({type(error).__name__}); falling back to the one before[/]"
+            )
     return None
 
 
@@ -106,7 +115,7 @@ class Metrics(lightning.Callback):
         self.since = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, plan: Plan, outputs: Any, batch: Any, batch_index: int
+        self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
     ) -> None:
         """Add up; write a row every few steps, which is the only time the device is waited for."""
         for name, value in {**plan.last["terms"], "total": plan.last["total"]}.items():
@@ -129,9 +138,11 @@ class Metrics(lightning.Callback):
         self._write(trainer, plan, "validation", means, None)
         self.since = time.monotonic()
 
-    def _write(self, trainer: Any, plan: Plan, split: str, means: dict[str, float], rate: float | None) -> None:
+    def _write(
+        self, trainer: Any, plan: Plan, split: str, means: dict[str, float], rate: float | None
+    ) -> None:
         terms = [name for name in means if name != "total"]
-        weights = plan.weights_now(dict.fromkeys(terms))
+        weights = plan.weights_now(terms)
         row = {
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
@@ -177,7 +188,7 @@ class Progressing(lightning.Callback):
             self.bar.start()
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, plan: Plan, outputs: Any, batch: Any, batch_index: int
+        self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
     ) -> None:
         """Move the bar."""
         if self.bar:
@@ -190,7 +201,9 @@ class Progressing(lightning.Callback):
         left = (plan.total_steps - trainer.global_step) * plan.batches.batch_size / rate if rate else 0.0
         terms = "  ".join(f"{name} {float(value):.4g}" for name, value in plan.last["terms"].items())
         line = f"epoch {trainer.current_epoch + 1}/{plan.config.max_epochs}  {terms}"
-        self.say.print(f"{line}  {rate:.0f} sequences/s  {left / 60:.1f} min left", highlight=False, soft_wrap=True)
+        self.say.print(
+            f"{line}  {rate:.0f} sequences/s  {left / 60:.1f} min left", highlight=False, soft_wrap=True
+        )
 
     def on_exception(self, trainer: lightning.Trainer, plan: Any, exception: BaseException) -> None:
         """Close the bar."""
@@ -234,13 +247,13 @@ class Stopping(lightning.Callback):
             self.before = {}
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, plan: Plan, outputs: Any, batch: Any, batch_index: int
+        self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
     ) -> None:
         """Stop here if asked to; the last batch of an epoch is finished with its epoch."""
         if batch_index + 1 < len(plan.batches):
             self._stop_if_asked(trainer)
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, plan: Plan) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, plan: Any) -> None:
         """Stop here if asked to."""
         if trainer.global_step < plan.total_steps:
             self._stop_if_asked(trainer)

@@ -1,5 +1,6 @@
 """The Lightning plan round any model: terms, their weights, the optimiser and the noise."""
 
+from collections.abc import Collection
 from typing import Any
 
 import lightning
@@ -36,7 +37,10 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
 def make_optimizer(model: SequenceModel, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam in one fused pass."""
     return torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), fused=model.device.type != "mps"
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, config.beta2),
+        fused=model.device.type != "mps",
     )
 
 
@@ -58,7 +62,7 @@ class Plan(lightning.LightningModule):
         self.validation_sums: Terms = {}
         self.last: dict[str, Any] = {}
 
-    def weights_now(self, terms: Terms) -> dict[str, float]:
+    def weights_now(self, terms: Collection[str]) -> dict[str, float]:
         """The weight of each term at this point of training.
 
         Raises:
@@ -66,7 +70,9 @@ class Plan(lightning.LightningModule):
         """
         for name in self.config.weights:
             if name not in terms:
-                raise ValueError(f"training.weights.{name}: {self.model.card.name} has no such term{nearest(name, terms)}")
+                raise ValueError(
+                    f"training.weights.{name}: {self.model.card.name} has no such term{nearest(name, terms)}"
+                )
         share = self.global_step / max(1, self.total_steps - 1)
         return {name: weight_at(self.config.weights.get(name, 1.0), share) for name in terms}
 

@@ -21,7 +21,14 @@ from unbraid.data.base import Sequences
 from unbraid.io import load_model, save_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import build_model
-from unbraid.training.callbacks import Checkpoints, Metrics, Progressing, Stopped, Stopping, load_newest_checkpoint
+from unbraid.training.callbacks import (
+    Checkpoints,
+    Metrics,
+    Progressing,
+    Stopped,
+    Stopping,
+    load_newest_checkpoint,
+)
 from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_precision, keep_freed_memory, processor_name
 from unbraid.training.plan import Plan
@@ -74,9 +81,13 @@ def fit(
     training = training or TrainingConfig()
     for name in ("train", "validation"):
         if name not in data.splits:
-            raise ValueError(f"data: {data.name} has no split {name!r}; make it with Sequences.from_arrays or .from_folder")
+            raise ValueError(
+                f"data: {data.name} has no split {name!r}; make it with Sequences.from_arrays or .from_folder"
+            )
     if len(data.splits["train"]) < 2:
-        raise ValueError(f"data: {len(data.splits['train'])} training sequence is too few; 2 are needed at least")
+        raise ValueError(
+            f"data: {len(data.splits['train'])} training sequence is too few; 2 are needed at least"
+        )
     built = _build(data, model, settings or {}, training.seed)
     folder = _new_folder(folder, data.name, built.card.name)
     described = {
@@ -113,7 +124,9 @@ def resume(folder: str | Path, data: Sequences | None = None, quiet: bool = Fals
     data = data if data is not None else _load_data(config)
     known = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     if known != data.fingerprint:
-        raise ValueError(f"data: fingerprint {data.fingerprint} differs from {known}, which {folder} was started on")
+        raise ValueError(
+            f"data: fingerprint {data.fingerprint} differs from {known}, which {folder} was started on"
+        )
     training = TrainingConfig(**config["training"])
     settings = {key: value for key, value in config["model"].items() if key != "name"}
     plan = Plan(_build(data, config["model"]["name"], settings, training.seed), data, training)
@@ -175,7 +188,9 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
         if settings:
             raise ValueError("settings: they are for a model given by name; this one is built already")
         if model.observation != data.observation:
-            raise ValueError(f"model: made for observations {model.observation}; the data have {data.observation}")
+            raise ValueError(
+                f"model: made for observations {model.observation}; the data have {data.observation}"
+            )
         return model
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -199,13 +214,17 @@ def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
             number += 1
         return Path("runs") / f"{data}-{model}-{number}"
     if Path(folder).exists():
-        raise FileExistsError(f"{folder}: exists and is never overwritten; choose another folder, or resume it")
+        raise FileExistsError(
+            f"{folder}: exists and is never overwritten; choose another folder, or resume it"
+        )
     return Path(folder)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.yaml").exists():
-        raise FileNotFoundError(f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made")
+        raise FileNotFoundError(
+            f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made"
+        )
     return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,16 @@
+import os
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # the tests run in several processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    no_data = pytest.mark.skip(reason="needs the real data sets in the folder named by UNBRAID_DATA")
+    no_gpu = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if "real_data" in item.keywords and not os.environ.get("UNBRAID_DATA"):
+            item.add_marker(no_data)
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_gpu)

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from unbraid.registry import build_model, list_models, model_class
+from unbraid.testing import CHECKS
+
+SMALL = {"static_size": 5, "dynamic_size": 4, "features": 8, "width": 4, "hidden": 6}
+OBSERVATIONS = {"rgb16": (3, 16, 16), "grey32": (1, 32, 32), "rgb64": (3, 64, 64), "vector": (7,)}
+VARIANTS = {
+    "dbse": [
+        {},
+        {"anchor": "middle"},
+        {"anchor": "last"},
+        {"anchor": -2},
+        {"anchor": "random_run"},
+        {"anchor": "random_batch"},
+        {"subtract": False},
+        {"bidirectional": True},
+    ]
+}
+
+
+def cases():
+    for name in list_models():
+        for kind, observation in OBSERVATIONS.items():
+            yield pytest.param(name, observation, {}, id=f"{name}-{kind}")
+        for settings in VARIANTS.get(name, [])[1:]:
+            for kind in ("rgb16", "vector"):
+                text = ",".join(f"{key}={value}" for key, value in settings.items())
+                yield pytest.param(name, OBSERVATIONS[kind], settings, id=f"{name}-{kind}-{text}")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "observation", "settings"), list(cases()))
+def test_contract(name, observation, settings, check):
+    names = model_class(name).setting_names()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model(name, observation, **{k: v for k, v in SMALL.items() if k in names}, **settings)
+    check(model)
