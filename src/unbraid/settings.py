@@ -136,8 +136,21 @@ def recipe_parser(recipe: Recipe, command: str) -> ArgumentParser:
         if f"--{key}" not in options:
             own = [option[2:] for option in options if option.startswith(f"--{key.split('.')[0]}.")]
             raise ValueError(f"recipe {recipe.name}: there is no setting {key}{nearest(key, own)}")
+    try:
+        parser.parse_object(_nested(defaults))
+    except argparse.ArgumentError as error:
+        raise ValueError(f"recipe {recipe.name}: {_in_one_line(str(error), parser)}") from None
     parser.set_defaults(defaults)
     return parser
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"model.width": 64}` as `{"model": {"width": 64}}`."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        part, _, name = key.partition(".")
+        nested.setdefault(part, {})[name] = value
+    return nested
 
 
 def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
