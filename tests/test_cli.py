@@ -1,5 +1,6 @@
 """The commands, from their words to their files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from PIL import Image
 
 import unbraid
 from unbraid.cli import COMMANDS, main
+from unbraid.cli.evaluate import show_run
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -312,6 +314,99 @@ def test_what_cannot_be_encoded_is_told(run, tmp_path, monkeypatch, capsys, sour
     (tmp_path / "text.mp4").write_text("no video")
     assert main(["encode", str(run), source]) == 2
     assert text in told(capsys) and not (tmp_path / "codes.npz").exists()
+
+
+# ---- scoring --------------------------------------------------------------------------------------------
+
+
+def figure(mean):
+    return {"mean": mean, "std": 0.01, "floor": 0.111}
+
+
+SCORES = {
+    "accuracy": figure(0.987),
+    "inception_score": figure(8.5),
+    "squared_error_per_clip": figure(70.25),
+    "keep_dynamic": {"skin": figure(0.17), "motion": figure(0.987)},
+    "swap": {"skin": figure(0.96), "motion": figure(0.95)},
+    "judge": {"accuracy": {"skin": figure(0.995), "motion": figure(1.0)}, "trusted": True},
+    "labels": {
+        "skin": {"kind": "static", "part_of": None, "classes": 6, "chance": 1 / 6, "majority": 0.2},
+        "motion": {"kind": "dynamic", "part_of": None, "classes": 9, "chance": 1 / 9, "majority": 0.2},
+    },
+}
+
+
+@pytest.fixture
+def recipe(clips, tmp_path):
+    """A recipe of one's own on the clips, in seconds."""
+    small = "width: 4, features: 8, hidden: 8, static_size: 8, dynamic_size: 8"
+    text = f"""# Clips of the tests.
+extends: own/dbse
+data: {{name: {clips}, size: 16, steps: 6, fractions: [0.6, 0.2, 0.2]}}
+model: {{{small}}}
+training: {{max_epochs: 1, batch_size: 4}}
+"""
+    (tmp_path / "mine.yaml").write_text(text)
+    return str(tmp_path / "mine.yaml")
+
+
+def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", recipe, "--run", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "squared error per clip" in said and f"{run}/report.html" in said
+    scores = json.loads((run / "evaluation" / "generation.json").read_text())
+    error = scores["squared_error_per_clip"]
+    assert f"{error['mean']:.3f}" in said and f"{error['floor']:.3f}" in said
+    assert (run / "report.html").is_file() and (run / "pictures" / "swap.gif").is_file()
+    assert main(["evaluate", str(run), "--split", "validation"]) == 0
+    again = json.loads((run / "evaluation" / "generation.json").read_text())
+    assert again["protocol"]["split"] == "validation"
+    assert main(["evaluate", str(run), "--split", "tset"]) == 2
+    assert "did you mean 'test'" in told(capsys)
+
+
+def test_what_cannot_be_scored_is_told_and_reported_all_the_same(recipe, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", recipe, "--data.fractions", "[0.8, 0.1, 0.1]", "--run", str(run)]) == 0
+    assert "Not scored: split: 'test'" in capsys.readouterr().out
+    assert (run / "report.html").is_file()
+
+
+def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "generation.json").write_text(json.dumps(SCORES))
+    assert show_run(tmp_path) == 0
+    said = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
+    assert ["motion kept under a drawn static code", "98.7%", "1.0%", "11.1%"] in rows
+    assert ["inception score", "8.500", "0.010", "0.111"] in rows
+    assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in rows
+    assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in rows
+
+
+def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("unbraid.cli.demo.RECIPE", recipe)
+    run = tmp_path / "demo"
+    assert main(["demo", "--run", str(run)]) == 0
+    first = capsys.readouterr().out
+    written = (run / "metrics.csv").stat().st_mtime_ns
+    assert main(["demo", "--run", str(run)]) == 0
+    again = capsys.readouterr().out
+    assert "made already" in again and f"{run}/report.html" in again and "squared error" in again
+    assert (run / "metrics.csv").stat().st_mtime_ns == written
+    (run / "report.html").unlink()
+    assert main(["demo", "--run", str(run)]) == 0
+    assert "Going on" in capsys.readouterr().out and (run / "report.html").is_file()
+    assert "squared error" in first
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m unbraid --help | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
 
 
 # ---- data -----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
 
     Args:
         model: a trained model that encodes and decodes.
-        data: its data set; clips come from `test`, or from all where there is no such split.
+        data: its data set; clips come from `test`, or from all where that has fewer than two.
         folder: the run's folder.
         seed: of the choice of clips and of what is drawn.
 
@@ -45,7 +45,7 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
     """
     pictures = Path(folder) / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    clips = data.split("test") if "test" in data.splits else data
+    clips = data.split("test") if len(data.splits.get("test", ())) > 1 else data
     generator = torch.Generator().manual_seed(seed)
     rows = _varied_rows(clips, CLIPS, seed)
     chosen = clips.take(rows)

@@ -6,7 +6,8 @@ import json
 import pytest
 import yaml
 
-from unbraid.benchmark.ledger import COLUMNS, main, record, table, with_block
+from unbraid.benchmark.ledger import COLUMNS, main, record
+from unbraid.benchmark.tables import table, with_block
 from unbraid.settings import read_recipe, recipe_parser, resolve
 
 PUBLISHED = "data,method,source,accuracy,inception_score\nsprites,DBSE,https://example.org,1.0,8.942\n"
@@ -16,7 +17,7 @@ def figure(mean):
     return {"mean": mean, "std": 0.0, "floor": 0.1}
 
 
-def scores(accuracy):
+def scores(accuracy, split="test"):
     def label(kind, part_of=None):
         return {"kind": kind, "part_of": part_of, "classes": 3, "chance": 1 / 3, "majority": 0.4}
 
@@ -27,6 +28,8 @@ def scores(accuracy):
         "squared_error_per_clip": figure(70.25),
         "keep_dynamic": shares,
         "keep_static": shares | {"motion": figure(0.12)},
+        "judge": {"accuracy": {"skin": figure(0.995), "motion": figure(1.0)}, "trusted": True},
+        "protocol": {"split": split},
         "labels": {
             "skin": label("static"),
             "hair": label("static"),
@@ -84,6 +87,8 @@ def test_a_run_is_one_row(make_run, ledger):
     assert float(row["accuracy"]) == 0.9 and float(row["action"]) == 0.99 and row["direction"] == ""
     assert float(row["static_in_dynamic"]) == pytest.approx(0.15)
     assert float(row["dynamic_in_static"]) == pytest.approx(0.12)
+    assert float(row["judge"]) == 0.995
+    assert json.loads((ledger.parent / row["scores"]).read_text()) == scores(0.9)
 
 
 def test_a_run_is_recorded_once(make_run, ledger):
@@ -99,6 +104,14 @@ def test_an_unfinished_run_is_refused(make_run, ledger, missing):
     run = make_run()
     (run / missing).unlink()
     with pytest.raises(FileNotFoundError, match=missing):
+        record(run, ledger)
+    assert not ledger.exists()
+
+
+def test_scores_on_other_splits_are_refused(make_run, ledger):
+    run = make_run()
+    (run / "evaluation" / "generation.json").write_text(json.dumps(scores(0.9, "validation")))
+    with pytest.raises(ValueError, match="scored on 'validation'"):
         record(run, ledger)
     assert not ledger.exists()
 
@@ -143,6 +156,7 @@ def test_pages_and_readme_are_written(make_run, tmp_path):
     text, page = readme.read_text(), (root / "results" / "sprites.md").read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "**sprites/dbse**" in text and "**sprites/dbse**" in page
+    assert "| motion | dynamic | 90.0 | 12.0 | 33.3 |" in page
     main([], root)
     assert readme.read_text() == text
 

@@ -1,11 +1,11 @@
-"""The ledger of trained runs, and the tables made from it. No number in a table is typed by hand.
+"""The ledger of trained runs: one row of `results/ledger.csv` is one training, scored on its test split.
 
-`python -m unbraid.benchmark.ledger` writes the tables again; with run folders behind it, those are recorded
-first. One row of `results/ledger.csv` is one training. A table shows mean ± standard deviation over trainings
-that differ in nothing but their seed, beside the published scores of `results/published.csv`.
+`python -m unbraid.benchmark.ledger RUN ...` records finished runs and writes the tables again; without a run
+it only writes the tables.
 """
 
 import csv
+import hashlib
 import json
 import re
 import statistics
@@ -17,7 +17,7 @@ import yaml
 
 from unbraid.settings import read_recipe, recipe_parser, resolve
 
-__all__ = ["COLUMNS", "record", "table", "write_tables"]
+__all__ = ["COLUMNS", "SCORES", "record", "rows"]
 
 SCORES = {
     "accuracy": "Acc % ↑",
@@ -29,8 +29,8 @@ SCORES = {
     "static_in_dynamic": "static, drawn s %",
     "dynamic_in_static": "dynamic, drawn d %",
     "squared_error_per_clip": "squared error ↓",
+    "judge": "judge %",
 }
-IN_PERCENT = {"accuracy", "direction", "action", "static_in_dynamic", "dynamic_in_static"}
 COLUMNS = (
     "recipe",
     "changes",
@@ -42,10 +42,10 @@ COLUMNS = (
     "seconds",
     "epochs",
     *SCORES,
+    "scores",
 )
 # Where a run was made and for how long it was let to run; these do not make it another experiment.
 _NO_CHANGE = re.compile(r"data\.(root|cache)|training\.(seed|device|workers|checkpoint_minutes)$")
-MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
 
 def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
@@ -60,7 +60,7 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: the run has no configuration, environment or scores yet.
-        ValueError: the run is in the ledger already.
+        ValueError: the run is in the ledger already, is not finished, or was scored on another split than test.
     """
     run, ledger = Path(run), Path(ledger)
     config = yaml.safe_load(_read(run / "config.yaml", run, "unbraid train"))
@@ -68,9 +68,15 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
     scores = json.loads(_read(run / "evaluation" / "generation.json", run, f"unbraid evaluate {run}"))
     if "seconds" not in environment:
         raise ValueError(f"{run}: is not finished; `unbraid resume {run}` goes on with it")
+    split = scores["protocol"]["split"]
+    if split != "test":
+        raise ValueError(
+            f"{run}: was scored on {split!r}; score it on the test split: unbraid evaluate {run}"
+        )
+    changes = " ".join(_changes(config))
     row = {
         "recipe": config["recipe"],
-        "changes": " ".join(_changes(config)),
+        "changes": changes,
         "commit": environment["commit"],
         "seed": config["training"]["seed"],
         "data": config["data"]["name"],
@@ -78,9 +84,10 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
         "hardware": _hardware(environment),
         "seconds": round(environment["seconds"]),
         "epochs": _epochs(run),
+        "scores": _file_name(config["recipe"], changes, config["training"]["seed"]),
     } | _scores(scores)
     written = {column: "" if row.get(column) is None else str(row[column]) for column in COLUMNS}
-    if written in _rows(ledger):
+    if written in rows(ledger):
         raise ValueError(f"{run}: is in {ledger} already")
     new = not ledger.is_file()
     with ledger.open("a", newline="") as file:
@@ -88,7 +95,16 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
         if new:
             writer.writeheader()
         writer.writerow(written)
+    copy = ledger.parent / written["scores"]
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(json.dumps(scores, indent=1) + "\n")
     return written
+
+
+def _file_name(recipe: str, changes: str, seed: int) -> str:
+    """Where all scores of a run are kept, beside the ledger."""
+    mark = f"-{hashlib.sha256(changes.encode()).hexdigest()[:6]}" if changes else ""
+    return f"scores/{recipe.replace('/', '-')}{mark}-seed{seed}.json"
 
 
 def _read(path: Path, run: Path, command: str) -> str:
@@ -105,8 +121,8 @@ def _hardware(environment: dict[str, Any]) -> str:
 
 def _epochs(run: Path) -> int:
     """Epochs that were trained, the last of them perhaps not to its end."""
-    rows = csv.DictReader(_read(run / "metrics.csv", run, "unbraid train").splitlines())
-    return 1 + max(int(row["epoch"]) for row in rows)
+    metrics = csv.DictReader(_read(run / "metrics.csv", run, "unbraid train").splitlines())
+    return 1 + max(int(row["epoch"]) for row in metrics)
 
 
 def _changes(config: dict[str, Any]) -> list[str]:
@@ -134,7 +150,7 @@ def _scores(scores: dict[str, Any]) -> dict[str, float | None]:
     for name in SCORES:
         if name in ("direction", "action"):
             found[name] = kept_dynamic.get(name, {}).get("mean")
-        elif name in scores:
+        elif name in scores and name != "judge":
             found[name] = scores[name]["mean"]
     about = scores.get("labels", {})
     static = [share["mean"] for name, share in kept_dynamic.items() if about[name]["kind"] == "static"]
@@ -142,123 +158,23 @@ def _scores(scores: dict[str, Any]) -> dict[str, float | None]:
     dynamic = [kept_static[name]["mean"] for name in whole]
     found["static_in_dynamic"] = statistics.fmean(static) if static else None
     found["dynamic_in_static"] = statistics.fmean(dynamic) if dynamic else None
+    heads = [share["mean"] for label, share in scores.get("judge", {}).get("accuracy", {}).items()]
+    found["judge"] = min(heads) if heads else None  # the label it knows least
     return {name: None if value is None else round(value, 6) for name, value in found.items()}
 
 
-def _rows(ledger: Path) -> list[dict[str, str]]:
-    if not ledger.is_file():
+def rows(ledger: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, none where there is no file."""
+    if not Path(ledger).is_file():
         return []
-    with ledger.open(newline="") as file:
+    with Path(ledger).open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def table(ledger: str | Path, published: str | Path, data: str) -> str:
-    """One data set's table in Markdown: our recipes, mean ± deviation over seeds, then the published scores.
-
-    Args:
-        ledger: CSV of trained runs.
-        published: CSV of published scores: data, method, source, and the ledger's score columns.
-        data: name of the data set.
-
-    Raises:
-        ValueError: runs of one recipe were trained on data that differ.
-    """
-    groups: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
-    for row in _rows(Path(ledger)):
-        if row["data"] == data:
-            # A seed that was trained again replaces its older row: it is no independent repeat.
-            groups.setdefault((row["recipe"], row["changes"]), {})[row["seed"]] = row
-    theirs = [row for row in _rows(Path(published)) if row["data"] == data]
-    shown = [name for name in SCORES if any(row[name] for seeds in groups.values() for row in seeds.values())]
-    lines = [
-        "| | seeds | epochs | minutes | " + " | ".join(SCORES[name] for name in shown) + " |",
-        "|---" * (4 + len(shown)) + "|",
-    ]
-    for (recipe, changes), seeds in sorted(groups.items()):
-        rows = list(seeds.values())
-        if len({row["fingerprint"] for row in rows}) > 1:
-            raise ValueError(
-                f"{ledger}: runs of {recipe} were trained on different data; their scores do not mix"
-            )
-        cells = [f"**{recipe}**" + (f" `{changes}`" if changes else ""), str(len(rows))]
-        cells += [_cell([float(row["epochs"]) for row in rows], ".0f")]
-        cells += [_cell([float(row["seconds"]) / 60 for row in rows], ".0f")]
-        cells += [_score(name, [float(row[name]) for row in rows if row[name]]) for name in shown]
-        lines.append("| " + " | ".join(cells) + " |")
-    for row in theirs:
-        cells = [f"{row['method']}, published ([source]({row['source']}))", "", "", ""]
-        cells += [_score(name, [float(row[name])] if row.get(name) else []) for name in shown]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) if groups else ""
-
-
-def _score(name: str, values: list[float]) -> str:
-    if name in IN_PERCENT:
-        return _cell([100 * value for value in values], ".1f")
-    return _cell(values, ".1f" if name == "squared_error_per_clip" else ".3f")
-
-
-def _cell(values: list[float], digits: str) -> str:
-    if not values:
-        return ""
-    mean = f"{statistics.fmean(values):{digits}}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{digits}}"
-
-
-def write_tables(root: str | Path) -> list[Path]:
-    """Write `results/<data>.md` for every data set of the ledger, and the README's block between markers.
-
-    Args:
-        root: the repository's folder.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: the README has lost its markers.
-    """
-    root = Path(root)
-    ledger, published = root / "results" / "ledger.csv", root / "results" / "published.csv"
-    written = []
-    for data in sorted({row["data"] for row in _rows(ledger)}):
-        page = root / "results" / f"{data}.md"
-        page.write_text(_page(data, table(ledger, published, data)))
-        written.append(page)
-    readme = root / "README.md"
-    readme.write_text(with_block(readme.read_text(), readme_block(root)))
-    return [*written, readme]
-
-
-def _page(data: str, rows: str) -> str:
-    return (
-        f"# {data}\n\nMade from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over "
-        f"independently trained seeds. What each score means: `docs/protocols.md`.\n\n{rows}\n"
-    )
-
-
-def readme_block(root: str | Path) -> str:
-    """The README's results: one table per data set in the ledger."""
-    ledger, published = Path(root) / "results" / "ledger.csv", Path(root) / "results" / "published.csv"
-    names = sorted({row["data"] for row in _rows(ledger)})
-    if not names:
-        return "No run is recorded yet."
-    return "\n\n".join(f"**{name}**\n\n{table(ledger, published, name)}" for name in names)
-
-
-def with_block(text: str, block: str) -> str:
-    """The text with what stands between the two markers replaced by `block`.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    start, end = text.find(MARKERS[0]), text.find(MARKERS[1])
-    if start < 0 or end < start:
-        raise ValueError(f"README.md: must hold the lines {MARKERS[0]} and {MARKERS[1]}")
-    return f"{text[: start + len(MARKERS[0])]}\n{block}\n{text[end:]}"
 
 
 def main(runs: list[str], root: Path) -> None:
     """Record the given runs, then write the tables."""
+    from unbraid.benchmark.tables import write_tables
+
     for run in runs:
         row = record(run, root / "results" / "ledger.csv")
         print(f"recorded {row['recipe']}, seed {row['seed']}")

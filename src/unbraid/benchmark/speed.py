@@ -158,7 +158,7 @@ def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) ->
         while sum(took) < seconds or len(took) < 3:
             took.append(_time(partial(torch.matmul, a, b), device))
         best = max(best, 2 * size**3 / min(took) / 1e9)
-        if size == 4096 or 8 * min(took) > seconds:
+        if size == 4096 or 8 * min(took) > 10 * seconds:
             return best
         size *= 2
 

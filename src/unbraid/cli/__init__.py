@@ -60,7 +60,14 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the words after `unbraid`; by default those of the process.
     """
-    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _answer(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:  # the reader of our output, `head` perhaps, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _answer(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -69,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         return _run(arguments)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
         if os.environ.get("UNBRAID_DEBUG"):
             raise

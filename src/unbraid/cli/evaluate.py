@@ -22,7 +22,7 @@ LABELS = {
     "keep_dynamic": "static drawn",
     "keep_static": "dynamics drawn",
     "swap": "swapped",
-    "reconstruction": "reconstructed",
+    "reconstruction": "rebuilt",
 }
 
 
@@ -74,16 +74,16 @@ def score(
 
 
 def finish(folder: Path, data: "Sequences") -> int:
-    """Score a run that has just been trained; a judge that is too weak is told and does not stop the rest."""
+    """Score a run that has just been trained; where it cannot be scored, say why, and do the rest."""
     try:
         return score(folder, data)
     except KeyboardInterrupt:
         print(f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {folder}")
         return 130
     except ValueError as error:
-        if not str(error).startswith("judge:"):
-            raise
-        print(f"Not scored. {error}\nTo score it all the same: unbraid evaluate {folder} --accept_weak_judge")
+        print(f"Not scored: {error}")
+        if str(error).startswith("judge:"):
+            print(f"To score it all the same: unbraid evaluate {folder} --accept_weak_judge")
         return report(folder, data)
 
 
@@ -117,19 +117,17 @@ def show(scores: dict[str, Any]) -> None:
         if name in scores:
             table.add_row(text, *(_number(scores[name][key], name) for key in ("mean", "std", "floor")))
     console.print(table)
-    tests = {test: text for test, text in LABELS.items() if test in scores}
-    if tests:
-        labels = Table(
-            "label",
-            "",
-            *(f"{text} %" for text in tests.values()),
-            "chance %",
-            title="labels that the judge sees",
-        )
-        for label, about in scores["labels"].items():
-            shares = [f"{100 * scores[test][label]['mean']:.1f}" for test in tests]
-            labels.add_row(label, about["kind"], *shares, f"{100 * about['chance']:.1f}")
-        console.print(labels)
+    tests = [test for test in LABELS if test in scores]
+    if not tests:
+        return
+    labels = Table("label", title="clips in which the judge sees the right label, %")
+    for heading in ("kind", *(LABELS[test] for test in tests), "chance", "judge on real clips"):
+        labels.add_column(heading, justify="left" if heading == "kind" else "right")
+    for label, about in scores["labels"].items():
+        shares = [scores[test][label]["mean"] for test in tests]
+        shares += [about["chance"], scores["judge"]["accuracy"][label]["mean"]]
+        labels.add_row(label, about["kind"], *(f"{100 * share:.1f}" for share in shares))
+    console.print(labels)
 
 
 def _number(value: float, name: str) -> str:

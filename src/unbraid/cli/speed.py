@@ -73,6 +73,8 @@ def speed(
         + ("" if machine["bf16_in_hardware"] else " (emulated)")
         + f"; memory: {machine['peak_memory_by']}"
     )
+    if any(figures[part]["fraction_of_gemm"] > 1 for part in ("train", "encode")):
+        console.print("A share above 1: other work kept the machine from its matrix product; measure again.")
     return 0
 
 
