@@ -1,1 +1,1 @@
-"""Speed, and the ledger of results."""
+"""Recipes, seeds and speed: the ledger of trained runs, the tables made from it, and `unbraid speed`."""

@@ -1,0 +1,257 @@
+"""How fast a model trains and encodes here, beside a large matrix product in the same process.
+
+The arithmetic of a step is counted operation by operation (a multiplication and an addition are two),
+forwards and backwards; the optimiser's is left out, as is everything that is no product of matrices and no
+convolution.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from unbraid.data.base import Sequences
+from unbraid.generation import encode
+from unbraid.models.base import SequenceModel
+from unbraid.objectives.schedules import weight_at
+from unbraid.registry import build_model, nearest
+from unbraid.settings import list_recipes, read_recipe
+from unbraid.training import TrainingConfig
+from unbraid.training.machine import (
+    choose_device,
+    choose_precision,
+    has_bfloat16,
+    keep_freed_memory,
+    processor_name,
+)
+from unbraid.training.plan import make_optimizer, terms_of, weighted_sum
+
+__all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
+
+SHAPES = {
+    "moving_digits": (15, 1, 64, 64),
+    "puppets": (8, 3, 64, 64),
+    "sprites": (8, 3, 64, 64),
+}
+"""Steps and observation `(T, *X)` of one sequence of each data set, so that none is needed on disk."""
+
+
+def measure(
+    model: str = "dbse",
+    data: str = "sprites",
+    batch: int = 128,
+    steps: int = 5,
+    settings: dict[str, Any] | None = None,
+    config: TrainingConfig | None = None,
+    product_seconds: float = 0.3,
+) -> dict[str, dict[str, Any]]:
+    """Time training steps and encoding on made-up data of a data set's shape.
+
+    Args:
+        model: name of the model; its settings are those of the recipe `data/model`, where there is one.
+        data: name of a data set in `SHAPES`.
+        batch: sequences per step.
+        steps: how many steps are timed, after two that are not; the median is reported.
+        settings: changes to the model's settings.
+        config: precision, device and optimiser; the weights are the recipe's.
+        product_seconds: about as long as the matrix product is timed, for each precision, before and after.
+
+    Returns:
+        `machine`, `train` and `encode`, each a dictionary of figures; rates in GFLOP/s, times in seconds,
+        memory in MB (2^20 bytes).
+
+    Raises:
+        ValueError: a name, a setting or a number that cannot be used.
+    """
+    if data not in SHAPES:
+        raise ValueError(f"data: the shape of {data!r} is not known{nearest(data, SHAPES)}")
+    for name, value, least in (("batch", batch, 2), ("steps", steps, 1)):
+        if value < least:
+            raise ValueError(f"{name}: {value} must be at least {least}")
+    recipe = read_recipe(f"{data}/{model}") if f"{data}/{model}" in list_recipes() else None
+    chosen = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
+    config = config or TrainingConfig(batch_size=batch)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    keep_freed_memory()
+    sequences = _made_up(SHAPES[data], batch)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        built = build_model(model, sequences.observation, **chosen | (settings or {})).to(device)
+    weights = recipe.training.get("weights", {}) if recipe else {}
+    step = training_step(built, sequences, config, weights, precision, device)
+    kinds = (torch.bfloat16, torch.float32)
+    rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
+    encoding = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
+    training = _figures(step, batch, steps, device)
+    # Once more afterwards: what else runs on the machine takes from one measurement and not from the other.
+    rates = {kind: max(rates[kind], matrix_product_rate(kind, device, product_seconds)) for kind in kinds}
+    for figures, kind in ((training, precision), (encoding, torch.float32)):
+        figures["precision"] = str(kind).removeprefix("torch.")
+        figures["fraction_of_gemm"] = round(figures["gflops"] / rates[kind], 3)
+    return {
+        "machine": {
+            "gemm_bf16_gflops": round(rates[torch.bfloat16], 1),
+            "gemm_fp32_gflops": round(rates[torch.float32], 1),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "processor": torch.cuda.get_device_name() if device == "cuda" else processor_name(),
+            "device": device,
+            "bf16_in_hardware": has_bfloat16(device),
+            "torch": torch.__version__,
+            "peak_memory_by": _memory_meter(device),
+        },
+        "train": training,
+        "encode": encoding,
+    }
+
+
+def training_step(
+    model: SequenceModel,
+    data: Sequences,
+    config: TrainingConfig,
+    weights: dict[str, Any],
+    precision: torch.dtype,
+    device: str,
+) -> Callable[[], None]:
+    """One step as the training plan takes it: rows to device, terms, weighted sum, gradients, Adam."""
+    optimizer = make_optimizer(model, config)
+    noise = torch.Generator(device).manual_seed(config.seed)
+    rows = np.arange(len(data))
+
+    def step() -> None:
+        terms = terms_of(model, data.batch(rows, device), precision, noise)
+        total = weighted_sum(terms, {name: weight_at(weights.get(name, 1.0), 0.0) for name in terms})
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+
+    return step
+
+
+def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) -> float:
+    """GFLOP/s of a large square matrix product.
+
+    The size is doubled from 128 while one product is quick, up to 4096: a processor that only emulates
+    bfloat16 would need minutes for the largest.
+
+    Args:
+        kind: precision of the matrices.
+        device: "cpu" or "cuda".
+        seconds: about as long as the best size is timed.
+    """
+    size, best = 128, 0.0
+    while True:
+        a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
+        a @ b
+        took: list[float] = []
+        while sum(took) < seconds or len(took) < 3:
+            took.append(_time(partial(torch.matmul, a, b), device))
+        best = max(best, 2 * size**3 / min(took) / 1e9)
+        if size == 4096 or 8 * min(took) > seconds:
+            return best
+        size *= 2
+
+
+def count_operations(run: Callable[[], Any]) -> int:
+    """Floating-point operations of the matrix products, convolutions and LSTMs that `run` does."""
+    aten = torch.ops.aten
+    lstm = {
+        aten.mkldnn_rnn_layer: _lstm_layer,
+        aten.mkldnn_rnn_layer_backward: _lstm_layer_backward,
+        aten._cudnn_rnn: _cudnn_lstm,
+        aten._cudnn_rnn_backward: _cudnn_lstm_backward,
+    }
+    with FlopCounterMode(display=False, custom_mapping=lstm) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+# torch's counter does not know the fused LSTMs. Every weight matrix meets every step of every sequence once,
+# forwards; backwards twice, for the gradients of the inputs and of the weights.
+def _lstm_layer(inputs: Any, of_inputs: Any, of_state: Any, *_: Any, **__: Any) -> int:
+    steps = inputs[0] * inputs[1]
+    return 2 * steps * (of_inputs[0] * of_inputs[1] + of_state[0] * of_state[1])
+
+
+def _lstm_layer_backward(inputs: Any, of_inputs: Any, of_state: Any, *_: Any, **__: Any) -> int:
+    return 2 * _lstm_layer(inputs, of_inputs, of_state)
+
+
+def _cudnn_lstm(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
+    steps = inputs[0] * inputs[1] if len(inputs) == 3 else inputs[0]
+    return 2 * steps * sum(shape[0] * shape[1] for shape in weights if len(shape) == 2)
+
+
+def _cudnn_lstm_backward(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
+    return 2 * _cudnn_lstm(inputs, weights)
+
+
+def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
+    x = np.random.default_rng(0).integers(0, 256, (n, *shape), dtype=np.uint8)
+    return Sequences(x, "made up")
+
+
+def _figures(run: Callable[[], Any], batch: int, steps: int, device: str) -> dict[str, Any]:
+    operations = count_operations(run)
+    run()
+    _forget_peak(device)
+    seconds = statistics.median(_time(run, device) for _ in range(steps))
+    return {
+        "step_seconds": round(seconds, 4),
+        "sequences_per_second": round(batch / seconds, 1),
+        "gflop_per_step": round(operations / 1e9, 2),
+        "gflops": round(operations / seconds / 1e9, 2),
+        "peak_memory_mb": round(_peak_memory(device)),
+    }
+
+
+def _time(run: Callable[[], Any], device: str) -> float:
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _memory_meter(device: str) -> str:
+    if device == "cuda":
+        return "torch.cuda.max_memory_allocated, per part"
+    if _HIGH_WATER.exists():
+        return "VmHWM of the process, per part"
+    return "getrusage maxrss of the process, from its start"
+
+
+_HIGH_WATER = Path("/proc/self/clear_refs")
+
+
+def _forget_peak(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif _HIGH_WATER.exists():
+        _HIGH_WATER.write_text("5")
+
+
+def _peak_memory(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    if _HIGH_WATER.exists():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def as_json(figures: dict[str, dict[str, Any]]) -> str:
+    """The figures as one JSON object."""
+    return json.dumps(figures, indent=2)

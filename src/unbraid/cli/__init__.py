@@ -1,0 +1,79 @@
+"""The `unbraid` command: finds the command named by the first word and runs it. One file per command.
+
+Only the standard library is imported before a command is known, so `unbraid --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+
+from unbraid import __version__
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "demo": "train, score and picture a small model, in about five minutes",
+    "train": "train a model from a recipe, or on your own data",
+    "resume": "go on with a training that was stopped",
+    "evaluate": "score a trained model, and draw its pictures and report again",
+    "encode": "write the static and dynamic codes of sequences to a file",
+    "swap": "the static code of one sequence with the dynamics of another",
+    "sample": "draw new sequences",
+    "interpolate": "walk from one sequence's static code to another's",
+    "speed": "measure training and encoding beside what the machine can do",
+    "data": "list, describe, fetch or prepare the data sets",
+}
+
+_ERROR, _INTERRUPTED = 2, 130
+
+
+def _help() -> str:
+    lines = [f"  {name:<13}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: unbraid COMMAND ...",
+            "",
+            "Split sequences into what stays and what changes.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`unbraid COMMAND --help` says more; `unbraid --version` prints the version.",
+        ]
+    )
+
+
+def _run(arguments: list[str]) -> int:
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        from unbraid.registry import nearest
+
+        raise ValueError(f"no command is called {command!r}{nearest(command, COMMANDS)}")
+    return importlib.import_module(f"unbraid.cli.{command}").main(rest) or 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C.
+
+    A mistake is told in one line; set `UNBRAID_DEBUG=1` to see where it was raised.
+
+    Args:
+        argv: the words after `unbraid`; by default those of the process.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"unbraid {__version__}")
+        return 0
+    try:
+        return _run(arguments)
+    except (ValueError, OSError) as error:
+        if os.environ.get("UNBRAID_DEBUG"):
+            raise
+        print(f"unbraid: error: {error}", file=sys.stderr)
+        return _ERROR
+    except KeyboardInterrupt:
+        print("unbraid: stopped", file=sys.stderr)
+        return _INTERRUPTED

@@ -1,0 +1,153 @@
+"""Sequences that a command names: rows of a run's data, files and folders of one's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unbraid.cli.common import load_data
+from unbraid.registry import DATASETS, nearest
+
+if TYPE_CHECKING:
+    from unbraid.data.base import Sequences
+    from unbraid.training import Run
+
+__all__ = ["one", "parts"]
+
+SPLITS = ("train", "validation", "test")
+STEPS = 16  # of a clip, as in `load_folder`
+TOGETHER = 64  # clips of one's own that are in memory at once
+
+
+def one(text: str, run: "Run", argument: str) -> "Sequences":
+    """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `X.npy:3`.
+
+    Raises:
+        ValueError: it names nothing, or something that the model cannot read.
+        FileNotFoundError: there is no such file.
+    """
+    where, colon, number = text.rpartition(":")
+    if colon and number.isdecimal():
+        whole = load_data(run.config).split(where) if where in SPLITS else _load_own(where, argument)
+        data = _checked(whole, run, argument)
+        if int(number) >= len(data):
+            raise ValueError(
+                f"{argument}: {where} has {len(data)} sequences; {number} is none of 0 to {len(data) - 1}"
+            )
+        return data.take(np.array([int(number)]))
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{argument}: there is no file {text}; or name a row, as in test:12")
+    if path.suffix.lower() in (".npy", ".npz"):
+        raise ValueError(f"{argument}: say which row of {text}, as in {text}:0")
+    names, data = next(_read(path, run, None))
+    if len(names) > 1:
+        raise ValueError(
+            f"{argument}: {text} holds {len(names)} sequences; name one video or one folder of images"
+        )
+    return data
+
+
+def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[list[str], Sequences]]":
+    """The named sequences of a data set, an array file, a video or a folder, a part at a time.
+
+    Args:
+        text: name of a data set, or a path.
+        run: whose model will read them; frames of one's own are resized to what it was trained on.
+        options: `root` and `cache` of a data set; `steps` of a clip of one's own videos.
+
+    Raises:
+        ValueError: nothing that the model can read.
+        FileNotFoundError: there is no such path.
+    """
+    from unbraid.data import load
+
+    path = Path(text).expanduser()
+    if text in DATASETS:
+        same = {
+            key: value for key, value in run.config["data"].items() if key not in ("name", "root", "cache")
+        }
+        data = load(
+            text, options["root"], options["cache"], **same if run.config["data"]["name"] == text else {}
+        )
+        yield [str(row) for row in range(len(data))], _checked(data, run, "input")
+    elif path.suffix.lower() in (".npy", ".npz"):
+        data = _load_own(text, "input")
+        yield [str(row) for row in range(len(data))], _checked(data, run, "input")
+    elif path.exists():
+        yield from _read(path, run, options["steps"] or run.config["data"].get("steps") or STEPS)
+    else:
+        hint = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
+        raise FileNotFoundError(f"input: there is no folder, file or data set {text}{hint}")
+
+
+def _load_own(path: str, argument: str) -> "Sequences":
+    from unbraid.data import load
+
+    if not Path(path).expanduser().is_file():
+        raise FileNotFoundError(f"{argument}: there is no file {path}, and no split of that name")
+    return load(Path(path))
+
+
+def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
+    if data.observation != run.model.observation:
+        raise ValueError(
+            f"{argument}: observations are {data.observation}; "
+            f"{run.folder} was trained on {run.model.observation}"
+        )
+    return data
+
+
+def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str], Sequences]]":
+    """Videos and image folders, cut into clips of `steps` frames (None: whole)."""
+    from unbraid.data.base import Sequences
+
+    if len(run.model.observation) != 3:
+        raise ValueError(f"input: {run.folder} reads vectors {run.model.observation}; {path} holds frames")
+    channels, size, _ = run.model.observation
+    every = run.config["data"].get("every") or 1
+    names: list[str] = []
+    clips: list[np.ndarray] = []
+
+    def gathered() -> tuple[list[str], Sequences]:
+        lengths = np.array([len(clip) for clip in clips])
+        x = np.zeros((len(clips), lengths.max(), channels, size, size), np.uint8)
+        for row, clip in zip(x, clips, strict=True):
+            row[: len(clip)] = clip
+        return names, Sequences(x, path.stem, lengths=None if lengths.min() == x.shape[1] else lengths)
+
+    for name, frames in _sources(path, size, channels, every):
+        if len(frames) < 2:
+            raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+        count = max(1, len(frames) // steps) if steps else 1
+        for clip in range(count):
+            names.append(name if count == 1 else f"{name}#{clip}")
+            clips.append(frames[clip * steps : (clip + 1) * steps] if steps else frames)
+        if len(clips) >= TOGETHER:
+            yield gathered()
+            names, clips = [], []
+    if clips:
+        yield gathered()
+
+
+def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
+    from unbraid.data.frames import IMAGE_ENDINGS, MOVIE_ENDINGS, natural_order, read_images, read_movie
+
+    files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
+    movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
+    images: dict[Path, list[Path]] = {}
+    for file in files:
+        if file.suffix.lower() in IMAGE_ENDINGS and path.is_dir():
+            images.setdefault(file.parent, []).append(file)
+    if not movies and not images:
+        raise ValueError(f"input: {path} is no video and holds no video and no image")
+    if len(images) > 1 or movies:
+        images.pop(path, None)  # a picture beside the videos, a poster or a plot
+    for file in movies:
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        yield name, np.stack(list(read_movie(file, size, channels, every)))
+    for folder, found in images.items():
+        name = folder.name if folder == path else folder.relative_to(path).as_posix()
+        yield name, np.stack(list(read_images(found, size, channels, every)))

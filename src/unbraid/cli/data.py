@@ -1,0 +1,94 @@
+"""`unbraid data list | info NAME | fetch NAME | prepare NAME`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from unbraid.cli.common import call
+
+__all__ = ["fetch", "info", "main"]
+
+USAGE = """usage: unbraid data list
+       unbraid data info NAME
+       unbraid data fetch NAME [--folder FOLDER]
+       unbraid data prepare NAME [--root FOLDER] [--cache FOLDER] [options of the data set]
+
+list      the data sets, one line each
+info      what a data set is, where it comes from, its licence and how to get it
+fetch     download its files, checked against their hashes
+prepare   make the arrays that training reads, in the cache; training does this by itself when needed
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command."""
+    from unbraid.registry import nearest
+
+    actions: dict[str, Callable[..., int]] = {"list": show_list, "info": info, "fetch": fetch}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    action, rest = arguments[0], arguments[1:]
+    if action == "prepare":
+        return prepare(rest)
+    if action not in actions:
+        raise ValueError(f"data: there is no action {action!r}{nearest(action, [*actions, 'prepare'])}")
+    return call(actions[action], f"data {action}", rest)
+
+
+def show_list() -> int:
+    """List the data sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unbraid.data import info
+    from unbraid.registry import list_datasets
+
+    table = Table("name", "what it is", "licence")
+    for name in list_datasets():
+        card = info(name)
+        table.add_row(name, card.summary, card.licence)
+    Console().print(table)
+    return 0
+
+
+def info(name: str) -> int:
+    """Say what a data set is, where it comes from, its licence and how to get it.
+
+    Args:
+        name: of the data set.
+    """
+    from unbraid.data import info
+
+    card = info(name)
+    for key in ("name", "summary", "source", "licence", "obtain"):
+        print(f"{key:<9}{getattr(card, key)}")
+    return 0
+
+
+def fetch(name: str, folder: Path | None = None) -> int:
+    """Download the files of a data set, checked against their hashes.
+
+    Args:
+        name: of the data set.
+        folder: where to put them; by default the cache, where training looks.
+    """
+    from unbraid.data import fetch
+
+    print(f"{name} is in {fetch(name, folder)}")
+    return 0
+
+
+def prepare(arguments: list[str]) -> int:
+    """Make a data set's arrays in the cache; the options are those of its loader."""
+    from unbraid.registry import dataset_loader
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if arguments[0].startswith("-"):
+        raise ValueError(f"data prepare: name the data set first, before {arguments[0]}")
+    name, rest = arguments[0], arguments[1:]
+    data = call(dataset_loader(name), f"data prepare {name}", rest)
+    splits = ", ".join(f"{split} {len(rows)}" for split, rows in data.splits.items())
+    print(f"{name} is ready: {tuple(data.x.shape)} {data.x.dtype}, {splits}; fingerprint {data.fingerprint}")
+    return 0

@@ -1,0 +1,334 @@
+"""The commands, from their words to their files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import unbraid
+from unbraid.cli import COMMANDS, main
+
+TINY = [
+    *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
+    *("--model.static_size", "8", "--model.dynamic_size", "8"),
+    *("--training.max_epochs", "2", "--training.batch_size", "4", "--training.device", "cpu"),
+]
+FRAMES = ["--data.size", "16", "--data.steps", "6"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Prepared data and judges go to a cache of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNBRAID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Twelve folders of images: a bright square that moves, six frames of 16x16."""
+    folder = tmp_path_factory.mktemp("clips")
+    random = np.random.default_rng(0)
+    for clip in range(12):
+        (folder / f"clip{clip}").mkdir()
+        colour = random.integers(100, 256, 3)
+        for t in range(6):
+            frame = np.zeros((16, 16, 3), np.uint8)
+            frame[4:10, (clip + t) % 10 : (clip + t) % 10 + 5] = colour
+            Image.fromarray(frame).save(folder / f"clip{clip}" / f"{t}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(clips, tmp_path_factory):
+    """A run on the clips, trained by the command."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    words = ["train", "--data", str(clips), *FRAMES, "--run", str(folder), "--no-evaluate", *TINY]
+    assert main(words) == 0
+    return folder
+
+
+def told(capsys):
+    """The one line that was said of a mistake."""
+    out = capsys.readouterr()
+    assert out.err.startswith("unbraid: error: ") and out.err.count("\n") == 1, out.err
+    return out.err
+
+
+# ---- the words themselves -------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(capsys):
+    for words in ([], ["--help"], ["-h"]):
+        assert main(words) == 0
+        text = capsys.readouterr().out
+        assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"unbraid {unbraid.__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    try:
+        assert main([command, "--help"]) == 0
+    except SystemExit as end:  # the parser's own way out
+        assert end.code == 0
+    assert f"unbraid {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "sprites/dsbe"], "did you mean 'sprites/dbse'"),
+        (["train", "--run", "x"], "name a recipe"),
+        (["train", "--data"], "--data: needs a value"),
+        (["train", "--data", "no/such/folder"], "there is no folder or file no/such/folder"),
+        (["train", "own/dbse"], "pass --data PATH"),
+        (["train", "puppets/dbse", "--model.anchr", "last"], "did you mean '--model.anchor'"),
+        (["data", "lst"], "did you mean 'list'"),
+        (["data", "info", "sprits"], "did you mean 'sprites'"),
+        (["data", "prepare"], ""),
+        (["data", "fetch", "puppets"], "nothing to download"),
+        (["swap"], "required: run, a, b"),
+        (["encode", "no/run", "x"], "no/run: holds no"),
+        (["evaluate", "no/run"], "no/run: holds no"),
+        (["resume", "no/run"], "no/run: holds no run"),
+        (["sample", "no/run", "--output", "x.jpg"], "must end in .gif"),
+        (["sample", "no/run", "--n", "0"], "n: 0 must be at least 1"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(words, text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if text:
+        assert main(words) == 2
+        assert text in told(capsys)
+    else:
+        assert main(words) == 0
+        assert "usage" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where(monkeypatch):
+    monkeypatch.setenv("UNBRAID_DEBUG", "1")
+    with pytest.raises(ValueError, match="trian"):
+        main(["trian"])
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "unbraid", "trian"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+# ---- training -------------------------------------------------------------------------------------------
+
+
+def test_train_leaves_a_run(run, clips):
+    import yaml
+
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["recipe"] == "own/dbse"
+    assert config["data"]["name"] == str(clips.resolve()) and config["data"]["size"] == 16
+    assert config["model"]["width"] == 4 and config["training"]["max_epochs"] == 2
+    assert (run / "model" / "model.json").is_file()
+
+
+def test_a_run_is_never_overwritten(run, clips, capsys):
+    before = (run / "config.yaml").stat().st_mtime_ns
+    assert main(["train", "--data", str(clips), *FRAMES, "--run", str(run), *TINY]) == 2
+    assert f"unbraid resume {run}" in told(capsys)
+    assert (run / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_runs_are_numbered(clips, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", str(clips), *FRAMES, "--no-evaluate", *TINY, "--training.max_epochs", "1"]
+    assert main(words) == 0 and main(words) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["clips0-dbse-1", "clips0-dbse-2"]
+
+
+def test_wrong_data_are_refused_before_there_is_a_run(tmp_path, capsys):
+    x = np.zeros((20, 4, 3), np.float32)
+    x[7, 2] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(tmp_path / "x.npy"), "--run", str(run), *TINY]) == 2
+    assert "sequence 7, step 2" in told(capsys)
+    words = [
+        "train",
+        "--data",
+        str(tmp_path / "x.npy"),
+        "--run",
+        str(run),
+        "--training.weights.kl_statc",
+        "3",
+    ]
+    np.save(tmp_path / "x.npy", np.nan_to_num(x))
+    assert main([*words, *TINY]) == 2
+    assert "did you mean 'kl_static'" in told(capsys)
+    assert not run.exists()
+
+
+def test_a_finished_run_is_not_trained_again(run, capsys):
+    before = (run / "metrics.csv").read_bytes()
+    assert main(["resume", str(run), "--no-evaluate"]) == 0
+    assert "to its end already" in capsys.readouterr().out
+    assert (run / "metrics.csv").read_bytes() == before
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(clips, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "--data", str(clips), *FRAMES, "--run", str(run), "--no-evaluate", *TINY]
+    command = [sys.executable, "-m", "unbraid", *words, "--training.max_epochs", "100000"]
+    training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while training.poll() is None and not (run / "metrics.csv").exists():
+        time.sleep(0.1)
+    assert training.poll() is None, training.stdout.read()
+    os.kill(training.pid, signal.SIGINT)
+    said, _ = training.communicate()
+    assert training.returncode == 130 and "Traceback" not in said
+    assert f"unbraid resume {run}" in " ".join(said.split())
+    assert list((run / "checkpoints").glob("*.ckpt"))
+    assert not (run / "model").exists()
+
+
+# ---- using a run ----------------------------------------------------------------------------------------
+
+
+def test_encode_writes_codes_and_names(run, clips, tmp_path):
+    output = tmp_path / "codes.npz"
+    assert main(["encode", str(run), str(clips), "--output", str(output)]) == 0
+    codes = np.load(output)
+    assert codes["static"].shape == (12, 8) and codes["dynamic"].shape == (12, 6, 8)
+    assert list(codes["names"]) == [f"clip{i}" for i in range(12)]
+    assert (codes["lengths"] == 6).all()
+
+
+def test_encode_gives_the_model_s_codes_whatever_the_way_in(run, clips, tmp_path):
+    import h5py
+
+    frames = [[np.asarray(Image.open(clips / f"clip{i}" / f"{t}.png")) for t in range(6)] for i in range(12)]
+    x = np.array(frames).transpose(0, 1, 4, 2, 3)
+    np.save(tmp_path / "x.npy", x)
+    for source, output in ((clips, "a.npz"), (tmp_path / "x.npy", "b.h5"), (clips / "clip3", "c.npz")):
+        assert main(["encode", str(run), str(source), "--output", str(tmp_path / output)]) == 0
+    whole, alone = np.load(tmp_path / "a.npz"), np.load(tmp_path / "c.npz")
+    model = unbraid.load_model(run)
+    expected = unbraid.encode(model, unbraid.Sequences(x))
+    np.testing.assert_allclose(whole["static"], expected.static, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(whole["dynamic"], expected.dynamic, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(alone["static"][0], whole["static"][3], rtol=1e-4, atol=1e-5)
+    with h5py.File(tmp_path / "b.h5") as file:
+        np.testing.assert_allclose(file["static"], whole["static"], rtol=1e-5, atol=1e-6)
+        assert [name.decode() for name in file["names"]] == [str(i) for i in range(12)]
+
+
+def test_long_sequences_are_cut(run, clips, tmp_path):
+    output = tmp_path / "codes.npz"
+    assert main(["encode", str(run), str(clips), "--steps", "3", "--output", str(output)]) == 0
+    codes = np.load(output)
+    assert codes["dynamic"].shape == (24, 3, 8)
+    assert list(codes["names"][:3]) == ["clip0#0", "clip0#1", "clip1#0"]
+
+
+def test_outputs_are_not_overwritten(run, clips, tmp_path, capsys):
+    output = tmp_path / "codes.npz"
+    output.write_text("mine")
+    assert main(["encode", str(run), str(clips), "--output", str(output)]) == 2
+    assert "--force" in told(capsys) and output.read_text() == "mine"
+    assert main(["encode", str(run), str(clips), "--output", str(output), "--force"]) == 0
+    assert np.load(output)["static"].shape == (12, 8)
+
+
+def test_swap_takes_the_static_code_of_a_and_the_dynamics_of_b(run, clips, tmp_path):
+    a, b = str(clips / "clip0"), str(clips / "clip5")
+    assert main(["swap", str(run), a, b, "--output", str(tmp_path / "swap.npy")]) == 0
+    assert main(["swap", str(run), a, b, "--output", str(tmp_path / "swap.gif")]) == 0
+    data = unbraid.load(clips, size=16, steps=6)
+    model = unbraid.load_model(run)
+    x = data.batch(np.array([0, 5])).x
+    expected = model.swap(x[:1], x[1:]).detach().numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "swap.npy"), expected[0], rtol=1e-4, atol=1e-5)
+    with Image.open(tmp_path / "swap.gif") as picture:
+        assert picture.n_frames == 6 and picture.width == 4 * 128 + 3 * 2 and picture.height == 128
+
+
+def test_rows_of_the_run_s_data_can_be_named(run, tmp_path, capsys):
+    output = tmp_path / "swap.png"
+    assert main(["swap", str(run), "test:0", "train:1", "--output", str(output)]) == 0
+    with Image.open(output) as picture:
+        assert picture.size == (6 * 128 + 5 * 2, 4 * 128 + 3 * 2)
+    assert main(["swap", str(run), "test:99", "train:1", "--output", str(tmp_path / "no.png")]) == 2
+    assert "99" in told(capsys) and not (tmp_path / "no.png").exists()
+
+
+def test_interpolation_goes_from_a_to_b(run, clips, tmp_path):
+    a, b = str(clips / "clip0"), str(clips / "clip5")
+    output = tmp_path / "line.npy"
+    assert main(["interpolate", str(run), a, b, "--steps", "3", "--output", str(output)]) == 0
+    line = np.load(output)
+    assert line.shape == (3, 6, 3, 16, 16)
+    data = unbraid.load(clips, size=16, steps=6)
+    x = data.batch(np.array([0, 5])).x
+    model = unbraid.load_model(run)
+    np.testing.assert_allclose(line[0], model.reconstruct(x[:1]).detach()[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(line[2], model.swap(x[1:], x[:1]).detach()[0], rtol=1e-4, atol=1e-5)
+
+
+def test_samples_follow_the_seed(run, tmp_path):
+    outputs = [tmp_path / f"{i}.npy" for i in range(3)]
+    for output, seed in zip(outputs, ("1", "1", "2"), strict=True):
+        assert main(["sample", str(run), "--n", "3", "--seed", seed, "--output", str(output)]) == 0
+    one, again, other = (np.load(output) for output in outputs)
+    assert one.shape == (3, 6, 3, 16, 16)
+    assert (one == again).all() and not (one == other).all()
+    long = tmp_path / "long.npy"
+    assert main(["sample", str(run), "--length", "9", "--output", str(long)]) == 0
+    assert np.load(long).shape == (8, 9, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("sprits", "did you mean 'sprites'"),
+        ("no/such", "there is no folder, file or data set no/such"),
+        ("x.npy", "observations are (5,)"),
+        ("empty", "holds no video and no image"),
+        ("text.mp4", "text.mp4"),
+    ],
+)
+def test_what_cannot_be_encoded_is_told(run, tmp_path, monkeypatch, capsys, source, text):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((6, 4, 5), np.float32))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    assert main(["encode", str(run), source]) == 2
+    assert text in told(capsys) and not (tmp_path / "codes.npz").exists()
+
+
+# ---- data -----------------------------------------------------------------------------------------------
+
+
+def test_data_are_listed_described_and_prepared(capsys):
+    assert main(["data", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in unbraid.list_datasets())
+    assert main(["data", "info", "sprites"]) == 0
+    assert "licence" in capsys.readouterr().out
+    assert main(["data", "prepare", "puppets", "--characters", "12", "--size", "16"]) == 0
+    assert "(108, 8, 3, 16, 16)" in capsys.readouterr().out
+
+
+@pytest.mark.real_data
+def test_sprites_are_prepared_from_a_folder_one_has(capsys):
+    root = os.path.join(os.environ["UNBRAID_DATA"], "sprites_lpc")
+    assert main(["data", "prepare", "sprites", "--root", root, "--size", "16"]) == 0
+    assert "train 8100, validation 900, test 2664" in capsys.readouterr().out
