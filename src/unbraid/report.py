@@ -50,19 +50,22 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
     rows = _varied_rows(clips, CLIPS, seed)
     chosen = clips.take(rows)
     x, codes = chosen.batch(slice(None)).x.numpy(), encode(model, chosen)
+    x = _without_padding(x, chosen.lengths)
 
-    plots.plot_reconstructions(x[:4], _array(decode(model, codes[:4]))).savefig(
-        pictures / "reconstruction.png"
-    )
-    crossed = _array(cross(model, codes))
+    rebuilt = _without_padding(_array(decode(model, codes)), chosen.lengths)
+    plots.plot_reconstructions(x[:4], rebuilt[:4]).savefig(pictures / "reconstruction.png")
+    crossed = _without_padding(_array(cross(model, codes)), chosen.lengths)
     plots.plot_swaps(x, crossed).savefig(pictures / "swap.png")
-    between = interpolate(model, codes[:1], codes[1:2], DRAWS)[:, 0]
-    plots.plot_interpolation(_array(between)).savefig(pictures / "interpolation.png")
+    between = _array(interpolate(model, codes[:1], codes[1:2], DRAWS)[:, 0])
+    first = None if chosen.lengths is None else chosen.lengths[:1]
+    plots.plot_interpolation(_without_padding(between, first)).savefig(pictures / "interpolation.png")
     drawn = {"fixed_motion": with_drawn_static(model, _repeated(codes, DRAWS), generator)}
     if "prior" in model.card.capabilities:
         drawn["fixed_content"] = with_drawn_dynamic(model, _repeated(codes, DRAWS), generator)
     for name, changed in drawn.items():
         varied = _array(decode(model, changed)).reshape(len(rows), DRAWS, *x.shape[1:])
+        lengths = None if chosen.lengths is None else chosen.lengths[:, None]
+        varied = _without_padding(varied, lengths)
         plots.plot_variations(x[0], varied[0]).savefig(pictures / f"{name}.png")
         if x.ndim == 5:
             plots.animate(np.concatenate([x[:, None], varied], 1)[:4], pictures / f"{name}.gif")
@@ -131,6 +134,17 @@ def _varied_rows(clips: Sequences, count: int, seed: int) -> np.ndarray:
         cost[chosen] = np.inf
         chosen.append(int(order[np.argmin(cost[order])]))
     return np.array(chosen)
+
+
+def _without_padding(clips: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """The clips with nothing to be seen after their last step; `lengths` fits the axes before the steps."""
+    if lengths is None:
+        return clips
+    frames = 3 if clips.ndim >= 5 else 1
+    steps = clips.shape[-1 - frames]
+    padding = np.arange(steps) >= np.asarray(lengths)[..., None]
+    shape = (*padding.shape, *[1] * frames)
+    return np.where(padding.reshape(shape), np.float32(1 if frames == 3 else np.nan), clips)
 
 
 def _repeated(codes: Codes, times: int) -> Codes:
@@ -293,15 +307,17 @@ def _training(folder: Path) -> str:
 
 
 def _settings(config: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
-    rows = [[f"{part}.{key}", value] for part, values in config.items() for key, value in _items(values)]
-    out = "<h2>Settings</h2>\n" + _table(["setting", "value"], rows)
+    rows = [
+        row
+        for part, values in config.items()
+        for row in (
+            [[f"{part}.{k}", v] for k, v in values.items()] if isinstance(values, dict) else [[part, values]]
+        )
+    ]
+    out = "<h2>Settings</h2>\n" + _table([], rows)
     if environment:
-        out += "\n<h2>Environment</h2>\n" + _table(["", ""], [[k, v] for k, v in environment.items()])
+        out += "\n<h2>Environment</h2>\n" + _table([], [[k, v] for k, v in environment.items()])
     return out
-
-
-def _items(values: Any) -> list[tuple[str, Any]]:
-    return list(values.items()) if isinstance(values, Mapping) else [("name", values)]
 
 
 def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> str:
@@ -340,9 +356,9 @@ def _embedded(data: bytes, kind: str, description: str) -> str:
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
-    top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    top = "<tr>" + "".join(f"<th>{_text(cell)}</th>" for cell in head) + "</tr>\n" if head else ""
     body = "\n".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table>\n<tr>{top}</tr>\n{body}\n</table></div>"
+    return f"<div class='wide'><table>\n{top}{body}\n</table></div>"
 
 
 def _text(value: Any) -> str:
