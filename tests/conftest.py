@@ -2,6 +2,10 @@ import os
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
+
+# Every annotated shape is checked while the tests run.
+install_import_hook("unbraid", "beartype.beartype")
 
 torch.set_num_threads(1)  # the tests run in several processes
 

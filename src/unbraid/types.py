@@ -11,7 +11,7 @@ Batch first, always. Masks are bool, **True = observed**. Standard deviations on
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -112,7 +112,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Batch":
         """Return the batch with every tensor on `device`."""
 
         def move(value: Any) -> Any:

@@ -34,7 +34,7 @@ SHIRTS = (
 # Colour, accent, share of the leg that is covered, half width at the knee and at the hem.
 TROUSERS = (
     ("#4f7fb5", "#e7b565", 0.95, 0.044, 0.042),
-    ("#3c8f58", "#3c8f58", 1.00, 0.042, 0.068),
+    ("#ef7fa3", "#ef7fa3", 1.00, 0.042, 0.068),
     ("#e0902f", "#c2711f", 0.52, 0.056, 0.062),
     ("#8e2f44", "#8e2f44", 0.88, 0.060, 0.044),
     ("#fdf3e4", "#e3cfb2", 0.97, 0.048, 0.052),

@@ -35,7 +35,7 @@ card = DataCard(
 
 Numbers = NDArray[np.int64]
 
-VERSION = 1
+VERSION = 2
 SIZES = (16, 32, 64, 128)
 ATTRIBUTES = {
     "skin": ("porcelain", "peach", "caramel", "cocoa", "sage", "lilac"),
@@ -43,7 +43,7 @@ ATTRIBUTES = {
     "shirt": ("striped jersey", "coral tee", "teal coat", "mustard poncho", "plum sweater", "sky raglan"),
     "trousers": (
         "blue jeans",
-        "green flares",
+        "pink flares",
         "orange shorts",
         "maroon slacks",
         "white ducks",

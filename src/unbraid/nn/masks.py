@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 __all__ = ["apply_to_steps", "inside", "observed_steps", "pick_step", "take_step", "zero_unobserved"]
@@ -64,6 +64,6 @@ def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor,
     return torch.where(index < 0, count + index, index).clamp_min(0).minimum(count - 1)
 
 
-def take_step(x: Float[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Float[Tensor, "B *X"]:
+def take_step(x: Shaped[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Shaped[Tensor, "B *X"]:
     """The given step of each sequence."""
     return x[torch.arange(len(x), device=x.device), step]
