@@ -4,8 +4,9 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# Every annotated shape is checked while the tests run.
-install_import_hook("unbraid", "beartype.beartype")
+# Every shape annotated in the models and their parts is checked while the tests run.
+CHECKED = ["types", "nn", "models", "generation"]
+install_import_hook([f"unbraid.{name}" for name in CHECKED], "beartype.beartype")
 
 torch.set_num_threads(1)  # the tests run in several processes
 
