@@ -30,6 +30,7 @@ from unbraid.data.base import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
 from unbraid.evaluation.progress import progress_bar
+from unbraid.nn.masks import inside
 
 __all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
 
@@ -74,7 +75,7 @@ class Judge(nn.Module):
         else:
             if mask.ndim > 2:
                 x = torch.where(mask, x, 0.0)
-            valid = _valid_steps(mask)
+            valid = inside(mask)
             features = x.new_zeros(*x.shape[:2], FEATURES)
             features[valid] = self.trunk(x[valid])
             path = pack_padded_sequence(features, valid.sum(1).cpu(), batch_first=True, enforce_sorted=False)
@@ -119,12 +120,6 @@ def _vector_trunk(observation: tuple[int, ...]) -> nn.Module:
 
 def _head(classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(2 * HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, classes))
-
-
-def _valid_steps(mask: Tensor) -> Tensor:
-    """`(B, T)`, True up to each sequence's last observed step."""
-    seen = mask.flatten(2).any(2) if mask.ndim > 2 else mask
-    return seen.flip(1).int().cummax(1).values.flip(1).bool()
 
 
 @torch.no_grad()
