@@ -122,10 +122,11 @@ def test_the_table_is_over_seeds(make_run, ledger, tmp_path):
     record(make_run(0, 0.5, ["--model.width", "64"]), ledger)
     text = table(ledger, tmp_path / "published.csv", "sprites")
     lines = text.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert "| **sprites/dbse** | 3 | 12 ± 0 | 10 ± 0 | 94.0 ± 4.0 | 8.500 ± 0.000 |" in lines[2]
     assert "`model.width=64` | 1 |" in lines[3] and "| 50.0 |" in lines[3]
-    assert "DBSE, published" in lines[4] and "| 100.0 | 8.942 |" in lines[4]
+    assert "floor" in lines[4] and "| 10.0 | 0.100 |" in lines[4]
+    assert "DBSE, published" in lines[5] and "| 100.0 | 8.942 |" in lines[5]
 
 
 def test_a_seed_trained_again_is_no_second_repeat(make_run, ledger, tmp_path):

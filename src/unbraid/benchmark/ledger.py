@@ -11,13 +11,13 @@ import re
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from unbraid.settings import read_recipe, recipe_parser, resolve
 
-__all__ = ["COLUMNS", "SCORES", "record", "rows"]
+__all__ = ["COLUMNS", "SCORES", "record", "rows", "score_columns"]
 
 SCORES = {
     "accuracy": "Acc % ↑",
@@ -85,7 +85,7 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
         "seconds": round(environment["seconds"]),
         "epochs": _epochs(run),
         "scores": _file_name(config["recipe"], changes, config["training"]["seed"]),
-    } | _scores(scores)
+    } | score_columns(scores)
     written = {column: "" if row.get(column) is None else str(row[column]) for column in COLUMNS}
     if written in rows(ledger):
         raise ValueError(f"{run}: is in {ledger} already")
@@ -143,22 +143,24 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _scores(scores: dict[str, Any]) -> dict[str, float | None]:
-    """The ledger's score columns of a `generation.json`."""
+def score_columns(
+    scores: dict[str, Any], which: Literal["mean", "floor"] = "mean"
+) -> dict[str, float | None]:
+    """The ledger's score columns of a `generation.json`, or their floors."""
     kept_dynamic, kept_static = scores.get("keep_dynamic", {}), scores.get("keep_static", {})
     found: dict[str, float | None] = {}
     for name in SCORES:
         if name in ("direction", "action"):
-            found[name] = kept_dynamic.get(name, {}).get("mean")
+            found[name] = kept_dynamic.get(name, {}).get(which)
         elif name in scores and name != "judge":
-            found[name] = scores[name]["mean"]
+            found[name] = scores[name][which]
     about = scores.get("labels", {})
-    static = [share["mean"] for name, share in kept_dynamic.items() if about[name]["kind"] == "static"]
+    static = [share[which] for name, share in kept_dynamic.items() if about[name]["kind"] == "static"]
     whole = [name for name in kept_static if about[name]["kind"] == "dynamic" and not about[name]["part_of"]]
-    dynamic = [kept_static[name]["mean"] for name in whole]
+    dynamic = [kept_static[name][which] for name in whole]
     found["static_in_dynamic"] = statistics.fmean(static) if static else None
     found["dynamic_in_static"] = statistics.fmean(dynamic) if dynamic else None
-    heads = [share["mean"] for label, share in scores.get("judge", {}).get("accuracy", {}).items()]
+    heads = [share[which] for label, share in scores.get("judge", {}).get("accuracy", {}).items()]
     found["judge"] = min(heads) if heads else None  # the label it knows least
     return {name: None if value is None else round(value, 6) for name, value in found.items()}
 

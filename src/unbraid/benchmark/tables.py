@@ -8,7 +8,7 @@ import json
 import statistics
 from pathlib import Path
 
-from unbraid.benchmark.ledger import SCORES, rows
+from unbraid.benchmark.ledger import SCORES, rows, score_columns
 
 __all__ = ["label_tables", "readme_block", "table", "with_block", "write_tables"]
 
@@ -58,7 +58,7 @@ def label_tables(ledger: str | Path, data: str) -> str:
 
 
 def table(ledger: str | Path, published: str | Path, data: str) -> str:
-    """One data set's table in Markdown: our recipes, mean ± deviation over seeds, then the published scores.
+    """One data set's table in Markdown: our recipes, mean ± deviation over seeds, floors, published scores.
 
     Args:
         ledger: CSV of trained runs.
@@ -81,6 +81,12 @@ def table(ledger: str | Path, published: str | Path, data: str) -> str:
         cells += [_cell([float(row["seconds"]) / 60 for row in runs], ".0f")]
         cells += [_score(name, [float(row[name]) for row in runs if row[name]]) for name in shown]
         lines.append("| " + " | ".join(cells) + " |")
+    if groups:
+        # Floors depend on the data alone, so any run has them.
+        any_run = json.loads((Path(ledger).parent / next(iter(groups.values()))[0]["scores"]).read_text())
+        floors = score_columns(any_run, "floor")
+        cells = [_score(name, [floor] if (floor := floors.get(name)) is not None else []) for name in shown]
+        lines.append("| " + " | ".join(["floor: chance, or the mean clip", "", "", "", *cells]) + " |")
     for row in theirs:
         cells = [f"{row['method']}, published ([source]({row['source']}))", "", "", ""]
         cells += [_score(name, [float(row[name])] if row.get(name) else []) for name in shown]
