@@ -33,7 +33,8 @@ def test_batches_go_on_where_they_were_left(taken):
             yield from batches
 
     whole = Batches(np.arange(53), 10, seed=1)
-    expected = [next(s) for s in [stream(whole)] for _ in range(12)]
+    source = stream(whole)
+    expected = [next(source) for _ in range(12)]
     left = Batches(np.arange(53), 10, seed=1)
     source = stream(left)
     for _ in range(taken):

@@ -60,9 +60,8 @@ class BrokenError(Exception):
     pass
 
 
-@pytest.mark.parametrize("writes", range(1, 15))
-def test_broken_off_after_any_checkpoint(whole, tmp_path, monkeypatch, writes):
-    """5 steps an epoch, 3 epochs: a checkpoint after every step, the run broken off after each of them in turn."""
+def break_off(folder, monkeypatch, writes):
+    """Train until the given number of checkpoints is written, then fail."""
     write, count = Checkpoints.write, 0
 
     def write_then_break(self, trainer):
@@ -72,11 +71,16 @@ def test_broken_off_after_any_checkpoint(whole, tmp_path, monkeypatch, writes):
         if count == writes:
             raise BrokenError
 
-    monkeypatch.setattr(Checkpoints, "write", write_then_break)
-    folder = tmp_path / "run"
-    with pytest.raises(BrokenError):
+    with monkeypatch.context() as patch, pytest.raises(BrokenError):
+        patch.setattr(Checkpoints, "write", write_then_break)
         fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True)
-    monkeypatch.setattr(Checkpoints, "write", write)
+
+
+@pytest.mark.parametrize("writes", range(1, 15))
+def test_broken_off_after_any_checkpoint(whole, tmp_path, monkeypatch, writes):
+    """5 steps an epoch, 3 epochs: a checkpoint after every step, the run broken off after each of them in turn."""
+    folder = tmp_path / "run"
+    break_off(folder, monkeypatch, writes)
     assert not (folder / "model").exists()
     resume(folder, tiny_data(), quiet=True)
     assert same(weights(whole), weights(folder))
@@ -93,20 +97,8 @@ def test_other_seed_gives_other_weights(whole, tmp_path):
 
 
 def test_truncated_checkpoint_falls_back(whole, tmp_path, monkeypatch, capsys):
-    write, count = Checkpoints.write, 0
-
-    def write_then_break(self, trainer):
-        nonlocal count
-        write(self, trainer)
-        count += 1
-        if count == 7:
-            raise BrokenError
-
-    monkeypatch.setattr(Checkpoints, "write", write_then_break)
     folder = tmp_path / "run"
-    with pytest.raises(BrokenError):
-        fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True)
-    monkeypatch.setattr(Checkpoints, "write", write)
+    break_off(folder, monkeypatch, 7)
     newest = sorted((folder / "checkpoints").glob("*.ckpt"))[-1]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     resume(folder, tiny_data())
@@ -129,7 +121,7 @@ def test_kill_at_five_random_moments(whole, tmp_path):
         from test_resume import SETTINGS, TRAINING, tiny_data
         from unbraid.training import TrainingConfig, fit, resume
         from unbraid.training.callbacks import Metrics
-        add, = [Metrics.on_train_batch_end]
+        add = Metrics.on_train_batch_end
         import time
         def slowly(self, *args):
             time.sleep(0.05)
