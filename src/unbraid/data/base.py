@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from unbraid.data.checks import check
+from unbraid.data.scaling import Scaling
 from unbraid.registry import nearest
 from unbraid.types import Batch
 
@@ -41,15 +42,20 @@ class Sequences:
     """A data set of sequences.
 
     Attributes:
-        x: `(N, T, *X)`, possibly memory-mapped. uint8 for frames `(C, H, W)` (0 to 255), floats otherwise.
+        x: `(N, T, *X)`, possibly memory-mapped. uint8 for frames `(C, H, W)` (0 to 255); floats for frames (0 to 1),
+            feature vectors `(F,)` and windows `(W, F)` of a series.
         name: the data set's name, used for caches and reports.
         lengths: `(N,)` number of valid steps; None when every sequence has T. Steps beyond are padding.
         mask: `(N, T, *X)` or `(N, T)` bool, True = observed; None when all is observed.
         labels: name to Label.
         splits: split name to the rows that belong to it.
-        feature_names: names of the last axis for vector observations, or None.
-        units: unit of each feature, or None.
-        sampling_rate: steps per second, or None.
+        targets: name to `(N,)` or `(N, T)` floats that are read from the codes but never trained on; NaN = unknown.
+        groups: `(N,)` number of the recording, patient or station that each sequence was cut from, or None.
+        times: `(N, T)` datetime64[s], when each step begins, or None.
+        scaling: how raw features became `x`, learned on the train split, or None when x is raw.
+        feature_names: names of the last axis for vectors and windows, or None.
+        units: unit of each feature before scaling, or None.
+        sampling_rate: values per second (frames, or rows of a window), or None.
         fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
             before, and are not read through again.
     """
@@ -60,6 +66,10 @@ class Sequences:
     mask: np.ndarray | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
     splits: Mapping[str, np.ndarray] = field(default_factory=dict)
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
+    scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     sampling_rate: float | None = None
@@ -208,6 +218,9 @@ class Sequences:
             lengths=None if self.lengths is None else self.lengths[rows],
             mask=None if self.mask is None else self.mask[rows],
             labels={name: replace(label, values=label.values[rows]) for name, label in self.labels.items()},
+            targets={name: values[rows] for name, values in self.targets.items()},
+            groups=None if self.groups is None else self.groups[rows],
+            times=None if self.times is None else self.times[rows],
             splits={},
             fingerprint=digest.hexdigest()[:16],
         )
@@ -288,6 +301,10 @@ def fingerprint(data: Sequences) -> str:
     named = {"x": data.x, "lengths": data.lengths, "mask": data.mask}
     named |= {f"labels/{name}/{label.classes}": label.values for name, label in sorted(data.labels.items())}
     named |= {f"splits/{name}": rows for name, rows in sorted(data.splits.items())}
+    named |= {f"targets/{name}": values for name, values in sorted(data.targets.items())}
+    named |= {"groups": data.groups, "times": data.times}
+    if data.scaling is not None:
+        named |= {"mean": data.scaling.mean, "std": data.scaling.std}
     for name, array in named.items():
         if array is not None:
             digest.update(f"{name}{array.shape}{array.dtype}".encode())

@@ -26,15 +26,17 @@ def check(data: "Sequences", values: bool = True) -> None:
     _check_mask(data)
     _check_labels(data)
     _check_splits(data)
+    _check_companions(data)
     _check_names(data)
     if values and data.x.dtype != np.uint8:
         _check_values(data)
 
 
 def _check_shape(x: np.ndarray) -> None:
-    if x.ndim not in (3, 5):
+    if x.ndim not in (3, 4, 5):
         raise ValueError(
-            f"x: has shape {x.shape}; give (N, T, C, H, W) for frames or (N, T, F) for feature vectors"
+            f"x: has shape {x.shape}; give (N, T, C, H, W) for frames, (N, T, F) for feature vectors "
+            "or (N, T, W, F) for windows of a series"
         )
     if not len(x):
         raise ValueError("x: holds no sequence")
@@ -50,7 +52,7 @@ def _check_shape(x: np.ndarray) -> None:
             )
     elif x.dtype == np.uint8:
         raise ValueError("x: uint8 is for frames only; give feature vectors as floats")
-    elif not x.shape[2]:
+    elif not x.shape[-1]:
         raise ValueError(f"x: has shape {x.shape}, no features; the last axis holds them")
     if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
         raise ValueError(f"x: has type {x.dtype}; give uint8 frames or floats")
@@ -131,10 +133,29 @@ def _check_splits(data: "Sequences") -> None:
         owner[rows] = number
 
 
+def _check_companions(data: "Sequences") -> None:
+    n, steps = data.x.shape[:2]
+    for name, values in data.targets.items():
+        if values.shape not in ((n,), (n, steps)) or not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(
+                f"targets[{name!r}]: has shape {values.shape}, type {values.dtype}; give floats of shape "
+                f"{(n,)} or {(n, steps)}"
+            )
+    if data.groups is not None and data.groups.shape != (n,):
+        raise ValueError(f"groups: has shape {data.groups.shape} for {n} sequences; give one for each")
+    if data.times is not None and data.times.shape != (n, steps):
+        raise ValueError(f"times: has shape {data.times.shape}; give {(n, steps)}, one for each step")
+    features = data.x.shape[-1]
+    if data.scaling is not None and (data.x.ndim == 5 or data.scaling.mean.shape != (features,)):
+        raise ValueError(
+            f"scaling: has {data.scaling.mean.shape[0]} features for observations of shape {data.x.shape[2:]}"
+        )
+
+
 def _check_names(data: "Sequences") -> None:
     for argument in ("feature_names", "units"):
         names = getattr(data, argument)
-        if names is not None and (data.x.ndim != 3 or len(names) != data.x.shape[-1]):
+        if names is not None and (data.x.ndim == 5 or len(names) != data.x.shape[-1]):
             raise ValueError(f"{argument}: {len(names)} for observations of shape {data.x.shape[2:]}")
     if data.sampling_rate is not None and not data.sampling_rate > 0:
         raise ValueError(f"sampling_rate: is {data.sampling_rate}; give steps per second, more than 0")

@@ -3,8 +3,8 @@
 One data set is one folder, `<cache>/<name>-<key>/`, where the key is a hash of the options it was built with:
 
 - `x.npy`: the observations, memory-mapped when read;
-- `arrays.npz`: lengths, mask, label values and the rows of each split;
-- `meta.json`: classes and kinds of the labels, options, fingerprint, versions.
+- `arrays.npz`: lengths, mask, label values, targets, groups, times and the rows of each split;
+- `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions.
 
 A folder appears under its name only when it is whole: it is built in a sibling folder, flushed to the disk
 and renamed. One process builds; others that want the same data wait for it.
@@ -27,10 +27,11 @@ import numpy as np
 import pooch
 
 from unbraid.data.base import Label, Sequences
+from unbraid.data.scaling import Scaling
 
 __all__ = ["Space", "cache_folder", "download_folder", "prepared", "stored"]
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 SPARE_BYTES = 16 * 2**20
 
 
@@ -162,7 +163,8 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
     x.flush()  # type: ignore[attr-defined]
     arrays = {f"labels/{key}": label.values for key, label in data.labels.items()}
     arrays |= {f"splits/{key}": rows for key, rows in data.splits.items()}
-    for key in ("lengths", "mask"):
+    arrays |= {f"targets/{key}": values for key, values in data.targets.items()}
+    for key in ("lengths", "mask", "groups", "times"):
         if (array := getattr(data, key)) is not None:
             arrays[key] = array
     np.savez(space.folder / "arrays.npz", allow_pickle=False, **arrays)
@@ -180,6 +182,8 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
             for key, label in data.labels.items()
         },
         "splits": list(data.splits),
+        "targets": list(data.targets),
+        "scaling": None if data.scaling is None else data.scaling.to_json(),
         "feature_names": data.feature_names,
         "units": data.units,
         "sampling_rate": data.sampling_rate,
@@ -213,6 +217,10 @@ def _open(folder: Path) -> Sequences | None:
                 for key, about in meta["labels"].items()
             },
             splits={key: arrays[f"splits/{key}"] for key in meta["splits"]},
+            targets={key: arrays[f"targets/{key}"] for key in meta["targets"]},
+            groups=arrays.get("groups"),
+            times=arrays.get("times"),
+            scaling=Scaling.from_json(meta["scaling"]) if meta["scaling"] else None,
             feature_names=tuple(meta["feature_names"]) if meta["feature_names"] else None,
             units=tuple(meta["units"]) if meta["units"] else None,
             sampling_rate=meta["sampling_rate"],

@@ -27,12 +27,12 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from unbraid.models.base import SequenceModel
-from unbraid.nn.codecs import build_decoder, build_encoder
-from unbraid.nn.likelihoods import SquaredErrorNormal, reconstruction_error
-from unbraid.nn.masks import apply_to_steps, inside, observed_steps, pick_step, take_step, zero_unobserved
+from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
+from unbraid.nn.likelihoods import reconstruction_error
+from unbraid.nn.masks import inside, observed_steps, pick_step, take_step, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.registry import Card
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
@@ -123,11 +123,10 @@ class DBSE(SequenceModel):
         """Draw dynamic paths from the prior."""
         return self.dynamic_prior.roll(n, length, generator)
 
-    def decode(self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None) -> SquaredErrorNormal:
-        """p(x_t | s, d_t): a normal of fixed variance, so its loss is the squared error."""
+    def decode(self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None) -> Distribution:
+        """p(x_t | s, d_t); for frames and vectors a normal of fixed variance, so its loss is the squared error."""
         static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        mean = apply_to_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
-        return SquaredErrorNormal(mean.float() if mean.dtype == torch.bfloat16 else mean)
+        return decode_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None) -> Terms:
         """Squared error without the anchor and of the anchor (eq. 5), and the two KLs (eq. 6); `(B,)` each."""
@@ -150,7 +149,7 @@ class DBSE(SequenceModel):
         self, x: Tensor, mask: Tensor | None, anchor: Tensor, generator: torch.Generator | None
     ) -> Posterior:
         observed = None if mask is None else observed_steps(mask)
-        g = apply_to_steps(self.encoder, zero_unobserved(x, mask), observed)
+        g = encode_steps(self.encoder, x, mask)
         g_anchor = take_step(g, anchor)
         rest = g - g_anchor.unsqueeze(1) if self.subtract else g
         if observed is not None:

@@ -9,10 +9,23 @@ Vectors `(F,)`: three linear layers with ReLU.
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-__all__ = ["FrameDecoder", "FrameEncoder", "VectorDecoder", "VectorEncoder", "build_decoder", "build_encoder"]
+from unbraid.nn.likelihoods import SquaredErrorNormal
+from unbraid.nn.masks import apply_to_steps, observed_steps, zero_unobserved
+
+__all__ = [
+    "FrameDecoder",
+    "FrameEncoder",
+    "VectorDecoder",
+    "VectorEncoder",
+    "build_decoder",
+    "build_encoder",
+    "decode_steps",
+    "encode_steps",
+]
 
 FRAME_SIZES = (16, 32, 64, 128)
 
@@ -131,3 +144,25 @@ def build_decoder(observation: tuple[int, ...], latent: int, width: int) -> nn.M
     if len(observation) == 1:
         return VectorDecoder(observation[0], latent, width)
     raise ValueError(f"observation: no codec for shape {observation}; give (C, H, H) frames or (F,) vectors")
+
+
+def encode_steps(
+    encoder: nn.Module, x: Float[Tensor, "B T *X"], mask: Tensor | None = None
+) -> Float[Tensor, "B T features"]:
+    """Features of each step on its own; steps with no observed value come back as zeros.
+
+    Args:
+        encoder: of `build_encoder`.
+        x: observations; what the mask does not show is not read.
+        mask: `(B, T)` or `(B, T, *X)`, True = observed.
+    """
+    observed = None if mask is None else observed_steps(mask)
+    return apply_to_steps(encoder, zero_unobserved(x, mask), observed)
+
+
+def decode_steps(
+    decoder: nn.Module, z: Float[Tensor, "B T latent"], steps: Bool[Tensor, "B T"] | None = None
+) -> Distribution:
+    """p(x_t | z_t) of each step on its own; steps outside `steps` are not decoded, their mean is zero."""
+    mean = apply_to_steps(decoder, z, steps)
+    return SquaredErrorNormal(mean.float() if mean.dtype == torch.bfloat16 else mean)
