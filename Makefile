@@ -39,9 +39,9 @@ clean:
 	@echo "Installing unbraid into .venv; this takes a few minutes, once."
 	$(PIP) --upgrade 'pip>=25.1'
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(PIP) --constraint constraints.txt --editable '.[video]'
+	$(PIP) --constraint constraints.txt --editable '.[video,audio,series]'
 	@touch $@
 
 .venv/tests-installed: .venv/unbraid-installed
-	$(PIP) --constraint constraints.txt --group test
+	$(PIP) --constraint constraints.txt --group test 'opencv-python-headless<5'
 	@touch $@
