@@ -24,7 +24,9 @@ __all__ = [
 MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
 
 DATASETS = {
+    "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "mug": "unbraid.data.mug:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
 }
@@ -52,6 +54,7 @@ class DataCard:
     """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
 
     `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    `choices` say how we decided what the literature leaves open.
     """
 
     name: str
@@ -60,6 +63,7 @@ class DataCard:
     licence: str
     obtain: str
     protocols: tuple[str, ...] = ("generation",)
+    choices: tuple[str, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
