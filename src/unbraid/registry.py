@@ -21,7 +21,11 @@ __all__ = [
     "nearest",
 ]
 
-MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
+MODELS = {
+    "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
+    "dbse": "unbraid.models.dbse:DBSE",
+    "dsvae": "unbraid.models.dsvae:DSVAE",
+}
 
 DATASETS = {
     "jester": "unbraid.data.jester:load",
