@@ -21,10 +21,16 @@ __all__ = [
     "nearest",
 ]
 
-MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
+MODELS = {
+    "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
+    "dbse": "unbraid.models.dbse:DBSE",
+    "dsvae": "unbraid.models.dsvae:DSVAE",
+}
 
 DATASETS = {
+    "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "mug": "unbraid.data.mug:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
 }
@@ -52,6 +58,7 @@ class DataCard:
     """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
 
     `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    `choices` say how we decided what the literature leaves open.
     """
 
     name: str
@@ -60,6 +67,7 @@ class DataCard:
     licence: str
     obtain: str
     protocols: tuple[str, ...] = ("generation",)
+    choices: tuple[str, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -16,7 +16,15 @@ VARIANTS = {
         {"anchor": "random_batch"},
         {"subtract": False},
         {"bidirectional": True},
-    ]
+    ],
+    "dsvae": [{}, {"dynamic_posterior": "factorised"}],
+    "c_dsvae": [
+        {},
+        {"pair_estimate": "trajectory"},
+        {"static_estimate": "mws", "dynamic_estimate": "mws"},
+        {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
+        {"static_estimate": "none", "dynamic_estimate": "none", "pair_estimate": "none"},
+    ],
 }
 
 

@@ -34,7 +34,7 @@ from unbraid.training.machine import (
     keep_freed_memory,
     processor_name,
 )
-from unbraid.training.plan import make_optimizer, terms_of, weighted_sum
+from unbraid.training.plan import complete, make_optimizer, terms_of, weighted_sum
 
 __all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
 
@@ -124,13 +124,14 @@ def training_step(
     precision: torch.dtype,
     device: str,
 ) -> Callable[[], None]:
-    """One step as the training plan takes it: rows to device, terms, weighted sum, gradients, Adam."""
+    """One step as the training plan takes it: rows to device, views, terms, weighted sum, gradients, Adam."""
     optimizer = make_optimizer(model, config)
     noise = torch.Generator(device).manual_seed(config.seed)
     rows = np.arange(len(data))
 
     def step() -> None:
-        terms = terms_of(model, data.batch(rows, device), precision, noise)
+        batch = complete(model, data.batch(rows, device), len(data), noise)
+        terms = terms_of(model, batch, precision, noise)
         total = weighted_sum(terms, {name: weight_at(weights.get(name, 1.0), 0.0) for name in terms})
         optimizer.zero_grad(set_to_none=True)
         total.backward()

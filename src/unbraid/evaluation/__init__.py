@@ -2,6 +2,7 @@
 
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
+from unbraid.evaluation.leakage import evaluate_leakage
 from unbraid.evaluation.protocols import (
     PROTOCOLS,
     figures,
@@ -15,6 +16,7 @@ __all__ = [
     "PROTOCOLS",
     "Judge",
     "evaluate_generation",
+    "evaluate_leakage",
     "figures",
     "fitting_protocols",
     "judge_probabilities",

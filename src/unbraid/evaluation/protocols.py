@@ -58,6 +58,8 @@ def run_protocols(
 ) -> dict[str, Exception]:
     """Score a model by each protocol and write what each finds; one that fails does not stop the others.
 
+    A protocol that has an argument of another's name (leakage: generation) gets what that one has just found.
+
     Args:
         model: a trained model.
         data: its data set.
@@ -76,11 +78,14 @@ def run_protocols(
         if name not in PROTOCOLS:
             raise ValueError(f"protocols: there is no {name!r}{nearest(name, PROTOCOLS)}")
     failed: dict[str, Exception] = {}
+    found: dict[str, Scores] = {}
     for name in names:
         try:
             evaluate = _function(name)
-            taken = {key: options[key] for key in inspect.signature(evaluate).parameters if key in options}
-            write_scores(folder, name, evaluate(model, data, **taken))
+            offered = {**options, **found}
+            taken = {key: offered[key] for key in inspect.signature(evaluate).parameters if key in offered}
+            found[name] = evaluate(model, data, **taken)
+            write_scores(folder, name, found[name])
         except Exception as error:  # what the others find is kept; the caller says what went wrong
             failed[name] = error
     return failed

@@ -3,6 +3,8 @@
 import functools
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import torch
@@ -30,6 +32,8 @@ class SequenceModel(nn.Module, ABC):
     static_size: int
     dynamic_size: int
     settings: dict[str, Any]
+    views: Mapping[str, str] = MappingProxyType({})
+    """The views that `terms` reads: name in `Batch.views` to a way of `unbraid.augment` to draw it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -149,7 +153,8 @@ class SequenceModel(nn.Module, ABC):
         self, posterior: Posterior, codes: Codes, steps: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B"]:
         """KL(q(d) || p(d)) of each sequence along drawn `codes`, summed over `steps` (all when None)."""
-        kl = kl_divergence(posterior.dynamic, self.prior(codes.dynamic)).sum(2)
+        dynamic = posterior.at(codes.static).dynamic
+        kl = kl_divergence(dynamic, self.prior(codes.dynamic)).sum(2)
         return (kl if steps is None else torch.where(steps, kl, 0.0)).sum(1)
 
     @final

@@ -200,9 +200,10 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
 def _try_one_batch(plan: Plan) -> None:
     """Fail now, not after an hour: the names of the weights and the shapes are checked on two sequences."""
     batch = plan.data.batch(plan.data.splits["train"][:2])
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         plan.model.eval()
-        terms = plan.model.terms(batch, torch.Generator().manual_seed(0))
+        terms = plan.model.terms(plan.complete(batch, generator), generator)
         plan.model.train()
     plan.weights_now(terms)
 
