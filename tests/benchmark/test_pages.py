@@ -92,7 +92,6 @@ def test_bars_and_signs_are_written_for_each_language():
 
 
 def test_published_scores_are_of_columns_that_exist():
-    latent = {f"latent_{kind}_from_{code}" for kind in ("static", "dynamic") for code in "sd"}
     for data in (
         "sprites",
         "mug",
@@ -105,11 +104,11 @@ def test_published_scores_are_of_columns_that_exist():
     ):
         published = read_published(data)
         assert published
-        assert {one.score for one in published} <= columns().keys() | latent
+        assert {one.score for one in published} <= columns().keys()
         assert len({(one.method, one.score) for one in published}) == len(published)
         assert all(one.source.startswith("https://") and one.place for one in published)
         for one in published:
-            assert one.score not in columns() or not columns()[one.score].percent or 0 <= one.value <= 1
+            assert not columns()[one.score].percent or 0 <= one.value <= 1
 
 
 def test_the_published_table_is_that_of_the_paper():

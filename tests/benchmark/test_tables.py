@@ -1,5 +1,6 @@
 """Declared tables: what they need, what is found, what is printed, and one that really trains."""
 
+import dataclasses
 import json
 import shutil
 
@@ -36,10 +37,9 @@ def test_every_table_is_whole(name):
     for row, again in zip(configs[::2], configs[1::2], strict=True):
         assert row["training"]["seed"] == 0 and again["training"]["seed"] == 1
     known = {line[0] for line in rows_of_text(table, {})[1:]}
-    for row in table.rows:
-        if row.published:
-            data, _, method = row.published.partition(": ")
-            assert f"{method}, published ({data})" in known, f"{row.published} is not in published.csv"
+    for name in (name for row in table.rows for name in row.published):
+        data, _, method = name.partition(": ")
+        assert f"{method}, published ({data})" in known, f"{name} is not in published.csv"
 
 
 def test_data_are_chosen():
@@ -112,7 +112,7 @@ def test_rows_stand_beside_floors_and_published_scores():
     assert rows[0][:4] == ["", "seeds", "Acc % ↑", "IS ↑"] and all(len(row) == len(rows[0]) for row in rows)
     assert rows[1][:4] == ["**DBSE**", "3", "94.0 ± 4.0 [0.2]", "8.500 ± 0.000"]
     assert rows[2][:4] == ["DBSE, published (sprites)", "", "100.0 ± 0.0", "8.942 ± 0.000"]
-    assert rows[3][:3] == ["**DBSE, the paper's weights**", "0", ""]
+    assert rows[3][:3] == ["**DBSE paper weights**", "0", ""]
     titles = [row[0] for row in rows]
     assert titles.count("DBSE, published (sprites)") == 1
     assert titles.index("floor") < titles.index("SPYL, published (sprites)")
@@ -123,6 +123,9 @@ def test_codes_and_named_floors_have_rows_of_their_own():
     part = {"floors": {"raw_linear": {"f": figure(0.4)}, "constant": {"f": figure(0.1)}}}
     part |= {"codes": {"static": {"f": figure(0.5)}, "both": {"f": figure(0.7)}}}
     column = Column("f", "f", "downstream/t/codes/{codes}/f", floors="downstream/t/floors/{floor}/f")
+    other = Column(
+        "g", "g", "downstream/t/codes/{codes}/f", floors={"pixels": "downstream/t/floors/constant/f"}
+    )
     table = Table(
         "t", "", "t", (Row("A", "sprites/dbse"),), (column,), codes={"static": "s", "both": "s and d"}
     )
@@ -131,8 +134,14 @@ def test_codes_and_named_floors_have_rows_of_their_own():
         ["", "seeds", "f"],
         ["**A**, from s", "1", "0.500"],
         ["**A**, from s and d", "1", "0.700"],
+        ["floor", "", "0.100"],
         ["floor: raw linear", "", "0.400"],
         ["floor: constant", "", "0.100"],
+    ]
+    assert rows_of_text(dataclasses.replace(table, columns=(other,)), found)[-1] == [
+        "floor: pixels",
+        "",
+        "0.100",
     ]
 
 
@@ -268,7 +277,7 @@ def test_a_row_that_cannot_be_trained_does_not_stop_the_others(tmp_path, capsys,
     assert main(words) == 2
     said = capsys.readouterr()
     assert "Not trained: weights" in said.out and "weights" in said.err
-    assert "| **DBSE, the paper's weights** | 1 |" in said.out
+    assert "| **DBSE paper weights** | 1 |" in said.out
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -39,7 +39,8 @@ class Column:
             `{lowest}` whichever is lowest, `{codes}` the codes of the row.
         percent: whether the score is a share that is shown in percent.
         digits: behind the point.
-        floors: the path of named floors, with `{floor}` for their names; one row of the table each.
+        floors: named floors, a row of the table each: their paths by their names, or one path with `{floor}` where the
+            names stand.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Column:
     score: str
     percent: bool = False
     digits: int = 3
-    floors: str = ""
+    floors: str | dict[str, str] = field(default_factory=dict)
 
 
 @cache

@@ -5,7 +5,7 @@ A table is a YAML file, one of `recipes/tables` or one's own:
     # What it shows, and where the published numbers come from.
     title: Generation on Sprites
     data: sprites                # optional: what stands for {data} below, another with `--data`
-    published: [sprites]         # data sets of published.csv whose scores stand below ours
+    published: [sprites, "mug: DBSE"]    # data sets of published.csv, or methods there, that stand below ours
     codes: {static: s, both: s and d}    # optional: every row once for each, read from these codes
     rows:
       - {title: DBSE, recipe: "{data}/dbse", published: "sprites: DBSE"}
@@ -18,7 +18,7 @@ Columns are those of `recipes/tables/columns.yaml`, or declared as in it. `{seed
 import json
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from unbraid.benchmark.published import Published, read_published
 from unbraid.registry import nearest
 from unbraid.settings import read_recipe, recipe_parser, resolve
 
-__all__ = ["Cell", "Row", "Table", "cells", "find", "list_tables", "read_table", "rows_of_text"]
+__all__ = ["Cell", "Row", "Table", "cells", "find", "list_tables", "read_table", "rows_of_text", "with_rows"]
 
 PARTS = ("title", "data", "published", "codes", "rows", "columns")
 OF_A_ROW = ("title", "recipe", "set", "published")
@@ -44,13 +44,13 @@ class Row:
         title: what stands before its scores.
         recipe: what it is trained by.
         set: settings that differ from the recipe's, by their names on the command line.
-        published: `data: method` of the published scores that stand right below it, or nothing.
+        published: `data: method` of the published scores that stand right below it.
     """
 
     title: str
     recipe: str
     set: dict[str, Any] = field(default_factory=dict)
-    published: str = ""
+    published: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Table:
         title: of the table.
         rows: the models.
         columns: the scores.
-        published: data sets whose published scores stand below ours.
+        published: data sets whose published scores stand below ours, or `data: method` for some of them.
         codes: each row is shown once for each of these: what stands for `{codes}` in the columns, and its name.
     """
 
@@ -121,7 +121,8 @@ def read_table(name: str, data: str | None = None) -> Table:
     rows = []
     for about in said["rows"]:
         _check_parts(about, OF_A_ROW, ("title", "recipe"), f"{where}: a row")
-        rows.append(Row(**about | {"recipe": about["recipe"].replace("{data}", chosen)}))
+        beside = _on(about.get("published", ()), chosen)
+        rows.append(Row(about["title"], _on([about["recipe"]], chosen)[0], about.get("set", {}), beside))
     titles = [row.title for row in rows]
     for title in titles:
         if titles.count(title) > 1:
@@ -129,12 +130,31 @@ def read_table(name: str, data: str | None = None) -> Table:
     return Table(
         Path(name).stem,
         "\n".join(line[1:].strip() for line in text.splitlines() if line.startswith("#")),
-        said["title"].replace("{data}", chosen),
+        _on([said["title"]], chosen)[0],
         tuple(rows),
         read_columns(said["columns"], where),
-        tuple(said.get("published", ())),
+        _on(said.get("published", ()), chosen),
         said.get("codes", {"": ""}),
     )
+
+
+def _on(texts: str | Sequence[str], data: str) -> tuple[str, ...]:
+    """The texts with the name of the data set filled in."""
+    texts = [texts] if isinstance(texts, str) else texts
+    return tuple(dict.fromkeys(text.replace("{data}", data) for text in texts))
+
+
+def with_rows(table: Table, titles: list[str]) -> Table:
+    """The table with only some of its rows.
+
+    Raises:
+        ValueError: it has no row of that title.
+    """
+    known = [row.title for row in table.rows]
+    for title in titles:
+        if title not in known:
+            raise ValueError(f"rows: {table.name} has no row {title!r}{nearest(title, known)}")
+    return replace(table, rows=tuple(row for row in table.rows if row.title in titles))
 
 
 def _find(name: str) -> Path:
@@ -224,12 +244,13 @@ def rows_of_text(table: Table, found: dict[tuple[str, int], Trained]) -> list[li
         for codes, called in table.codes.items():
             title = f"**{row.title}**" + (f", from {called}" if called else "")
             rows.append(_our_row(title, table, ours[row.title], codes))
-        if row.published in published:
-            rows.append(_published_row(row.published, published.pop(row.published), table))
+        for name in row.published:
+            if name in published:
+                rows.append(_published_row(name, published.pop(name), table))
     everyone = [one for trained in ours.values() for one in trained]
     rows += _floor_rows(table, everyone)
     for name, scores in published.items():
-        if name.partition(": ")[0] in table.published:
+        if name in table.published or name.partition(": ")[0] in table.published:
             rows.append(_published_row(name, scores, table))
     rows = [row for row in rows if any(row[2:]) or row[1]]
     return _without_empty_columns([["", "seeds", *(column.heading for column in table.columns)], *rows])
@@ -260,7 +281,7 @@ def _floor_rows(table: Table, everyone: list[Trained]) -> list[list[str]]:
         for column in table.columns:
             figures = [figure_at(one.scores, column.score, next(iter(table.codes))) for one in trained]
             known = [figure.floor for figure in figures if figure and figure.floor is not None]
-            plain.append("" if column.floors else show(column, known[:1]))
+            plain.append(show(column, known[:1]))
             for name, value in _named_floors(column, trained).items():
                 named.setdefault(name, {})[column.name] = show(column, [value])
         rows.append([f"floor{on}", "", *plain])
@@ -272,24 +293,25 @@ def _floor_rows(table: Table, everyone: list[Trained]) -> list[list[str]]:
 
 def _named_floors(column: Column, trained: list[Trained]) -> dict[str, float]:
     """The named floors of a column, of the first training that has any."""
-    if not column.floors:
-        return {}
-    above, _, _ = column.floors.partition("/{floor}")
     for one in trained:
-        names: Any = one.scores
-        for part in above.split("/"):
-            names = names.get(part, {})
-        figures = {name: figure_at(one.scores, column.floors.replace("{floor}", name)) for name in names}
-        if figures:
-            return {name: figure.mean for name, figure in figures.items() if figure}
+        paths = column.floors
+        if isinstance(paths, str):
+            names: Any = one.scores
+            for part in paths.partition("/{floor}")[0].split("/"):
+                names = names.get(part, {})
+            paths = {name: paths.replace("{floor}", name) for name in names}
+        figures = {name: figure_at(one.scores, path) for name, path in paths.items()}
+        known = {name: figure.mean for name, figure in figures.items() if figure}
+        if known:
+            return known
     return {}
 
 
 def _published(table: Table) -> dict[str, dict[str, Published]]:
     """`data: method` to its scores by their names, for all data sets that the table names."""
-    data_sets = [*table.published, *(row.published.partition(": ")[0] for row in table.rows if row.published)]
+    named = [*table.published, *(name for row in table.rows for name in row.published)]
     found: dict[str, dict[str, Published]] = {}
-    for data in dict.fromkeys(data_sets):
+    for data in dict.fromkeys(name.partition(": ")[0] for name in named):
         for one in read_published(data):
             found.setdefault(f"{data}: {one.method}", {})[one.score] = one
     return found

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "table"]
 
-USAGE = """usage: unbraid table NAME [--seeds 3] [--dry-run] [--data NAME] [--device auto] [--runs FOLDER]
-                     [--results FOLDER] [--data.* ...] [--model.* ...] [--training.* ...]
+USAGE = """usage: unbraid table NAME [--seeds 3] [--rows TITLE,TITLE] [--dry-run] [--data NAME] [--device auto]
+                     [--runs FOLDER] [--results FOLDER] [--data.* ...] [--model.* ...] [--training.* ...]
 
 Train what a table lacks, then print it in Markdown and LaTeX: ours over independently trained seeds, floors, and the
 published scores. What the ledger (FOLDER/ledger.csv) or FOLDER of runs holds is not trained again, so a table that was
@@ -22,7 +22,7 @@ stopped goes on where it was.
 
 NAME is one of these, or a YAML file of your own:
 {tables}
---dry-run says what would be trained and about how long. --data chooses another data set, where a table allows it.
+--dry-run says what would be trained and about how long. --rows leaves the other rows out. --data chooses another data set, where a table allows it.
 --data.*, --model.* and --training.* are settings of `unbraid train` for every row: --data.root FOLDER, for one.
 """
 
@@ -67,6 +67,7 @@ def table(
     runs: Path = Path("runs"),
     results: Path = Path("results"),
     device: str = "auto",
+    rows: str | None = None,
     dry_run: bool = False,
 ) -> int:
     """Train what a table lacks, then print it in Markdown and LaTeX.
@@ -79,11 +80,14 @@ def table(
         runs: folder of the runs: finished ones are taken from it, new ones go there.
         results: folder of the ledger.
         device: that is trained on: "cpu", "cuda" or "auto".
+        rows: titles of the rows that are wanted, joined by commas; by default all.
         dry_run: only say what would be trained, and about how long.
     """
-    from unbraid.benchmark.tables import cells, read_table
+    from unbraid.benchmark.tables import cells, read_table, with_rows
 
     declared = read_table(name, data)
+    if rows is not None:
+        declared = with_rows(declared, [title.strip() for title in rows.split(",")])
     needed = cells(declared, seeds, [f"--training.device={device}", *settings])
     print(f"{declared.title}\n{declared.about}\n")
     found = _found(declared, needed, runs, results)
