@@ -145,7 +145,8 @@ def test_pictures_of_frames_and_of_vectors(tmp_path, observation, labelled, movi
     data = sequences(observation, lengths=lengths, labelled=labelled)
     folder = make_pictures(model_for(data), data, tmp_path)
     names = {path.stem for path in folder.glob("*.png")}
-    assert names == {"reconstruction", "swap", "fixed_motion", "fixed_content", "interpolation", "codes"}
+    once = {"reconstruction", "swap", "swap_sets", "replaced", "interpolation", "codes", "joint_codes"}
+    assert names == once | {"fixed_motion", "fixed_content", "drawn_content", "drawn_motion"}
     assert len(list(folder.glob("*.gif"))) == moving
     for path in folder.iterdir():
         with Image.open(path) as image:

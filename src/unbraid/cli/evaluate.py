@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "finish", "main", "show_run"]
 
 SCORES = {
-    "accuracy": "motion kept under a drawn static code",
+    "accuracy": "kept when the other code is drawn",
     "inception_score": "inception score",
     "entropy_conditional": "H(y|x), nats",
     "entropy_marginal": "H(y), nats",

@@ -81,7 +81,7 @@ def evaluate_generation(
       givers are places in the split.
     - `interpolation`: as the static code goes in equal steps from a clip's own to its partner's, under the clip's
       own dynamics: the share of clips that show each label as the clip does (`own`) and as the partner (`other`).
-      Dynamic labels should stay with `own`.
+      Dynamic labels should stay with `own`. `interpolation_examples` names two pairs and what the judge sees.
     - `reconstruction`: each label on reconstructed clips.
     - `squared_error_per_clip`: of the reconstruction, summed over a clip's observed values, mean over clips.
     - `judge`: each label's accuracy on the real clips of the split, and the judge's settings.
@@ -196,7 +196,9 @@ def _judged(panel: Panel, codes: Codes, repeats: int, seed: int, prior_mean: boo
         for name, counts in confusion.items()
     }
     scores["failures"] = _failures(labels, scored, *first)
-    scores["interpolation"] = _interpolation(panel, codes, rebuilt, *first)
+    way = _way(panel, codes, rebuilt, *first)
+    scores["interpolation"] = _interpolation(labels, first[0], way)
+    scores["interpolation_examples"] = _examples(labels, scored, first[0], way)
     scores["reconstruction"] = figures_of([agreement(rebuilt, truth)], chance)
     return scores
 
@@ -273,23 +275,45 @@ def _failures(
     return sorted(found, key=lambda failure: -failure["probability"])[:FAILURES]
 
 
-def _interpolation(
+def _way(
     panel: Panel, codes: Codes, rebuilt: Probabilities, other: np.ndarray, swapped: Probabilities
+) -> list[Probabilities]:
+    """What is seen while the static code goes from a clip's own to its partner's, under the clip's dynamics."""
+    between = [torch.lerp(codes.static, codes.static[other], share) for share in SHARES[1:-1]]
+    return [rebuilt, *(panel.look(Codes(static, codes.dynamic)) for static in between), swapped]
+
+
+def _interpolation(
+    labels: Mapping[str, Label], other: np.ndarray, way: Sequence[Probabilities]
 ) -> dict[str, dict[str, dict[str, Figure]]]:
-    """Agreement with a clip and with its partner while the static code goes from the one's to the other's."""
-    truth = {name: label.values for name, label in panel.clips.labels.items()}
-    partner = {name: values[other] for name, values in truth.items()}
-    chance = {name: 1 / len(label.classes) for name, label in panel.clips.labels.items()}
-    found: dict[str, dict[str, dict[str, Figure]]] = {"own": {}, "other": {}}
-    for share in SHARES:
-        if share in (0, 1):
-            seen = swapped if share else rebuilt
-        else:
-            between = torch.lerp(codes.static, codes.static[other], share)
-            seen = panel.look(Codes(between, codes.dynamic))
-        for whose, values in (("own", truth), ("other", partner)):
-            found[whose][f"{share:.0%}"] = figures_of([agreement(seen, values)], chance)
-    return found
+    """Agreement with a clip and with its partner on the way from the one's static code to the other's."""
+    chance = {name: 1 / len(label.classes) for name, label in labels.items()}
+    own = {name: label.values for name, label in labels.items()}
+    partner = {name: values[other] for name, values in own.items()}
+    return {
+        whose: {
+            f"{share:.0%}": figures_of([agreement(seen, values)], chance)
+            for share, seen in zip(SHARES, way, strict=True)
+        }
+        for whose, values in (("own", own), ("other", partner))
+    }
+
+
+def _examples(
+    labels: Mapping[str, Label], scored: Sequence[str], other: np.ndarray, way: Sequence[Probabilities]
+) -> list[dict[str, Any]]:
+    """Two pairs of clips, and what the judge sees on the way between them; for a picture."""
+    return [
+        {
+            "dynamic_from": row,
+            "static_to": int(other[row]),
+            "seen": [
+                ", ".join(labels[name].classes[seen[name][row].argmax()] for name in scored) for seen in way
+            ],
+        }
+        for row in (0, len(other) // 2)
+        if scored
+    ]
 
 
 def _partners(n: int, generator: torch.Generator) -> np.ndarray:
