@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -24,6 +24,7 @@ def known_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, st
     The same settings with another seed count before the same recipe with other settings; None without either. Seconds
     go by the epochs, and end with `max_minutes`.
     """
+    trained = [one for one in trained if one.seconds]
     same = [one for one in trained if set(differences(one.config, config)) <= {SEED}]
     alike = same or [one for one in trained if one.config["recipe"] == config["recipe"]]
     if not alike:
@@ -51,7 +52,7 @@ def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     return _at_most(seconds * (len(rows) / training.batch_size) * training.max_epochs, config)
 
 
-def _seconds(step, device: str) -> float:
+def _seconds(step: Callable[[], None], device: str) -> float:
     start = time.perf_counter()
     step()
     if device == "cuda":

@@ -65,7 +65,7 @@ class Trained:
         config: its settings; of an old row of the ledger those of its recipe as it is now.
         scores: by protocol, on the test split.
         fingerprint: of the data.
-        seconds: of training.
+        seconds: of training; 0 when it is not known.
         epochs: that were trained.
         hardware: that it was trained on.
         source: where it was found.
@@ -270,7 +270,7 @@ def _run(folder: Path) -> Trained:
         yaml.safe_load((folder / "config.yaml").read_text()),
         {name: found for name, found in scores.items() if found["protocol"]["split"] == "test"},
         environment["data_fingerprint"],
-        environment["seconds"],
+        environment.get("seconds", 0.0),  # not there when it was killed between its last two files
         _epochs(folder),
         _hardware(environment),
         str(folder),
