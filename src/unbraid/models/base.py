@@ -5,7 +5,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final, get_args, get_origin
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from unbraid.nn.masks import inside, zero_unobserved
-from unbraid.registry import Card
+from unbraid.registry import Card, nearest
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
 
 __all__ = ["SequenceModel"]
@@ -45,6 +45,7 @@ class SequenceModel(nn.Module, ABC):
             bound = signature.bind(self, *args, **settings)
             bound.apply_defaults()
             given = dict(list(bound.arguments.items())[1:])
+            _check_names(signature, given)
             object.__setattr__(self, "observation", tuple(given.pop("observation")))
             object.__setattr__(self, "settings", given)
             build(self, *args, **settings)
@@ -171,3 +172,11 @@ class SequenceModel(nn.Module, ABC):
         observed = observed.reshape(*observed.shape, *[1] * (batch.x.ndim - observed.ndim))
         likelihood = torch.where(observed, log_density, 0.0).flatten(1).sum(1)
         return likelihood - self.kl_static(posterior) - self.kl_dynamic(posterior, codes, steps)
+
+
+def _check_names(signature: inspect.Signature, given: dict[str, Any]) -> None:
+    """Refuse values that are none of the names a setting takes."""
+    for name, value in given.items():
+        kind = signature.parameters[name].annotation
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise ValueError(f"model.{name}: {value!r} is not known{nearest(str(value), get_args(kind))}")

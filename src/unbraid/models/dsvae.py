@@ -48,9 +48,6 @@ class DSVAE(SequenceModel):
         width: channels of the first convolution, or of the first layer for vectors.
         hidden: size of the LSTMs, in each direction, and of the prior's.
         dynamic_posterior: "factorised" (each step on its own) or "full" (given s and all steps).
-
-    Raises:
-        ValueError: there is no such posterior.
     """
 
     card = Card(
@@ -79,8 +76,6 @@ class DSVAE(SequenceModel):
         dynamic_posterior: Literal["factorised", "full"] = "full",
     ) -> None:
         super().__init__()
-        if dynamic_posterior not in ("factorised", "full"):
-            raise ValueError(f"dynamic_posterior: {dynamic_posterior!r} is neither 'factorised' nor 'full'")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.encoder = build_encoder(observation, features, width)
         self.static_path = MaskedLSTM(features, hidden, bidirectional=True)
