@@ -276,7 +276,7 @@ def test_a_row_that_cannot_be_trained_does_not_stop_the_others(tmp_path, capsys,
     words = ["table", "sprites", "--seeds", "1", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     assert main(words) == 2
     said = capsys.readouterr()
-    assert "Not trained: weights" in said.out and "weights" in said.err
+    assert "DBSE, seed 0 went wrong: weights" in said.out and "weights" in said.err
     assert "| **DBSE paper weights** | 1 |" in said.out
 
 
