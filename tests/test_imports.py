@@ -1,6 +1,7 @@
 """Imports point one way, and heavy libraries stay where they belong; read from the syntax trees."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +32,9 @@ FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 
 
 def part_of(path: Path) -> str:
-    """The floor's member that a source file belongs to: its folder, or its own name."""
+    """The floor's member that a source file belongs to: its folder, or its own name; plots_video is plots."""
     relative = path.relative_to(SOURCE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return relative.parts[0] if len(relative.parts) > 1 else re.sub("^plots_.*", "plots", relative.stem)
 
 
 def imported(path: Path) -> list[tuple[int, str]]:
@@ -67,7 +68,7 @@ def wrong_arrows(path: Path) -> list[str]:
     wrong = []
     for line, name in imported(path):
         top, _, rest = name.partition(".")
-        target = rest.partition(".")[0]
+        target = re.sub("^plots_.*", "plots", rest.partition(".")[0])
         if top == "unbraid" and target and target != "__version__" and target not in below:
             wrong.append(f"{path.name}:{line} ({part}) imports {name}")
         if ONLY_IN.get(top, part) != part:

@@ -28,7 +28,9 @@ MODELS = {
 }
 
 DATASETS = {
+    "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "mug": "unbraid.data.mug:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
 }
@@ -53,13 +55,19 @@ class Card:
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a data set is, where it comes from, under which licence, and how to get it."""
+    """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
+
+    `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    `choices` say how we decided what the literature leaves open.
+    """
 
     name: str
     summary: str
     source: str
     licence: str
     obtain: str
+    protocols: tuple[str, ...] = ("generation",)
+    choices: tuple[str, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -23,10 +23,12 @@ from unbraid.models.base import SequenceModel
 from unbraid.registry import build_model
 from unbraid.training.callbacks import (
     Checkpoints,
+    Information,
     Metrics,
     Progressing,
     Stopped,
     Stopping,
+    information,
     load_newest_checkpoint,
 )
 from unbraid.training.config import TrainingConfig
@@ -150,7 +152,8 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
 def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | None, quiet: bool) -> Run:
     say = Console(quiet=quiet)
     checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
-    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps)
+    tracked = Information() if plan.config.track_information else None
+    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, tracked)
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -161,7 +164,7 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
             devices=1,
             max_epochs=plan.config.max_epochs,
             gradient_clip_val=plan.config.gradient_clip,
-            callbacks=[metrics, Progressing(say), checkpoints, stopping],
+            callbacks=[*([tracked] if tracked else []), metrics, Progressing(say), checkpoints, stopping],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -204,6 +207,8 @@ def _try_one_batch(plan: Plan) -> None:
     with torch.no_grad():
         plan.model.eval()
         terms = plan.model.terms(plan.complete(batch, generator), generator)
+        if plan.config.track_information:
+            information(plan.model, batch, len(plan.data.splits["train"]), generator)
         plan.model.train()
     plan.weights_now(terms)
 
