@@ -71,9 +71,11 @@ def score(
     """Score a finished run; returns what went wrong, by the protocol's name."""
     from unbraid.evaluation import run_protocols
     from unbraid.training import open_run
+    from unbraid.training.machine import choose_device
 
     print(f"Scoring {', '.join(protocols)} on the {options['split']} split.", flush=True)
-    return run_protocols(open_run(folder).model, data, folder, protocols, options)
+    model = open_run(folder, choose_device("auto")).model
+    return run_protocols(model, data, folder, protocols, options)
 
 
 def tell(folder: Path, failed: dict[str, Exception]) -> None:
