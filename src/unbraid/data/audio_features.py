@@ -63,7 +63,7 @@ class Sound:
         sampling_rate: samples per second of the sound (not of the features).
     """
 
-    kind: str
+    kind: FeatureKind
     sampling_rate: int
 
 
