@@ -28,11 +28,13 @@ MODELS = {
 }
 
 DATASETS = {
+    "fsdd": "unbraid.data.fsdd:load",
     "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
     "mug": "unbraid.data.mug:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
+    "timit": "unbraid.data.timit:load",
 }
 
 Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]
