@@ -5,7 +5,13 @@ from unbraid.registry import build_model, list_models, model_class
 from unbraid.testing import CHECKS
 
 SMALL = {"static_size": 5, "dynamic_size": 4, "features": 8, "width": 4, "hidden": 6}
-OBSERVATIONS = {"rgb16": (3, 16, 16), "grey32": (1, 32, 32), "rgb64": (3, 64, 64), "vector": (7,)}
+OBSERVATIONS = {
+    "rgb16": (3, 16, 16),
+    "grey32": (1, 32, 32),
+    "rgb64": (3, 64, 64),
+    "vector": (7,),
+    "window": (4, 3),
+}
 VARIANTS = {
     "dbse": [
         {},
@@ -25,7 +31,7 @@ def cases():
         for kind, observation in OBSERVATIONS.items():
             yield pytest.param(name, observation, {}, id=f"{name}-{kind}")
         for settings in VARIANTS.get(name, [])[1:]:
-            for kind in ("rgb16", "vector"):
+            for kind in ("rgb16", "vector", "window"):
                 text = ",".join(f"{key}={value}" for key, value in settings.items())
                 yield pytest.param(name, OBSERVATIONS[kind], settings, id=f"{name}-{kind}-{text}")
 

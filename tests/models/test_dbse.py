@@ -138,7 +138,7 @@ def test_prior_is_one_call_on_the_shifted_path():
         last = path[:, t]
 
 
-@pytest.mark.parametrize("observation", [(3, 24, 24), (3, 64, 32), (4, 5)])
+@pytest.mark.parametrize("observation", [(3, 24, 24), (3, 64, 32), (2, 3, 4, 5), ()])
 def test_observations_without_a_codec_are_refused(observation):
     with pytest.raises(ValueError, match="observation"):
         dbse(observation)
