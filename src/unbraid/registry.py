@@ -25,6 +25,7 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "vae": "unbraid.models.vae:VAE",
 }
 
 DATASETS = {
@@ -37,7 +38,10 @@ DATASETS = {
     "timit": "unbraid.data.timit:load",
 }
 
-Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]
+Capability = Literal[
+    "encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics", "derived_static"
+]
+"""What a method has. `derived_static`: its static code is computed from the dynamic ones, and not decoded."""
 
 
 @dataclass(frozen=True)
