@@ -125,7 +125,8 @@ def test_every_task_has_its_figures(scores):
                 assert set(figures) == set(names.get(task["kind"], ("mae", "skill")))
                 for name, figure in figures.items():
                     assert figure["low"] <= figure["high"]
-                    assert figure["floor"] == task["floors"][task["floor"]][name]["mean"]
+                    plain = [f[name]["mean"] for floor, f in task["floors"].items() if floor != "raw_network"]
+                    assert figure["floor"] == (min if name == "mae" else max)(plain)
     assert scores["protocol"]["clips"] == scores["protocol"]["groups"] == 70
 
 
@@ -159,7 +160,6 @@ def test_floors_stand_beside_the_scores(data, scores):
     steps = tasks["temperature"]["floors"]
     assert steps["constant"]["skill"]["mean"] == 0
     assert steps["raw_linear"]["skill"]["mean"] > 0.7 and steps["raw_network"]["skill"]["mean"] > 0.5
-    assert all(task["floor"] != "constant" for task in tasks.values())
 
 
 def test_one_repeat_is_the_first_of_several_and_all_differ(data, folder):
@@ -271,7 +271,6 @@ def test_no_test_value_chooses_anything(data, folder):
     one, two = (evaluate(model, d, folder, tasks=names) for d in (data, other))
     for name, task in one["tasks"].items():
         changed = two["tasks"][name]
-        assert task["floor"] == changed["floor"]
         for part, read in task["codes"].items():
             for reader, figures in read.items():
                 assert figures["chosen"] == changed["codes"][part][reader]["chosen"]

@@ -60,14 +60,14 @@ def evaluate_downstream(
     training median. Every figure is `{"mean", "std", "floor", "low", "high"}`: mean and std (ddof 0) over the repeats,
     each with a network trained anew from its own seed (the linear reader has one solution, so its std is 0); low and
     high bound 95% of the bootstrap resamples of the split's sequences, or of its groups where sequences share one;
-    floor is the score of the plain floor that does best on validation.
+    floor is the best of the plain floors on the same split, so that what exceeds it exceeds them all.
 
     Keys of the result:
 
     - `tasks/<name>/codes/<static|dynamic|both>/<linear|network>/<figure>`, and there `chosen`: what validation chose.
     - `tasks/<name>/floors/<floor>/<figure>`: `constant`; and for vectors and windows `raw_linear`, `raw_neighbour`,
       `raw_centroid` (see `unbraid.evaluation.floors`) and `raw_network`, the network end to end on the raw series.
-    - `tasks/<name>/{kind, level, classes, floor}`: floor is the name of the one in the figures.
+    - `tasks/<name>/{kind, level, classes}`.
     - `left_out`: name of each label or target that cannot be scored, and why.
     - `protocol`: data, fingerprint, split, sequences, groups (what is drawn for the intervals), repeats, seed,
       resamples.
@@ -97,7 +97,7 @@ def evaluate_downstream(
     with progress_bar(f"downstream tasks of {data.name}", len(wanted) * len(PARTS) * (repeats + 1)) as done:
         for task in wanted:
             floors = _floors(task, data, parts, split, repeats, seed, draws, cache)
-            best = {name: figure["mean"] for name, figure in floors["figures"][floors["best"]].items()}
+            best = {name: figure["floor"] for name, figure in floors["constant"].items()}
             found: dict[str, Any] = {}
             for part, view in views.items():
                 readings = {"linear": [read_linear(task, view)], "network": []}
@@ -106,7 +106,8 @@ def evaluate_downstream(
                     readings["network"].append(read_network(task, view, _seed(seed, repeat)))
                     done(f"{task.name} from {part}")
                 found[part] = {
-                    reader: _figures(task, several, split, draws, best) | {"chosen": _chosen(several)}
+                    reader: _with_floor(_figures(task, several, split, draws), best)
+                    | {"chosen": [reading.chosen for reading in several]}
                     for reader, several in readings.items()
                 }
             scores[task.name] = {
@@ -114,8 +115,7 @@ def evaluate_downstream(
                 "level": task.level,
                 "classes": len(task.classes),
                 "codes": found,
-                "floors": floors["figures"],
-                "floor": floors["best"],
+                "floors": floors,
             }
     return {
         "tasks": scores,
@@ -225,10 +225,6 @@ def _seed(seed: int, repeat: int) -> int:
     return int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
 
 
-def _chosen(readings: list[Reading]) -> list[dict[str, Any]]:
-    return [reading.chosen for reading in readings]
-
-
 # ---- figures --------------------------------------------------------------------------------------------
 
 
@@ -247,25 +243,25 @@ def _scored(task: Task, guess: np.ndarray, truth: np.ndarray, weights: np.ndarra
     return {"mae": mae, "skill": 1 - mae / intervals.mean_absolute_error(median, truth, weights)}
 
 
-def _figures(
-    task: Task, readings: list[Reading], split: str, draws: np.ndarray, reference: Mapping[str, float]
-) -> dict[str, Figure]:
-    """Mean and spread over the repeats, the interval of the mean under the draws, and the floor in `reference`."""
+def _figures(task: Task, readings: list[Reading], split: str, draws: np.ndarray) -> dict[str, Figure]:
+    """Mean and spread over the repeats, and the interval of the mean under the draws."""
     truth = task.truth[split]
     several = [_scored(task, reading.guesses[split], truth, draws) for reading in readings]
     figures = {}
     for name in FIGURES[task.kind]:
         values = np.stack([scored[name] for scored in several])
         low, high = np.nanquantile(values[:, 1:].mean(0), (0.025, 0.975))
-        mean = float(values[:, 0].mean())
         figures[name] = {
-            "mean": mean,
+            "mean": float(values[:, 0].mean()),
             "std": float(values[:, 0].std()),
-            "floor": reference.get(name, mean),
             "low": float(low),
             "high": float(high),
         }
     return figures
+
+
+def _with_floor(figures: dict[str, Figure], floor: Mapping[str, float]) -> dict[str, Any]:
+    return {name: figure | {"floor": floor[name]} for name, figure in figures.items()}
 
 
 # ---- floors ---------------------------------------------------------------------------------------------
@@ -281,7 +277,7 @@ def _floors(
     draws: np.ndarray,
     cache: str | Path | None,
 ) -> dict[str, Any]:
-    """Figures of every floor, and which plain one is best on validation; computed once for the same data."""
+    """Figures of every floor, computed once for the same data; `floor` is the best plain one of the split."""
     path = _cache_path(task, data, split, repeats, seed, draws, cache)
     if path.exists():
         try:
@@ -290,33 +286,19 @@ def _floors(
             pass  # damaged: compute it again
     series = len(data.observation) < 3
     views = {name: raw_view(part) for name, part in parts.items()} if series else None
-    plain = plain_floors(task, views)
-    best = _best_on_validation(task, plain)
-    readings = {name: [reading] for name, reading in plain.items()}
-
-    def figures_of(several: list[Reading], reference: Mapping[str, float]) -> dict[str, Figure]:
-        return _figures(task, several, split, draws, reference)
-
+    readings = {name: [reading] for name, reading in plain_floors(task, views).items()}
     if views is not None:
         readings["raw_network"] = [read_network(task, views, _seed(seed, r)) for r in range(repeats)]
-    reference = {name: figure["mean"] for name, figure in figures_of(readings[best], {}).items()}
-    floors = {
-        "figures": {name: figures_of(several, reference) for name, several in readings.items()},
-        "best": best,
+    found = {name: _figures(task, several, split, draws) for name, several in readings.items()}
+    best = {
+        figure: (min if figure in BETTER_LOW else max)(
+            found[name][figure]["mean"] for name in found if name != "raw_network"
+        )
+        for figure in FIGURES[task.kind]
     }
+    floors = {name: _with_floor(figures, best) for name, figures in found.items()}
     write_atomically(path, json.dumps(floors, indent=1) + "\n")
     return floors
-
-
-def _best_on_validation(task: Task, plain: Mapping[str, Reading]) -> str:
-    first = FIGURES[task.kind][0]
-    once = np.ones((1, len(task.truth["validation"])))
-
-    def score(name: str) -> float:
-        scored = _scored(task, plain[name].guesses["validation"], task.truth["validation"], once)[first]
-        return -float(scored[0]) if first in BETTER_LOW else float(scored[0])
-
-    return max(plain, key=score)
 
 
 def _cache_path(

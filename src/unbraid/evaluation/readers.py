@@ -3,7 +3,8 @@
 Two kinds, both learned on `train` and chosen on `validation`:
 
 - *linear*: logistic or ridge regression of scikit-learn on a table of features; a path of codes enters it as four
-  numbers for each dimension (`path_summary`). The strength of regularisation is chosen on validation.
+  numbers for each dimension (`path_summary`). The strength of regularisation is chosen on validation. Ridge
+  regression tells the mean of a target: where that is far from the median (rain) a constant beats it by absolute error.
 - *network*: the predictors of DBSE (Berman et al., ICML 2024, appendix) and GLR (Tonekaboni et al., AISTATS 2022):
   for a whole sequence an LSTM of 32 units over the path, its last state beside s, one hidden layer (16 units and dropout
   0.5 for two classes); for each step BatchNorm and layers of 32, 8 and 1 units on (d_t, s) with the L1 loss. The
@@ -28,7 +29,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 __all__ = ["Reading", "Task", "View", "path_summary", "read_linear", "read_network"]
 
-STRENGTHS = tuple(10.0**k for k in range(-5, 2))  # of regularisation, relative to the number of examples
+STRENGTHS = tuple(10.0**k for k in range(-5, 3))  # of regularisation, relative to the number of examples
 LEARNING_RATE = 1e-3
 EPOCHS, PATIENCE = 200, 20
 BATCH = {"sequence": 64, "step": 128}
