@@ -21,7 +21,10 @@ __all__ = [
     "nearest",
 ]
 
-MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
+MODELS = {
+    "dbse": "unbraid.models.dbse:DBSE",
+    "vae": "unbraid.models.vae:VAE",
+}
 
 DATASETS = {
     "moving_digits": "unbraid.data.moving_digits:load",
@@ -29,7 +32,10 @@ DATASETS = {
     "sprites": "unbraid.data.sprites:load",
 }
 
-Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]
+Capability = Literal[
+    "encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics", "derived_static"
+]
+"""What a method has. `derived_static`: its static code is computed from the dynamic ones, and not decoded."""
 
 
 @dataclass(frozen=True)
