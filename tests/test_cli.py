@@ -370,7 +370,7 @@ def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
 def test_what_cannot_be_scored_is_told_and_reported_all_the_same(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--data.fractions", "[0.8, 0.1, 0.1]", "--run", str(run)]) == 0
-    assert "Not scored: split: 'test'" in capsys.readouterr().out
+    assert "Not scored by generation: split: 'test'" in capsys.readouterr().out
     assert (run / "report.html").is_file()
 
 

@@ -55,13 +55,17 @@ class Card:
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a data set is, where it comes from, under which licence, and how to get it."""
+    """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
+
+    `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    """
 
     name: str
     summary: str
     source: str
     licence: str
     obtain: str
+    protocols: tuple[str, ...] = ("generation",)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ import yaml
 
 from unbraid import plots
 from unbraid.data.base import Sequences
+from unbraid.evaluation import figures, read_scores
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic, with_drawn_static
 from unbraid.io import load_model, write_atomically
 from unbraid.models.base import SequenceModel
@@ -97,14 +98,16 @@ def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
         make_pictures(load_model(folder), data, folder)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     environment = _json(folder / "environment.json")
-    scores = _json(folder / "evaluation" / "generation.json")
+    every = read_scores(folder)
+    scores = every.get("generation", {})
     title = f"{_name(config, 'model')} on {_name(config, 'data')}"
     parts = [
         f"<h1>{_text(title)}</h1>",
-        f"<p class='lead'>{_text(_headline(scores))}</p>",
-        _facts(environment, scores),
+        f"<p class='lead'>{_text(_headline(every))}</p>",
+        _facts(environment, every),
         _picture(folder, "swap", "Swaps", SWAP),
         _scores(scores),
+        *[_figures(name, found) for name, found in every.items() if name != "generation"],
         *[_picture(folder, name, heading, caption) for name, heading, caption in PICTURES],
         _training(folder),
         _settings(config, environment),
@@ -199,10 +202,13 @@ FIGURES = {
 }
 
 
-def _headline(scores: Mapping[str, Any]) -> str:
+def _headline(every: Mapping[str, Any]) -> str:
     """How well the split went, in plain words."""
-    if not scores:
+    if not every:
         return "This run has not been scored yet: run `unbraid evaluate` on it."
+    if "generation" not in every:
+        return f"Scored by {' and '.join(every)}; the figures stand beside their floors below."
+    scores = every["generation"]
     if "keep_dynamic" not in scores:
         error = scores["squared_error_per_clip"]
         share = error["mean"] / error["floor"]
@@ -231,7 +237,7 @@ def _mean(figures: Mapping[str, Any], names: list[str]) -> tuple[float, float]:
     return float(np.mean(means)), float(np.mean(floors))
 
 
-def _facts(environment: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+def _facts(environment: Mapping[str, Any], every: Mapping[str, Any]) -> str:
     facts = []
     if "seconds" in environment:
         facts.append(
@@ -239,10 +245,25 @@ def _facts(environment: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         )
     if "parameters" in environment:
         facts.append(f"{environment['parameters']:,} parameters")
-    if protocol := scores.get("protocol"):
+    if protocol := every.get("generation", {}).get("protocol"):
         facts.append(f"scored on {protocol['clips']:,} clips of the {protocol['split']} split")
         facts.append(f"{protocol['repeats']} repeats, seed {protocol['seed']}")
     return f"<p class='facts'>{_text(' · '.join(facts))}</p>" if facts else ""
+
+
+def _figures(protocol: str, scores: Mapping[str, Any]) -> str:
+    """Every figure of a protocol, and how they came about."""
+    rows = [
+        [
+            path,
+            _figure(figure, False),
+            "" if (floor := figure.get("floor")) is None else _number(floor, False),
+        ]
+        for path, figure in figures(scores).items()
+    ]
+    how = " · ".join(f"{key} {value}" for key, value in scores.get("protocol", {}).items())
+    table = _table(["", "mean ± std over repeats", "floor"], rows)
+    return f"<h2>Scores: {_text(protocol)}</h2>\n<p class='facts'>{_text(how)}</p>\n{table}"
 
 
 def _scores(scores: Mapping[str, Any]) -> str:
@@ -276,7 +297,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
 
 
 def _figure(figure: Mapping[str, float], share: bool) -> str:
-    spread = f" ± {_number(figure['std'], share)}" if figure["std"] else ""
+    spread = f" ± {_number(figure['std'], share)}" if figure.get("std") else ""
     return _number(figure["mean"], share) + spread
 
 

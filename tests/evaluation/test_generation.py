@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracle import Oracle, clips
 
-from unbraid.evaluation import Judge, evaluate_generation, write_generation
+from unbraid.evaluation import Judge, evaluate_generation, write_scores
 from unbraid.evaluation.generation import _partners, _parts
 from unbraid.generation import decode, encode
 
@@ -197,7 +197,7 @@ def test_parts_are_read_off_the_data(data):
 
 
 def test_scores_are_written_as_json(scores, tmp_path):
-    path = write_generation(tmp_path, scores)
+    path = write_scores(tmp_path, "generation", scores)
     assert path == tmp_path / "evaluation" / "generation.json"
     assert json.loads(path.read_text()) == scores
 

@@ -6,7 +6,6 @@ incomplete batch), dynamic codes are drawn from the prior (not the prior's means
 `prior_mean`), and every figure stands beside its floor, what one gets without having learned anything.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from unbraid.evaluation import metrics
 from unbraid.evaluation.judge import Judge, judge_probabilities, train_judge
 from unbraid.evaluation.progress import progress_bar
 from unbraid.generation import decode, encode, with_drawn_dynamic, with_drawn_static
-from unbraid.io import write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import nearest
 from unbraid.types import Codes
 
-__all__ = ["evaluate_generation", "write_generation"]
+__all__ = ["evaluate_generation"]
 
 TRUSTED = 0.99  # accuracy on real clips that every head of a judge must reach
 
@@ -120,13 +118,6 @@ def evaluate_generation(
         "dynamics_drawn": "means along a drawn path" if prior_mean else "samples",
     }
     return scores
-
-
-def write_generation(run_folder: str | Path, scores: dict[str, Any]) -> Path:
-    """Write scores to `RUN/evaluation/generation.json`, whole or not at all."""
-    path = Path(run_folder) / "evaluation" / "generation.json"
-    write_atomically(path, json.dumps(scores, indent=2) + "\n")
-    return path
 
 
 def _judged(panel: "_Panel", codes: Codes, repeats: int, seed: int, prior_mean: bool) -> dict[str, Any]:
