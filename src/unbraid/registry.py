@@ -24,7 +24,10 @@ __all__ = [
 MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
 
 DATASETS = {
+    "air_quality": "unbraid.data.air_quality:load",
+    "etth1": "unbraid.data.etth1:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
 }
