@@ -29,10 +29,13 @@ MODELS = {
 }
 
 DATASETS = {
+    "air_quality": "unbraid.data.air_quality:load",
+    "etth1": "unbraid.data.etth1:load",
     "fsdd": "unbraid.data.fsdd:load",
     "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
     "mug": "unbraid.data.mug:load",
+    "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
     "timit": "unbraid.data.timit:load",
