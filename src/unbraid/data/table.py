@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from unbraid.data import TABLE_ENDINGS
-from unbraid.data.base import Sequences, _label, split_by_group
+from unbraid.data.base import Sequences, make_label, split_by_group
 from unbraid.data.frames import natural_order
 from unbraid.data.scaling import Scaling
 from unbraid.data.series import (
@@ -233,7 +233,7 @@ def read_table(
         return _complete(known, where, [grid.ids[place] for place in owner])
 
     labels = {
-        label: _label(label, _whole_numbers(of_sequence("static_labels", label)), False)
+        label: make_label(label, _whole_numbers(of_sequence("static_labels", label)), "static")
         for label in static_labels
     }
     known_targets = {
