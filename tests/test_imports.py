@@ -32,9 +32,13 @@ FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 
 
 def part_of(path: Path) -> str:
-    """The floor's member that a source file belongs to: its folder, or its own name; plots_video is plots."""
+    """The floor's member that a source file belongs to: its folder, or its own name; plots_series is plots."""
     relative = path.relative_to(SOURCE)
-    return relative.parts[0] if len(relative.parts) > 1 else re.sub("^plots_.*", "plots", relative.stem)
+    return relative.parts[0] if len(relative.parts) > 1 else _without_kind(relative.stem)
+
+
+def _without_kind(name: str) -> str:
+    return re.sub("^(plots|report)_.*", r"\1", name)
 
 
 def imported(path: Path) -> list[tuple[int, str]]:
@@ -68,7 +72,7 @@ def wrong_arrows(path: Path) -> list[str]:
     wrong = []
     for line, name in imported(path):
         top, _, rest = name.partition(".")
-        target = re.sub("^plots_.*", "plots", rest.partition(".")[0])
+        target = _without_kind(rest.partition(".")[0])
         if top == "unbraid" and target and target != "__version__" and target not in below:
             wrong.append(f"{path.name}:{line} ({part}) imports {name}")
         if ONLY_IN.get(top, part) != part:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
@@ -56,8 +57,14 @@ Clips = Float[np.ndarray, "..."]
 
 
 ELSEWHERE = {
+    "DOWNSTREAM_FIGURES": "unbraid.plots_series",
+    "DOWNSTREAM_FLOORS": "unbraid.plots_series",
+    "DOWNSTREAM_PARTS": "unbraid.plots_series",
+    "MOST_FEATURES": "unbraid.plots_series",
     "plot_confusion": "unbraid.plots_video",
+    "plot_downstream": "unbraid.plots_series",
     "plot_drawn_pairs": "unbraid.plots_video",
+    "plot_dynamic_codes": "unbraid.plots_series",
     "plot_failures": "unbraid.plots_video",
     "plot_information": "unbraid.plots_video",
     "plot_interpolation_scores": "unbraid.plots_video",
@@ -65,6 +72,9 @@ ELSEWHERE = {
     "plot_joint_codes": "unbraid.plots_video",
     "plot_leakage": "unbraid.plots_video",
     "plot_replaced": "unbraid.plots_video",
+    "plot_series": "unbraid.plots_series",
+    "plot_series_rows": "unbraid.plots_series",
+    "plot_series_swaps": "unbraid.plots_series",
     "plot_swap_sets": "unbraid.plots_video",
 }
 
@@ -371,11 +381,14 @@ def embed(
 
 
 def plot_codes(
-    static: Float[np.ndarray, "N 2"], dynamic: Float[np.ndarray, "N 2"], labels: Mapping[str, Label]
+    static: Float[np.ndarray, "N 2"],
+    dynamic: Float[np.ndarray, "N 2"],
+    labels: Mapping[str, Label | Float[np.ndarray, "N"]],
 ) -> Figure:
     """Both codes in two dimensions (see `embed`), once for each label, coloured by its classes.
 
-    Where a code holds a label its colours form clumps; where it does not they are mixed.
+    Where a code holds a label its colours form clumps; where it does not they are mixed. What is a number instead of
+    a class (NaN = unknown, left out) is coloured by its rank, from dark (low) to light.
     """
     names = list(labels) or [""]
     wide = min(len(names), CODE_COLUMNS)
@@ -400,16 +413,28 @@ def plot_codes(
     return figure
 
 
-def _scatter(axes: Axes, points: np.ndarray, label: Label | None) -> None:
+def _scatter(axes: Axes, points: np.ndarray, label: Label | np.ndarray | None) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_box_aspect(1)
     for spine in axes.spines.values():
         spine.set_color(FAINT)
-    colours = INK if label is None else [_class_colours(len(label.classes))[v] for v in label.values]
-    axes.scatter(
-        points[:, 0], points[:, 1], s=max(3, min(14, 6000 / len(points))), c=colours, linewidths=0, alpha=0.85
-    )
+    size = max(3, min(14, 6000 / len(points)))
+    if isinstance(label, np.ndarray):
+        known = ~np.isnan(label)
+        points, colours = points[known], colormaps["viridis"](_ranks(label[known]))
+    elif label is None:
+        colours = INK
+    else:
+        colours = [_class_colours(len(label.classes))[v] for v in label.values]
+    axes.scatter(points[:, 0], points[:, 1], s=size, c=colours, linewidths=0, alpha=0.85)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The place of each value among all, from 0 to 1; equal values share one."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = counts.cumsum() - (counts + 1) / 2
+    return middle[place] / max(len(values) - 1, 1)
 
 
 def _class_colours(count: int) -> list[Any]:
@@ -420,8 +445,13 @@ def _class_colours(count: int) -> list[Any]:
     ]
 
 
-def _class_legend(axes: Axes, label: Label) -> None:
-    if len(label.classes) > len(CLASSES):
+def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
+    if isinstance(label, np.ndarray):
+        low, middle, high = np.nanquantile(label, (0, 0.5, 1))
+        words = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
+        axes.set_xlabel(words, fontsize=8, color=QUIET)
+        return
+    if len(label.classes) > 12:
         axes.set_xlabel(f"{len(label.classes)} classes", fontsize=8, color=QUIET)
         return
     for name, colour in zip(label.classes, _class_colours(len(label.classes)), strict=True):

@@ -25,17 +25,26 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "vae": "unbraid.models.vae:VAE",
 }
 
 DATASETS = {
+    "air_quality": "unbraid.data.air_quality:load",
+    "etth1": "unbraid.data.etth1:load",
+    "fsdd": "unbraid.data.fsdd:load",
     "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
     "mug": "unbraid.data.mug:load",
+    "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
+    "timit": "unbraid.data.timit:load",
 }
 
-Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]
+Capability = Literal[
+    "encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics", "derived_static"
+]
+"""What a method has. `derived_static`: its static code is computed from the dynamic ones, and not decoded."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dy
 from unbraid.io import load_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import list_datasets
+from unbraid.report_series import SERIES_PICTURES, drawn_as_series, make_series
 from unbraid.types import Codes
 
 __all__ = ["make_pictures", "write_report"]
@@ -35,7 +36,8 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
 
     Writes reconstruction, swap, swap_sets, replaced, fixed_motion, fixed_content, drawn_content, drawn_motion,
     interpolation, codes and joint_codes (t-SNE) as PNG and, for frames, swap, fixed_motion and fixed_content as
-    GIF. What the scores in the folder name becomes failures.
+    GIF. What the scores in the folder name becomes failures. Of time series, see
+    `report_series.make_series`.
 
     Args:
         model: a trained model that encodes and decodes.
@@ -46,9 +48,11 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
     Returns:
         The folder of the pictures.
     """
+    clips = data.split("test") if len(data.splits.get("test", ())) > 1 else data
+    if drawn_as_series(clips):
+        return make_series(model, clips, _varied_rows(clips, CLIPS, seed), folder, seed=seed)
     pictures = Path(folder) / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    clips = data.split("test") if len(data.splits.get("test", ())) > 1 else data
     generator = torch.Generator().manual_seed(seed)
     rows = _varied_rows(clips, CLIPS, seed)
     chosen = clips.take(rows)
@@ -123,8 +127,9 @@ def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
         _picture(folder, "failures", "Where the judge sees something else", FAILED),
         _on_the_way(scores),
         _leakage(every.get("leakage", {})),
-        *[_figures(name, found) for name, found in every.items() if name != "generation"],
-        *[_picture(folder, name, heading, caption) for name, heading, caption in PICTURES],
+        _downstream(every.get("downstream", {})),
+        *[_figures(name, found) for name, found in every.items() if name not in ("generation", "downstream")],
+        *[_picture(folder, name, heading, caption) for name, heading, caption in _pictures(folder)],
         _training(folder),
         _information(folder, config, environment),
         _settings(config, environment),
@@ -256,6 +261,12 @@ PICTURES = (
     ("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label. The static code should clump by the static labels and mix the dynamic ones; the dynamic code the other way round."),
     ("joint_codes", "Both codes in one space", "t-SNE of static and mean dynamic codes together."),
 )  # fmt: skip
+READERS = ("linear", "network")
+DOWNSTREAM = (
+    "Readers are trained on the train split with the codes as input, chosen on validation, and scored once. Filled dots: "
+    "the network; rings: logistic or ridge regression; grey: floors, which see no codes. The dashed line is the best of "
+    "the plain floors; the network end to end on the raw series is not one of them."
+)
 TESTS = {
     "reconstruction": "reconstructed",
     "keep_dynamic": "dynamics kept, static drawn",
@@ -280,6 +291,8 @@ def _headline(every: Mapping[str, Any]) -> str:
     """How well the split went, in plain words."""
     if not every:
         return "This run has not been scored yet: run `unbraid evaluate` on it."
+    if "generation" not in every and every.get("downstream", {}).get("tasks"):
+        return _told(every["downstream"]["tasks"])
     if "generation" not in every:
         return f"Scored by {' and '.join(every)}; the figures stand beside their floors below."
     scores = every["generation"]
@@ -427,6 +440,68 @@ def _leakage(scores: Mapping[str, Any]) -> str:
     return f"<h2>What can be read from each code</h2>\n{figure}"
 
 
+def _pictures(folder: Path) -> tuple[tuple[str, str, str], ...]:
+    return SERIES_PICTURES if (folder / "pictures" / "series.png").exists() else PICTURES
+
+
+def _told(tasks: Mapping[str, Any]) -> str:
+    """What both codes tell, in plain words: each task's first figure beside its floor."""
+    said = []
+    for name, task in tasks.items():
+        wanted = "skill" if task["kind"] == "target" else next(iter(task["floors"]["constant"]))
+        figure = max(
+            (task["codes"]["both"][reader][wanted] for reader in READERS), key=lambda one: one["mean"]
+        )
+        words = f"{name.replace('_', ' ')} {_number(figure['mean'], False)} (floor {_number(figure['floor'], False)})"
+        said.append(f"{words}, {plots.DOWNSTREAM_FIGURES[wanted]}")
+    return "Told from both codes by the better of two readers: " + "; ".join(said) + "."
+
+
+def _downstream(scores: Mapping[str, Any]) -> str:
+    """What readers tell from the codes, task by task, beside the floors."""
+    if not scores:
+        return ""
+    about = scores["protocol"]
+    drawn = "sequences" if about["groups"] == about["clips"] else "groups"
+    out = [
+        "<h2>What the codes tell</h2>",
+        f"<p class='facts'>{about['clips']:,} sequences of the {about['split']} split · networks trained "
+        f"{about['repeats']} times · brackets and lines: 95% of {about['resamples']} resamples of the "
+        f"{about['groups']:,} {drawn}</p>",
+    ]
+    for name, task in scores["tasks"].items():
+        image = _embedded(_png(plots.plot_downstream(task, name)), "png", f"figures of {name} beside floors")
+        out.append(f"<h3>{_text(name.replace('_', ' '))}</h3>\n<figure>{image}</figure>")
+        out.append(_downstream_table(task))
+    if scores["tasks"]:
+        out.append(f"<figcaption>{_text(DOWNSTREAM)}</figcaption>")
+    for name, why in scores["left_out"].items():
+        out.append(f"<p class='warning'>{_text(name)} is not scored: {_text(why)}.</p>")
+    return "\n".join(out)
+
+
+def _downstream_table(task: Mapping[str, Any]) -> str:
+    figures = list(task["floors"]["constant"])
+
+    def cells(found: Mapping[str, Any]) -> list[str]:
+        return [
+            f"{_figure(found[name], False)} [{_number(found[name]['low'], False)}, {_number(found[name]['high'], False)}]"
+            for name in figures
+        ]
+
+    rows = [
+        [f"{words}, {reader}", *cells(task["codes"][part][reader])]
+        for part, (words, _) in plots.DOWNSTREAM_PARTS.items()
+        for reader in READERS
+    ]
+    floors = [
+        [f"floor: {words}", *cells(task["floors"][floor])]
+        for floor, words in plots.DOWNSTREAM_FLOORS.items()
+        if floor in task["floors"]
+    ]
+    return _table(["", *[plots.DOWNSTREAM_FIGURES[name] for name in figures]], rows + floors)
+
+
 def _figure(figure: Mapping[str, float], share: bool) -> str:
     spread = f" ± {_number(figure['std'], share)}" if figure.get("std") else ""
     return _number(figure["mean"], share) + spread
@@ -541,6 +616,7 @@ STYLE = """
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.9rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.8rem 0 .8rem; }
+h3 { font-size: 1rem; margin: 1.8rem 0 .5rem; }
 .lead { font-size: 1.15rem; max-width: 46rem; margin: .5rem 0; } .facts, figcaption { color: var(--quiet); }
 figure { margin: 0; } figure img { display: block; max-width: 100%; height: auto; margin: 0 0 .8rem;
   background: #fff; border-radius: 6px; } figcaption { max-width: 46rem; font-size: .93rem; }

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-__all__ = ["Batch", "Codes", "Posterior", "Terms", "View", "draw", "standard_normal"]
+__all__ = ["Batch", "Codes", "Posterior", "Terms", "View", "draw", "repeat", "standard_normal"]
 
 Terms = dict[str, Tensor]
 """Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
@@ -48,6 +48,14 @@ def draw(distribution: Distribution, generator: torch.Generator | None = None) -
             "pass generator=None or use a Normal"
         )
     return distribution.rsample()
+
+
+def repeat(normal: Distribution, times: int) -> Normal:
+    """The normals of a batch `times` over, batch after batch: `(B, ...)` becomes `(times * B, ...)`."""
+    if not isinstance(normal, Normal):
+        raise ValueError(f"normal: {type(normal).__name__} cannot be repeated; give a Normal")
+    shape = (times, *[1] * (normal.loc.ndim - 1))
+    return Normal(normal.loc.repeat(shape), normal.scale.repeat(shape), validate_args=False)
 
 
 @dataclass(frozen=True)
@@ -154,3 +162,13 @@ class Batch:
             return value
 
         return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+    def repeat(self, times: int) -> "Batch":
+        """Observations and mask `times` over, batch after batch: for several draws of the codes in one call."""
+        if times == 1:
+            return self
+
+        def tile(value: Tensor) -> Tensor:
+            return value.repeat(times, *[1] * (value.ndim - 1))
+
+        return Batch(tile(self.x), None if self.mask is None else tile(self.mask))

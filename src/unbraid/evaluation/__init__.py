@@ -1,5 +1,6 @@
-"""Protocols that score a trained model: the judge, and generation by exchanging or drawing a code."""
+"""Protocols that score a trained model: generation by exchanging or drawing a code, and telling labels from codes."""
 
+from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
@@ -15,6 +16,7 @@ from unbraid.evaluation.protocols import (
 __all__ = [
     "PROTOCOLS",
     "Judge",
+    "evaluate_downstream",
     "evaluate_generation",
     "evaluate_leakage",
     "figures",

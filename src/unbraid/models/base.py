@@ -162,7 +162,8 @@ class SequenceModel(nn.Module, ABC):
     def elbo(self, batch: Batch, generator: torch.Generator | None = None) -> Float[Tensor, "B"]:
         """One-draw estimate of the evidence lower bound of each sequence, constants included.
 
-        Needs a likelihood (see the card's capabilities).
+        Needs a likelihood (see the card's capabilities). A static code that is derived from the dynamic ones is no
+        part of the bound.
         """
         posterior = self.posterior(batch.x, batch.mask, generator)
         codes = posterior.sample(generator)
@@ -171,7 +172,8 @@ class SequenceModel(nn.Module, ABC):
         observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
         observed = observed.reshape(*observed.shape, *[1] * (batch.x.ndim - observed.ndim))
         likelihood = torch.where(observed, log_density, 0.0).flatten(1).sum(1)
-        return likelihood - self.kl_static(posterior) - self.kl_dynamic(posterior, codes, steps)
+        bound = likelihood - self.kl_dynamic(posterior, codes, steps)
+        return bound if "derived_static" in self.card.capabilities else bound - self.kl_static(posterior)
 
 
 def _check_names(signature: inspect.Signature, given: dict[str, Any]) -> None:
