@@ -27,7 +27,10 @@ MODELS = {
 }
 
 DATASETS = {
+    "air_quality": "unbraid.data.air_quality:load",
+    "etth1": "unbraid.data.etth1:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
 }

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from unbraid.data import own_loader
 from unbraid.registry import DATASETS, dataset_loader, model_class, nearest
 
 __all__ = ["Recipe", "list_recipes", "parse", "read_recipe", "recipe_parser", "resolve"]
@@ -164,9 +165,7 @@ def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
         return dataset_loader(name), set()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
-    from unbraid.data.folder import load_folder
-
-    return load_folder, {1, "name"}
+    return own_loader(name), {1, "name", "scaling"}
 
 
 def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tuple[dict[str, Any], Namespace]:
@@ -181,7 +180,7 @@ def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tup
         name = {"name": getattr(recipe, part)["name"]} if part != "training" else {}
         config[part] = name | _plain(said.pop(part).as_dict())
     own = () if config["data"]["name"] in DATASETS else ("name",)
-    for key in ("root", "cache", "labels", *own):  # so that the run can be resumed from anywhere
+    for key in ("root", "cache", "labels", "outcomes", *own):  # so that the run can be resumed from anywhere
         if config["data"].get(key) is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     return config, said

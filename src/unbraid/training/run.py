@@ -18,7 +18,8 @@ import yaml
 from rich.console import Console
 
 from unbraid.data.base import Sequences
-from unbraid.io import load_model, save_model, write_atomically
+from unbraid.data.scaling import Features
+from unbraid.io import load_model, save_features, save_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import build_model
 from unbraid.training.callbacks import (
@@ -177,6 +178,10 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
                 raise KeyboardInterrupt from None
     model = plan.model.cpu().eval()
     save_model(model, folder / "model")
+    data = plan.data
+    if data.feature_names is not None:
+        features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate)
+        save_features(features, folder / "model")
     _write_environment(folder, plan, {"steps": trainer.global_step, "seconds": round(metrics.seconds, 1)})
     say.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
