@@ -222,17 +222,10 @@ def _content_label(data: Sequences, given: str | None) -> str | None:
     if given is not None:
         return given
     dynamic = (name for name, label in data.heads.items() if label.kind == "dynamic")
-    members = _members(data)
+    members = data.recordings
     return next(
         (name for name in dynamic if all(np.ptp(data.labels[name].values[m]) == 0 for m in members)), None
     )
-
-
-def _members(data: Sequences) -> list[np.ndarray]:
-    """The rows of each recording, in their order."""
-    groups = np.arange(len(data)) if data.groups is None else data.groups
-    _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
 
 
 @dataclass(frozen=True)
@@ -262,7 +255,7 @@ class _Recordings:
         x = batch.x.flatten(2).numpy()
         steps = np.ones(x.shape[:2], dtype=bool) if batch.mask is None else observed_steps(batch.mask).numpy()
         static, dynamic = codes.static.double().numpy(), codes.dynamic.numpy()
-        members = _members(data)
+        members = data.recordings
         found = {}
         for name in labels:
             values = data.labels[name].values
