@@ -24,6 +24,7 @@ __all__ = [
 MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
 
 DATASETS = {
+    "fsdd": "unbraid.data.fsdd:load",
     "moving_digits": "unbraid.data.moving_digits:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",

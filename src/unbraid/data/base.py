@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from unbraid.data.audio_features import Sound
 from unbraid.data.checks import check
 from unbraid.data.scaling import Scaling
 from unbraid.registry import nearest
@@ -56,6 +57,7 @@ class Sequences:
         feature_names: names of the last axis for vectors and windows, or None.
         units: unit of each feature before scaling, or None.
         sampling_rate: values per second (frames, or rows of a window), or None.
+        sound: how x was made of sound, for hearing it again, or None.
         fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
             before, and are not read through again.
     """
@@ -73,6 +75,7 @@ class Sequences:
     feature_names: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     sampling_rate: float | None = None
+    sound: Sound | None = None
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
