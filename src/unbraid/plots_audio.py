@@ -4,6 +4,7 @@ Arrays in, a matplotlib Figure out, as in `unbraid.plots`. Spectrograms are `(L,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -76,42 +77,41 @@ def plot_exchanged_voices(
     if len(crossed) != n or any(len(row) != n for row in crossed):
         raise ValueError(f"crossed: give {n} rows of {n} spectrograms, one for each pair of the originals")
     lengths = [len(one) for one in originals]
-    step = max(1, min(4, 1000 // (sum(lengths) + max(lengths))))  # pixels of a frame
-    tall, small, large, left, top, right, bottom = 80, 6, 18, 88, 34, 74, 12
-    widths = [max(lengths) * step, *[length * step for length in lengths]]
-    starts = left + np.concatenate([[0], np.cumsum([widths[0] + large, *[w + small for w in widths[1:-1]]])])
-    wide = int(starts[-1]) + widths[-1] + right
-    high = top + (n + 1) * tall + large + (n - 1) * small + bottom
+    bands = originals[0].shape[1]
+    across, up = (
+        max(1, min(4, 1000 // (sum(lengths) + max(lengths)))),
+        max(1, 80 // bands),
+    )  # pixels of a value
+    small, large, left, top, right, bottom = 6, 18, 88, 34, 74, 12
+    widths = [length * across for length in (max(lengths), *lengths)]
+    x = left + np.cumsum([0, widths[0] + large, *[width + small for width in widths[1:-1]]])
+    y = top + np.cumsum([0, bands * up + large, *[bands * up + small] * (n - 1)])
+    wide, high = int(x[-1]) + widths[-1] + right, int(y[-1]) + bands * up + bottom
+    sheet = np.full((high, wide), np.nan)  # one picture: as many axes as cells would take a minute
+
+    def place(row: int, column: int, one: Spectrogram) -> None:
+        cell = one.T[::-1].repeat(up, 0).repeat(across, 1)
+        sheet[y[row] : y[row] + cell.shape[0], x[column] : x[column] + cell.shape[1]] = cell
+
+    for i, one in enumerate(originals):
+        place(0, i + 1, one)
+        place(i + 1, 0, one)
+        for j, changed in enumerate(crossed[i]):
+            place(i + 1, j + 1, changed)
     figure = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     loudest = _loudest([*originals, *(one for row in crossed for one in row)])
-
-    def place(row: int, column: int, one: Spectrogram) -> Axes:
-        under = top + row * (tall + small) + (large - small) * (row > 0)
-        x, width = starts[column], len(one) * step
-        axes = figure.add_axes((x / wide, 1 - (under + tall) / high, width / wide, tall / high))
-        _draw(axes, one, loudest)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return axes
-
-    for j, one in enumerate(originals):
-        axes = place(0, j + 1, one)
-        axes.set_title(words[j], fontsize=10, color=DYNAMIC, pad=5)
-        axes = place(j + 1, 0, one)
-        figure.text(
-            (left - 10) / wide, axes.get_position().y0 + tall / high / 2, voices[j],
-            ha="right", va="center", fontsize=10, color=STATIC,
-        )  # fmt: skip
-    for i, row in enumerate(crossed):
-        for j, one in enumerate(row):
-            drawn = place(i + 1, j + 1, one)
-    middle = 1 - (top + tall / 2) / high
-    style = {"ha": "right", "va": "center", "fontsize": 10}
-    edge = (left + widths[0]) / wide
-    figure.text(edge, middle + 0.18 * tall / high, "words from →", color=DYNAMIC, **style)
-    figure.text(edge, middle - 0.26 * tall / high, "voice from ↓", color=STATIC, **style)
-    box = ((wide - right + 18) / wide, bottom / high, 10 / wide, (n * (tall + small) - small) / high)
-    bar = figure.colorbar(drawn.images[0], cax=figure.add_axes(box))
+    image = axes.imshow(sheet - loudest, cmap=COLOURS, vmin=-RANGE, vmax=0, interpolation="nearest")
+    style: dict[str, Any] = {"va": "center", "fontsize": 10}
+    for i, (voice, word) in enumerate(zip(voices, words, strict=True)):
+        axes.text(x[i + 1] + widths[i + 1] / 2, top / 2, word, ha="center", color=DYNAMIC, **style)
+        axes.text(left - 10, y[i + 1] + bands * up / 2, voice, ha="right", color=STATIC, **style)
+    corner = left + widths[0]
+    axes.text(corner, top + 0.3 * bands * up, "words from →", ha="right", color=DYNAMIC, **style)
+    axes.text(corner, top + 0.75 * bands * up, "voice from ↓", ha="right", color=STATIC, **style)
+    box = ((wide - right + 18) / wide, bottom / high, 10 / wide, (high - bottom - y[1]) / high)
+    bar = figure.colorbar(image, cax=figure.add_axes(box))
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(labelsize=8, colors=QUIET, length=2)
     bar.ax.set_title("dB", fontsize=8, color=QUIET, loc="left", pad=4)

@@ -61,7 +61,7 @@ class Sound:
         sampling_rate: samples per second of the sound (not of the features).
     """
 
-    kind: str
+    kind: FeatureKind
     sampling_rate: int
 
 

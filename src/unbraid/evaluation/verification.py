@@ -27,7 +27,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.nn.masks import observed_steps
 from unbraid.registry import nearest
 
-__all__ = ["cosines", "equal_error_rate", "evaluate_verification"]
+__all__ = ["content_label", "cosines", "equal_error_rate", "evaluate_verification", "speaker_label"]
 
 PARTS = 4  # of a recording, whose means in order say how it goes on
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # of the classifiers, as 1 / penalty; the first of the best is kept
@@ -146,8 +146,8 @@ def evaluate_verification(
         raise ValueError(f"resamples: {resamples}; give at least 1")
     if "encode" not in model.card.capabilities:
         raise ValueError(f"model: {model.card.name} cannot encode, so it has no codes to verify")
-    speaker = _speaker_label(data, speaker)
-    content = _content_label(data, content)
+    speaker = speaker_label(data, speaker)
+    content = content_label(data, content)
     labels = [speaker] if content is None else [speaker, content]
     tested = _Recordings.of(model, data, split, labels, batch_size)
     pairs = _Pairs(tested.labels[speaker])
@@ -207,7 +207,12 @@ def evaluate_verification(
     return scores
 
 
-def _speaker_label(data: Sequences, given: str | None) -> str:
+def speaker_label(data: Sequences, given: str | None = None) -> str:
+    """The given label, or the first static one that is no part of another.
+
+    Raises:
+        ValueError: there is no such label.
+    """
     static = [name for name, label in data.heads.items() if label.kind == "static"]
     if given is not None and given not in data.labels:
         raise ValueError(f"speaker: {data.name} has no label {given!r}{nearest(given, data.labels)}")
@@ -216,15 +221,20 @@ def _speaker_label(data: Sequences, given: str | None) -> str:
     return given or static[0]
 
 
-def _content_label(data: Sequences, given: str | None) -> str | None:
+def content_label(data: Sequences, given: str | None = None) -> str | None:
+    """The given label, or the first dynamic one, no part of another, that is the same all over each recording.
+
+    Raises:
+        ValueError: there is no label of the given name.
+    """
     if given is not None and given not in data.labels:
         raise ValueError(f"content: {data.name} has no label {given!r}{nearest(given, data.labels)}")
     if given is not None:
         return given
     dynamic = (name for name, label in data.heads.items() if label.kind == "dynamic")
-    members = data.recordings
+    recordings = data.recordings
     return next(
-        (name for name in dynamic if all(np.ptp(data.labels[name].values[m]) == 0 for m in members)), None
+        (name for name in dynamic if all(np.ptp(data.labels[name].values[r]) == 0 for r in recordings)), None
     )
 
 
