@@ -28,6 +28,7 @@ DATASETS = {
     "moving_digits": "unbraid.data.moving_digits:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
+    "timit": "unbraid.data.timit:load",
 }
 
 Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]

@@ -164,9 +164,9 @@ def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
         return dataset_loader(name), set()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
-    from unbraid.data.folder import load_folder
+    from unbraid.data import own_loader
 
-    return load_folder, {1, "name"}
+    return own_loader(name), {1, "name"}
 
 
 def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tuple[dict[str, Any], Namespace]:

@@ -38,10 +38,12 @@ from unbraid.training.plan import make_optimizer, terms_of, weighted_sum
 
 __all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
 
-SHAPES = {
+SHAPES: dict[str, tuple[int, ...]] = {
+    "fsdd": (20, 80),
     "moving_digits": (15, 1, 64, 64),
     "puppets": (8, 3, 64, 64),
     "sprites": (8, 3, 64, 64),
+    "timit": (20, 80),
 }
 """Steps and observation `(T, *X)` of one sequence of each data set, so that none is needed on disk."""
 
@@ -198,8 +200,10 @@ def _cudnn_lstm_backward(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
 
 
 def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
-    x = np.random.default_rng(0).integers(0, 256, (n, *shape), dtype=np.uint8)
-    return Sequences(x, "made up")
+    random = np.random.default_rng(0)
+    if len(shape) == 4:
+        return Sequences(random.integers(0, 256, (n, *shape), dtype=np.uint8), "made up")
+    return Sequences(random.standard_normal((n, *shape), dtype=np.float32), "made up")
 
 
 def _figures(run: Callable[[], Any], batch: int, steps: int, device: str) -> dict[str, Any]:

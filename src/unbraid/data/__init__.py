@@ -10,9 +10,7 @@ from unbraid.registry import DATASETS, DataCard, dataset_loader, nearest
 if TYPE_CHECKING:
     from unbraid.data.base import Sequences
 
-__all__ = ["fetch", "info", "load", "option_names"]
-
-OWN = "unbraid.data.folder:load_folder"
+__all__ = ["fetch", "info", "load", "option_names", "own_loader"]
 
 
 def load(
@@ -24,7 +22,8 @@ def load(
     """Load a registered data set, or one's own folder, `.npy` or `.npz` file.
 
     Args:
-        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder`.
+        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder` and
+            `load_audio_folder`.
         root: the folder with the raw files of a registered data set, where it needs any.
         cache: where prepared data are kept; None for UNBRAID_CACHE or the user's cache folder.
         options: of the data set, see its `load` function.
@@ -43,7 +42,7 @@ def load(
         raise ValueError(
             f"data.root: is for registered data sets; {name_or_path} is already a path of one's own"
         )
-    return _own_loader()(name_or_path, cache=cache, **options)
+    return own_loader(name_or_path)(name_or_path, cache=cache, **options)
 
 
 def option_names(name_or_path: str | Path) -> list[str]:
@@ -57,7 +56,7 @@ def option_names(name_or_path: str | Path) -> list[str]:
     if name in DATASETS:
         loader = dataset_loader(name)
     elif Path(name).expanduser().exists():
-        loader = _own_loader()
+        loader = own_loader(name)
     elif isinstance(name_or_path, Path) or "/" in name or "\\" in name or Path(name).suffix:
         raise FileNotFoundError(f"data: there is no folder or file {name_or_path}")
     else:
@@ -96,6 +95,9 @@ def _module(name: str) -> Any:
     return importlib.import_module(DATASETS[name].split(":")[0])
 
 
-def _own_loader() -> Any:
-    module, attribute = OWN.split(":")
-    return getattr(importlib.import_module(module), attribute)
+def own_loader(path: str | Path) -> Any:
+    """The function that loads one's own data: `load_audio_folder` for sounds, `load_folder` for all else."""
+    from unbraid.data.audio_folder import holds_sound, load_audio_folder
+    from unbraid.data.folder import load_folder
+
+    return load_audio_folder if holds_sound(path) else load_folder

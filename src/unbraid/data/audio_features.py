@@ -31,6 +31,7 @@ from unbraid.registry import nearest
 __all__ = [
     "FEATURES",
     "FeatureKind",
+    "Segment",
     "Sound",
     "feature_names",
     "frame_count",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 FeatureKind = Literal["mel80", "mel40", "spec200", "linear201"]
+Segment = Literal["segment", "utterance"]
 FEATURES: dict[str, int] = {"mel80": 80, "mel40": 40, "spec200": 200, "linear201": 201}
 
 LOG_FLOOR = -20.0

@@ -7,8 +7,9 @@ sampling rates are converted (soxr); both are said, once, as warnings.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ import torch
 from unbraid.data.audio_features import (
     FEATURES,
     FeatureKind,
+    Segment,
     Sound,
     feature_names,
     frame_count,
@@ -30,7 +32,6 @@ from unbraid.registry import nearest
 __all__ = [
     "AUDIO_ENDINGS",
     "Recording",
-    "Segment",
     "check_sound_options",
     "cut",
     "listing",
@@ -40,7 +41,6 @@ __all__ = [
 ]
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
-Segment = Literal["segment", "utterance"]
 SEGMENT_STEPS = 20  # 200 ms
 UNITS = {"mel80": "log power", "mel40": "log power", "spec200": "log magnitude", "linear201": "magnitude"}
 FULL_SCALE = 0.9999
@@ -115,7 +115,7 @@ def recorded_rate(path: Path) -> int:
         raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
 
 
-def _soundfile(path: Path):  # noqa: ANN202
+def _soundfile(path: Path) -> Any:
     try:
         import soundfile
         import soxr  # noqa: F401
@@ -176,7 +176,7 @@ def cut(frames: int, segment: Segment, steps: int | None) -> list[tuple[int, int
         return [(start, steps) for start in range(0, frames - steps + 1, steps)] or [(0, frames)]
     pieces = -(-frames // (steps or frames))
     bounds = [frames * piece // pieces for piece in range(pieces + 1)]
-    return [(start, end - start) for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(start, end - start) for start, end in pairwise(bounds)]
 
 
 def listing(paths: Sequence[Path]) -> str:
@@ -210,7 +210,9 @@ def sequences_from(
         ValueError: a file cannot be used, see `read_audio`, or it is shorter than two frames.
     """
     paths = [path for files in splits.values() for path in files]
-    counts, remarks, raw = [], {}, space.folder / "frames.raw"
+    counts: list[int] = []
+    remarks: dict[str, list[Path]] = {}
+    raw = space.folder / "frames.raw"
     with open(raw, "wb") as file:
         for done, path in enumerate(paths):
             recording = read_audio(path, sampling_rate)
@@ -242,7 +244,7 @@ def sequences_from(
         x[row, :length] = scaling.apply(flat[start : start + length])
     del flat
     raw.unlink()
-    ends = np.cumsum([0, *map(len, splits.values())])
+    ends = pairwise(np.cumsum([0, *map(len, splits.values())]))
     return Sequences(
         x,
         name,
@@ -250,7 +252,7 @@ def sequences_from(
         labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
         splits={
             key: np.flatnonzero((owner >= start) & (owner < end))
-            for key, start, end in zip(splits, ends[:-1], ends[1:], strict=True)
+            for key, (start, end) in zip(splits, ends, strict=True)
         },
         groups=owner,
         scaling=scaling,

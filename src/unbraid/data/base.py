@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from unbraid.data.audio_features import Sound
+from unbraid.data.audio_features import FeatureKind, Segment, Sound
 from unbraid.data.checks import check
 from unbraid.data.scaling import Scaling
 from unbraid.registry import nearest
 from unbraid.types import Batch
 
-__all__ = ["Label", "Sequences", "split_by_group"]
+__all__ = ["Label", "Sequences", "make_label", "split_by_group"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -126,7 +126,9 @@ class Sequences:
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
         made = {
-            key: values if isinstance(values, Label) else _label(key, values, key in dynamic_labels)
+            key: values
+            if isinstance(values, Label)
+            else make_label(key, values, "dynamic" if key in dynamic_labels else "static")
             for key, values in (labels or {}).items()
         }
         for key in dynamic_labels:
@@ -176,6 +178,41 @@ class Sequences:
             steps=steps,
             every=every,
             channels=channels,
+            labels=labels,
+            dynamic_labels=dynamic_labels,
+            fractions=fractions,
+            seed=seed,
+            cache=cache,
+        )
+
+    @classmethod
+    def from_audio(
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        features: FeatureKind = "mel80",
+        sampling_rate: int | None = None,
+        segment: Segment = "segment",
+        steps: int | None = None,
+        pattern: str | None = None,
+        labels: str | Path | None = None,
+        dynamic_labels: Sequence[str] = (),
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        cache: str | Path | None = None,
+    ) -> "Sequences":
+        """Make a data set of a folder of sound files; see `unbraid.data.audio_folder.load_audio_folder`."""
+        from unbraid.data.audio_folder import load_audio_folder
+
+        return load_audio_folder(
+            folder,
+            name=name,
+            features=features,
+            sampling_rate=sampling_rate,
+            segment=segment,
+            steps=steps,
+            pattern=pattern,
             labels=labels,
             dynamic_labels=dynamic_labels,
             fractions=fractions,
@@ -267,8 +304,14 @@ class Sequences:
         return Batch(x, mask, labels, move(index))
 
 
-def _label(name: str, values: Any, dynamic: bool) -> Label:
-    """Turn values of any type into class numbers."""
+def make_label(
+    name: str, values: Any, kind: Literal["static", "dynamic"], part_of: str | None = None
+) -> Label:
+    """Turn values of any type, one for each sequence, into class numbers.
+
+    Raises:
+        ValueError: another shape, a value missing, or types that cannot be sorted.
+    """
     given = np.asarray(values)
     if given.ndim != 1:
         raise ValueError(f"labels[{name!r}]: has shape {given.shape}; give one value for each sequence")
@@ -279,7 +322,7 @@ def _label(name: str, values: Any, dynamic: bool) -> Label:
         classes, numbers = np.unique(given, return_inverse=True)
     except TypeError as error:
         raise ValueError(f"labels[{name!r}]: mixes types that cannot be sorted ({error})") from error
-    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), "dynamic" if dynamic else "static")
+    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), kind, part_of)
 
 
 def split_by_group(

@@ -18,12 +18,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pooch
 
-from unbraid.data.audio_features import FeatureKind
-from unbraid.data.audio_files import Segment, check_sound_options, listing, sequences_from
-from unbraid.data.base import Label, Sequences
+from unbraid.data.audio_features import FeatureKind, Segment
+from unbraid.data.audio_files import check_sound_options, listing, sequences_from
+from unbraid.data.base import Label, Sequences, make_label
 from unbraid.data.store import download_folder, prepared
 from unbraid.registry import DataCard
 
@@ -196,9 +195,8 @@ def _splits(paths: Sequence[Path], fold: int | None) -> dict[str, list[Path]]:
 
 def _labels(paths: Sequence[Path]) -> dict[str, Label]:
     """Speaker and digit of each file."""
-    digits, names, _ = zip(*map(_parts, paths), strict=True)
-    speakers, numbers = np.unique(names, return_inverse=True)
+    digits, speakers, _ = zip(*map(_parts, paths), strict=True)
     return {
-        "speaker": Label(numbers, tuple(str(name) for name in speakers), "static"),
-        "digit": Label(np.array(digits), tuple("0123456789"), "dynamic"),
+        "speaker": make_label("speaker", speakers, "static"),
+        "digit": make_label("digit", digits, "dynamic"),
     }
