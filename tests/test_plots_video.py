@@ -71,7 +71,7 @@ def test_swap_sets_have_four_rows_each():
 def test_drawn_pairs_alternate():
     originals, generated = frames(3, 4), frames(3, 4)
     figure = plots.plot_drawn_pairs(originals, generated, "content")
-    assert words(figure) == ["original", "content drawn"] * 3
+    assert words(figure) == ["original", "content\ndrawn"] * 3
     assert same(figure.axes[2], originals[1]) and same(figure.axes[3], generated[1])
     with pytest.raises(ValueError, match="generated: has shape"):
         plots.plot_drawn_pairs(originals, generated[:2], "content")
@@ -90,7 +90,7 @@ def test_failures_are_three_clips_and_what_was_said():
     clips = frames(2, 3, 4)
     figure = plots.plot_failures(clips, ["walk", "slash"], ["slash", "walk"], [0.9, 0.51])
     assert len(figure.axes) == 6 and same(figure.axes[5], clips[1, 2])
-    assert words(figure)[0] == "seen as slash (90%)\nshould be walk"
+    assert words(figure)[0] == "seen as slash\n(90% sure)\nshould be walk"
 
 
 def test_vectors_are_drawn_as_well():

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from unbraid.plots import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, _score_bar, _series, _sheet, _tidy
 
@@ -76,7 +77,7 @@ def plot_drawn_pairs(
     if originals.shape != generated.shape:
         raise ValueError(f"generated: has shape {generated.shape}, the originals {originals.shape}")
     cells = [[clip] for pair in zip(originals, generated, strict=True) for clip in pair]
-    return _sheet(cells, row_labels=["original", f"{drawn} drawn"] * len(originals), groups=2, target=64)
+    return _sheet(cells, row_labels=["original", f"{drawn}\ndrawn"] * len(originals), groups=2, target=64)
 
 
 def plot_swap_sets(first: Any, second: Any, first_moved: Any, second_moved: Any) -> Figure:
@@ -94,8 +95,8 @@ def plot_swap_sets(first: Any, second: Any, first_moved: Any, second_moved: Any)
             f"second: shapes are {', '.join(str(part.shape) for part in clips)}; give four alike"
         )
     cells = [[clip] for row in zip(*clips, strict=True) for clip in row]
-    labels = ["A", "A moves, B looks", "B", "B moves, A looks"]
-    return _sheet(cells, row_labels=[_wrapped(label) for label in labels] * len(first), groups=4, target=64)
+    labels = ["clip A", "motion A,\ncontent B", "clip B", "motion B,\ncontent A"]
+    return _sheet(cells, row_labels=labels * len(first), groups=4, target=64)
 
 
 def plot_interpolation_sets(
@@ -115,7 +116,11 @@ def plot_interpolation_sets(
 
 
 def plot_failures(
-    clips: Float[np.ndarray, "n 3 T *X"], true: Sequence[str], seen: Sequence[str], sure: Sequence[float]
+    clips: Float[np.ndarray, "n 3 T *X"],
+    true: Sequence[str],
+    seen: Sequence[str],
+    sure: Sequence[float],
+    shown: int = 4,
 ) -> Figure:
     """Swapped clips in which the judge sees something else, beside the clips that they are made of (DBSE, Figure 6).
 
@@ -124,14 +129,14 @@ def plot_failures(
         true: class of the giver.
         seen: class that the judge sees.
         sure: how probable the judge finds it.
+        shown: frames drawn of each clip, evenly spaced.
     """
-    said = [f"seen as {b} ({p:.0%})\nshould be {a}" for a, b, p in zip(true, seen, sure, strict=True)]
+    if clips.ndim == 6:
+        steps = np.unique(np.linspace(0, clips.shape[2] - 1, shown).round().astype(int))
+        clips = clips[:, :, steps]
+    said = [f"seen as {b}\n({p:.0%} sure)\nshould be {a}" for a, b, p in zip(true, seen, sure, strict=True)]
     columns = ["motion from", "content from", "generated"]
-    return _sheet([list(row) for row in clips], target=40, column_labels=columns, notes=said)
-
-
-def _wrapped(label: str) -> str:
-    return label.replace(", ", ",\n")
+    return _sheet([list(row) for row in clips], target=64, column_labels=columns, notes=said)
 
 
 # ---- codes ----------------------------------------------------------------------------------------------
@@ -218,22 +223,24 @@ def plot_interpolation_scores(scores: Mapping[str, Any]) -> Figure:
     if "interpolation" not in scores:
         raise ValueError("scores: hold no interpolation; score with labels and a judge")
     labels = {name: label for name, label in scores["labels"].items() if not label["part_of"]}
-    figure = Figure(figsize=(2.2 * len(labels) + 0.5, 2.5), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(2.2 * len(labels) + 0.6, 2.6), dpi=DPI, facecolor="white", layout="constrained")
     grid = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
     for axes, (name, label) in zip(grid, labels.items(), strict=True):
         shares = [float(share.rstrip("%")) / 100 for share in scores["interpolation"]["own"]]
         for whose, line in (("own", "-"), ("other", "--")):
             values = [figures[name]["mean"] for figures in scores["interpolation"][whose].values()]
             colour = DYNAMIC if label["kind"] == "dynamic" else STATIC
-            text = "as the clip itself" if whose == "own" else "as its partner"
-            axes.plot(shares, values, line, color=colour, linewidth=1.6, marker="o", markersize=3, label=text)
+            axes.plot(shares, values, line, color=colour, linewidth=1.6, marker="o", markersize=3)
         axes.axhline(label["chance"], color=INK, linewidth=0.8, linestyle=":")
         axes.set_ylim(-0.03, 1.05)
-        axes.set_xticks([0, 0.5, 1], ["own", "half", "partner's"])
+        axes.set_xticks([0, 0.5, 1], ["own", "half", "partner"])
         axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
         _tidy(axes, f"{name} ({label['kind']})")
-    grid[0].legend(fontsize=7, frameon=False, labelcolor=QUIET, loc="center left")
-    figure.supxlabel("static code", fontsize=9, color=QUIET)
+    lines = [Line2D([], [], color=QUIET, linewidth=1.6, linestyle=line) for line in ("-", "--")]
+    figure.legend(
+        lines, ["seen as in the clip itself", "seen as in its partner"], loc="outside lower center", ncols=2,
+        fontsize=8.5, frameon=False, labelcolor=QUIET, handlelength=2.6,
+    )  # fmt: skip
     return figure
 
 
@@ -327,6 +334,7 @@ def plot_information(rows: Sequence[Mapping[str, str]], dataset_size: int, batch
         _tidy(axes, f"{INFORMATION[name]}, nats")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
+    figure.supxlabel("training steps", fontsize=9, color=QUIET)
     panels[0].text(0.98, nothing, "nothing ", **_beside(panels[0], "bottom"))
     panels[0].text(0.98, everything, "everything ", **_beside(panels[0], "top"))
     return figure

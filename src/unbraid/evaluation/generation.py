@@ -302,17 +302,23 @@ def _interpolation(
 def _examples(
     labels: Mapping[str, Label], scored: Sequence[str], other: np.ndarray, way: Sequence[Probabilities]
 ) -> list[dict[str, Any]]:
-    """Two pairs of clips, and what the judge sees on the way between them; for a picture."""
+    """Two pairs of clips unlike each other, and what the judge sees on the way between them; for a picture."""
+    if not scored:
+        return []
+    static = [label for label in labels.values() if label.kind == "static" and label.part_of is None]
+    unlike = np.zeros(len(other)) + sum(label.values != label.values[other] for label in static)
+    rows = np.argsort(-unlike, kind="stable")
+    shown = labels[scored[0]].values
+    second = next((row for row in rows[1:] if shown[row] != shown[rows[0]]), rows[1])
     return [
         {
-            "dynamic_from": row,
+            "dynamic_from": int(row),
             "static_to": int(other[row]),
             "seen": [
                 ", ".join(labels[name].classes[seen[name][row].argmax()] for name in scored) for seen in way
             ],
         }
-        for row in (0, len(other) // 2)
-        if scored
+        for row in (rows[0], second)
     ]
 
 
