@@ -34,6 +34,7 @@ card = DataCard(
     source="Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset",
     licence="CC BY-SA 4.0",
     obtain="unbraid data fetch fsdd (an archive of 16 MB), or --data.root with the folder of its recordings",
+    protocols=("verification",),
 )
 
 ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"

@@ -33,6 +33,7 @@ card = DataCard(
     source="J. Garofolo and others, Linguistic Data Consortium, https://catalog.ldc.upenn.edu/LDC93S1",
     licence="LDC User Agreement; not free",
     obtain="order LDC93S1 from the Linguistic Data Consortium, then --data.root with the folder of TRAIN and TEST",
+    protocols=("verification",),
 )
 
 CORE_TEST = (
