@@ -20,6 +20,7 @@ from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dy
 from unbraid.io import load_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import list_datasets
+from unbraid.report_audio import GRID, make_sounds
 from unbraid.report_series import SERIES_PICTURES, drawn_as_series, make_series
 from unbraid.types import Codes
 
@@ -36,8 +37,8 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
 
     Writes reconstruction, swap, swap_sets, replaced, fixed_motion, fixed_content, drawn_content, drawn_motion,
     interpolation, codes and joint_codes (t-SNE) as PNG and, for frames, swap, fixed_motion and fixed_content as
-    GIF. What the scores in the folder name becomes failures. Of time series, see
-    `report_series.make_series`.
+    GIF. What the scores in the folder name becomes failures. Of time series, see `report_series.make_series`;
+    of sound, `report_audio.make_sounds`.
 
     Args:
         model: a trained model that encodes and decodes.
@@ -49,6 +50,9 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
         The folder of the pictures.
     """
     clips = data.split("test") if len(data.splits.get("test", ())) > 1 else data
+    if clips.sound is not None:
+        recordings = clips.take(np.array([rows[0] for rows in clips.recordings]))
+        return make_sounds(model, clips, list(_varied_rows(recordings, GRID, seed)), folder, seed=seed)
     if drawn_as_series(clips):
         return make_series(model, clips, _varied_rows(clips, CLIPS, seed), folder, seed=seed)
     pictures = Path(folder) / "pictures"
@@ -121,6 +125,8 @@ def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
         f"<h1>{_text(title)}</h1>",
         f"<p class='lead'>{_text(_headline(every))}</p>",
         _facts(environment, every),
+        _sounds(folder),
+        _picture(folder, "voices", "Every voice with all words", VOICES),
         _picture(folder, "swap", "Swaps", SWAP),
         _scores(scores),
         _confusion(scores),
@@ -248,6 +254,15 @@ SWAP = (
 FAILED = (
     "Swapped clips in which the judge is surest of another class than that of the clip that should give it. Each is "
     "drawn beside the two clips that it is made of."
+)
+VOICES = (
+    "Spectrograms, low bands at the bottom. All in a row should be one voice, that of the recording at its left; all in "
+    "a column should say the same, what the recording at its top says. All have one colour scale."
+)
+HEARD = (
+    "The spectrogram of each recording, of what the model makes of its own two codes, and of its words with the static "
+    "code of the other recording. Sounds are made of spectrograms by Griffin and Lim's method, those of the "
+    "originals as well: how rough they are says nothing of the model."
 )
 PICTURES = (
     ("reconstruction", "Reconstruction", "Clips of the test split, and what the model makes of their own two codes."),
@@ -523,6 +538,26 @@ def _picture(folder: Path, name: str, heading: str, caption: str) -> str:
     return f"<h2>{heading}</h2>\n<figure>{''.join(images)}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
+def _sounds(folder: Path) -> str:
+    """Pairs of recordings that exchange their voices, with a player under each spectrogram."""
+    index = folder / "sounds" / "sounds.json"
+    if not index.exists():
+        return ""
+    parts = ["<h2>Voices exchanged</h2>"]
+    for pair in json.loads(index.read_text(encoding="utf-8")):
+        parts.append(_embedded((folder / "pictures" / pair["picture"]).read_bytes(), "png", "spectrograms"))
+        players = [_player(folder / "sounds" / one["file"], one["caption"]) for one in pair["sounds"]]
+        parts.append(f"<div class='players'>{''.join(players)}</div>")
+    return "\n".join([parts[0], "<figure>", *parts[1:], f"<figcaption>{_text(HEARD)}</figcaption></figure>"])
+
+
+def _player(path: Path, caption: str) -> str:
+    code = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f"<div><audio controls src='data:audio/wav;base64,{code}'></audio><span>{_text(caption)}</span></div>"
+    )
+
+
 def _training(folder: Path) -> str:
     path = folder / "metrics.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
@@ -625,6 +660,8 @@ th { font-weight: 600; color: var(--quiet); } th, td { text-align: left; padding
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; vertical-align: top; }
 pre { background: var(--box); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto; }
 .warning { color: #b4482d; }
+.players { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem 1rem; margin: 0 0 2.2rem; }
+.players audio { display: block; width: 100%; height: 2.2rem; } .players span { color: var(--quiet); font-size: .85rem; }
 """
 PAGE = """<!doctype html>
 <html lang="en">

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,16 @@ def test_every_table_is_whole(name):
     for name in (name for row in table.rows for name in row.published):
         data, _, method = name.partition(": ")
         assert f"{method}, published ({data})" in known, f"{name} is not in published.csv"
+
+
+def test_the_table_of_the_documents_is_right(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    (tmp_path / "mine.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    table = read_table(str(tmp_path / "mine.yaml"))
+    plain, wide = cells(table, 1, [])
+    assert wide.config["model"]["width"] == 32 and plain.config["model"]["width"] != 32
+    found = {("DBSE", 0): trained(plain.config, {"generation": {"swap": {"motion": figure(0.5)}}})}
+    assert rows_of_text(table, found)[1] == ["**DBSE**", "1", "50.0"]
 
 
 def test_data_are_chosen():
@@ -276,7 +287,7 @@ def test_a_row_that_cannot_be_trained_does_not_stop_the_others(tmp_path, capsys,
     words = ["table", "sprites", "--seeds", "1", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     assert main(words) == 2
     said = capsys.readouterr()
-    assert "Not trained: weights" in said.out and "weights" in said.err
+    assert "DBSE, seed 0 went wrong: weights" in said.out and "weights" in said.err
     assert "| **DBSE paper weights** | 1 |" in said.out
 
 

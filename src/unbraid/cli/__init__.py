@@ -79,7 +79,7 @@ def _answer(arguments: list[str]) -> int:
         return _run(arguments)
     except BrokenPipeError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:  # ImportError: an extra that is not installed
         if os.environ.get("UNBRAID_DEBUG"):
             raise
         print(f"unbraid: error: {error}", file=sys.stderr)

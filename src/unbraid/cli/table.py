@@ -163,7 +163,7 @@ def _train(missing: "list[Cell]", absent: dict[str, str], declared: "Table", run
         try:
             _train_one(cell, _protocols(declared, cell), runs)
         except (ValueError, OSError) as error:
-            print(f"Not trained: {error}")
+            print(f"{cell.row.title}, seed {cell.seed} went wrong: {error}")
             failed.append(error)
         except KeyboardInterrupt:
             print("The table goes on where it stopped when the same command is given again.")

@@ -293,6 +293,13 @@ class Sequences:
         """The labels that a judge is trained on: those that are no part of another."""
         return {name: label for name, label in self.labels.items() if label.part_of is None}
 
+    @property
+    def recordings(self) -> list[np.ndarray]:
+        """The rows of each recording (of one number in `groups`), in their order; without groups each by itself."""
+        groups = np.arange(len(self)) if self.groups is None else self.groups
+        _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
+
     def take(self, rows: np.ndarray | slice) -> "Sequences":
         """The same data set with only `rows`, without splits.
 

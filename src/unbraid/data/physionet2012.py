@@ -47,6 +47,7 @@ card = DataCard(
     licence="ODC-By 1.0",
     obtain="unbraid data fetch physionet2012 (6 MB), or --data.root with set-a.tar.gz (or the folder set-a) "
     "and Outcomes-a.txt",
+    protocols=("downstream",),
 )
 
 BASE_URL = "https://physionet.org/files/challenge-2012/1.0.0/"

@@ -39,13 +39,10 @@ def fitting_protocols(name: str, data: Sequences) -> tuple[str, ...]:
     """
     if name in DATASETS:
         return info(name).protocols
-    kind = len(data.observation)
-    if kind == 2 and (
-        data.labels or data.targets
-    ):  # windows of a series: what can be predicted from the codes
-        return ("downstream",)
-    if kind == 1 and data.groups is not None and data.labels:  # pieces of recordings: whose they are
+    if data.sound is not None and data.labels:  # whose voice, and what is said
         return ("verification",)
+    if len(data.observation) < 3 and (data.labels or data.targets):  # what can be told from the codes
+        return ("downstream",)
     return ("generation",)
 
 
