@@ -1,4 +1,4 @@
-"""C-DSVAE: a sequential VAE on a bound of the whole data set, with mutual information estimated from changed views.
+"""C-DSVAE: a sequential VAE whose codes are separated by mutual information, estimated from changed views.
 
 When to use it: where views can be made that keep one factor and change the other (steps in another order; other
 colours, another voice). Such views, more than the estimates themselves, are what separates the codes.
@@ -10,8 +10,12 @@ https://arxiv.org/abs/2110.12091
     h = bidirectional LSTM over the features g_t of each step                           appendix C.2
     q(s | x)             from h's last outputs in both directions
     q(d_{1:T} | x)       an LSTM over h; independent of s given x
-    bound = ELBO + I(s; x) + I(d; x) - I(s; d)                                          theorem 1, eq. (12)
+    ELBO + I(s; x) + I(d; x) - I(s; d)                                                  theorem 1, eq. (12)
     loss  = -log p(x | s, d) + alpha (KL_s + KL_d) - beta (I(s; x) + I(d; x)) + gamma I(s; d)       appendix A.5
+
+The sum of theorem 1 equals E log p(x | s, d) - KL(q(s, d) || p(s, d)), q(s, d) the aggregated posterior: an objective for
+the whole data set. It is not, as the theorem has it, always below the evidence: it is above once I(s, d; x) exceeds
+the posterior's error E KL(q(s, d | x) || p(s, d | x)) (tests/objectives/test_theorem.py).
 
 I(s; x) and I(d; x) are estimated by contrast (appendix A.4): of the means of q(s | x) and of q(s | x+), where the view x+
 shows the same steps in another order; of the paths of means of q(d | x) and q(d | x+), where x+ shows the same motion
