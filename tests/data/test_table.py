@@ -1,6 +1,7 @@
 """Series of one's own: both forms of a table, what is made of it, and what is refused."""
 
 import builtins
+import inspect
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,11 @@ def test_wide_form():
     }
 
 
+def test_the_class_method_hands_everything_on():
+    ours, theirs = (inspect.signature(made).parameters for made in (Sequences.from_table, load_table))
+    assert list(ours.values()) == list(theirs.values())
+
+
 def test_long_form_is_the_same():
     table = wide()
     columns = ["heart", "pressure", "oxygen"]
@@ -141,9 +147,8 @@ def test_scaling_learns_from_train_only():
     for feature in range(2):
         seen = train.x[..., feature][train.mask[..., feature]].astype(float)
         assert abs(seen.mean()) < 1e-5 and abs(seen.std() - 1) < 1e-5
-    held = [name for name in ("validation", "test") for _ in [0]]
     names, whole = read_table(table, features=["heart", "pressure"], seed=3)
-    for split in held:
+    for split in ("validation", "test"):
         for row in whole.splits[split]:
             table.loc[table.id == names[row], "heart"] += 1000
     changed = load_table(table, features=["heart", "pressure"], seed=3)

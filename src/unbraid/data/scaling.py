@@ -46,7 +46,8 @@ class Scaling:
         # Equal values, not a variance of 0: the mean of many equal values may differ from them in the last digit.
         lowest = np.where(seen, x, np.inf).min(axes)
         highest = np.where(seen, x, -np.inf).max(axes)
-        return cls(mean, np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0))
+        std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
+        return cls(_rounded(mean), _rounded(std))
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Raw to scaled values, float32."""
@@ -64,6 +65,11 @@ class Scaling:
     def from_json(cls, values: dict[str, Any]) -> "Scaling":
         """What `to_json` wrote."""
         return cls(np.asarray(values["mean"]), np.asarray(values["std"]))
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To 13 digits: the last ones depend on the order of summation, fingerprints must not depend on the machine."""
+    return np.array([float(f"{value:.12e}") for value in values])
 
 
 @dataclass(frozen=True, eq=False)
