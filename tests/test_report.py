@@ -138,9 +138,9 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("observation", "labelled", "moving"), [((3, 16, 16), True, 3), ((1, 16, 16), False, 3), ((5,), True, 0)]
+    ("observation", "labelled", "moving"), [((3, 16, 16), True, 3), ((1, 16, 16), False, 3), ((40,), True, 0)]
 )
-def test_pictures_of_frames_and_of_vectors(tmp_path, observation, labelled, moving):
+def test_pictures_of_frames_and_of_many_features(tmp_path, observation, labelled, moving):
     lengths = generator.integers(2, 5, 45)
     data = sequences(observation, lengths=lengths, labelled=labelled)
     folder = make_pictures(model_for(data), data, tmp_path)
