@@ -375,7 +375,7 @@ def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
 def test_what_cannot_be_scored_is_told_and_reported_all_the_same(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--data.fractions", "[0.8, 0.1, 0.1]", "--run", str(run)]) == 0
-    assert "Not scored: split: 'test'" in capsys.readouterr().out
+    assert "Not scored by generation: split: 'test'" in capsys.readouterr().out
     assert (run / "report.html").is_file()
 
 
@@ -386,7 +386,7 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
     assert show_run(tmp_path) == 0
     said = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
-    assert ["motion kept under a drawn static code", "98.7%", "1.0%", "11.1%"] in rows
+    assert ["kept when the other code is drawn", "98.7%", "1.0%", "11.1%"] in rows
     assert ["inception score", "8.500", "0.010", "0.111"] in rows
     assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in rows
     assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in rows

@@ -1,6 +1,7 @@
 """Imports point one way, and heavy libraries stay where they belong; read from the syntax trees."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,13 @@ FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 
 
 def part_of(path: Path) -> str:
-    """The floor's member that a source file belongs to: its folder, or its own name."""
+    """The floor's member that a source file belongs to: its folder, or its own name; plots_series is plots."""
     relative = path.relative_to(SOURCE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return relative.parts[0] if len(relative.parts) > 1 else _without_kind(relative.stem)
+
+
+def _without_kind(name: str) -> str:
+    return re.sub("^(plots|report)_.*", r"\1", name)
 
 
 def imported(path: Path) -> list[tuple[int, str]]:
@@ -72,7 +77,7 @@ def wrong_arrows(path: Path) -> list[str]:
     wrong = []
     for line, name in imported(path):
         top, _, rest = name.partition(".")
-        target = rest.partition(".")[0]
+        target = _without_kind(rest.partition(".")[0])
         if top == "unbraid" and target and target != "__version__" and target not in below:
             wrong.append(f"{path.name}:{line} ({part}) imports {name}")
         if part not in ONLY_IN.get(top, {part}):

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from unbraid.data.base import Label, Sequences
-from unbraid.evaluation import evaluate_generation, train_judge, write_generation
+from unbraid.evaluation import evaluate_generation, train_judge, write_scores
 from unbraid.io import save_model
 from unbraid.registry import build_model
 from unbraid.report import _varied_rows, _without_padding, make_pictures, write_report
@@ -77,7 +77,7 @@ def run(tmp_path_factory):
     (folder / "metrics.csv").write_text("step,epoch,split,total,kl,weight/kl\n10,0,train,5,2,1\n")
     judge = train_judge(data, cache=folder.parent, width=2, max_steps=2, check_steps=1)
     scores = evaluate_generation(model, data, judge=judge, repeats=2, accept_weak_judge=True)
-    write_generation(folder, scores)
+    write_scores(folder, "generation", scores)
     return folder, data
 
 
@@ -145,7 +145,8 @@ def test_pictures_of_frames_and_of_vectors(tmp_path, observation, labelled, movi
     data = sequences(observation, lengths=lengths, labelled=labelled)
     folder = make_pictures(model_for(data), data, tmp_path)
     names = {path.stem for path in folder.glob("*.png")}
-    assert names == {"reconstruction", "swap", "fixed_motion", "fixed_content", "interpolation", "codes"}
+    once = {"reconstruction", "swap", "swap_sets", "replaced", "interpolation", "codes", "joint_codes"}
+    assert names == once | {"fixed_motion", "fixed_content", "drawn_content", "drawn_motion"}
     assert len(list(folder.glob("*.gif"))) == moving
     for path in folder.iterdir():
         with Image.open(path) as image:

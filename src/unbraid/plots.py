@@ -7,12 +7,14 @@ Frames are `(C, H, W)` in [0, 1]; sequences of vectors `(T, F)` are drawn as lin
 have more than `MANY_FEATURES` features.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
@@ -49,8 +51,39 @@ CLASSES = (
 )
 MANY_FEATURES = 6
 CODE_COLUMNS = 4
+NOTE_WIDTH = 170  # pixels beside a row for what is said of it
 DPI = 100
 Clips = Float[np.ndarray, "..."]
+
+
+ELSEWHERE = {
+    "DOWNSTREAM_FIGURES": "unbraid.plots_series",
+    "DOWNSTREAM_FLOORS": "unbraid.plots_series",
+    "DOWNSTREAM_PARTS": "unbraid.plots_series",
+    "MOST_FEATURES": "unbraid.plots_series",
+    "plot_confusion": "unbraid.plots_video",
+    "plot_downstream": "unbraid.plots_series",
+    "plot_drawn_pairs": "unbraid.plots_video",
+    "plot_dynamic_codes": "unbraid.plots_series",
+    "plot_failures": "unbraid.plots_video",
+    "plot_information": "unbraid.plots_video",
+    "plot_interpolation_scores": "unbraid.plots_video",
+    "plot_interpolation_sets": "unbraid.plots_video",
+    "plot_joint_codes": "unbraid.plots_video",
+    "plot_leakage": "unbraid.plots_video",
+    "plot_replaced": "unbraid.plots_video",
+    "plot_series": "unbraid.plots_series",
+    "plot_series_rows": "unbraid.plots_series",
+    "plot_series_swaps": "unbraid.plots_series",
+    "plot_swap_sets": "unbraid.plots_video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The figures of the modules beside this one, which are built of its parts."""
+    if name in ELSEWHERE:
+        return getattr(importlib.import_module(ELSEWHERE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # ---- sheets of sequences --------------------------------------------------------------------------------
@@ -120,6 +153,8 @@ def _sheet(
     first_apart: bool = False,
     corner: tuple[str, str] | None = None,
     framed: bool = False,
+    column_labels: Sequence[str] | None = None,
+    notes: Sequence[str] | None = None,
 ) -> Figure:
     """Lay clips out in rows and columns, in whole pixels.
 
@@ -132,11 +167,14 @@ def _sheet(
         first_apart: set the first row apart.
         corner: text in the empty first cell: what the header row gives, what the header column gives.
         framed: draw a thin line round the header's clips.
+        column_labels: text above each column.
+        notes: text right of each row.
     """
     clip = next(c for row in cells for c in row if c is not None)
     wide, high = _cell_size(clip, target)
     small, large = 8, 22
-    left, top, right, bottom = (92 if row_labels else 12), 12, 12, 12
+    left, top, right, bottom = (92 if row_labels else 12), (34 if column_labels else 12), 12, 12
+    right = right + NOTE_WIDTH if notes else right
     gap_after_row = [
         large
         if (first_apart or header) and i == 0
@@ -171,7 +209,15 @@ def _sheet(
                 color=QUIET,
                 fontsize=10,
             )
+        if notes:
+            beside = ((width - right + 12) / width, (y + high / 2) / height)
+            figure.text(*beside, notes[i], va="center", color=QUIET, fontsize=9)
         y -= gap_after_row[i]
+    x = left
+    for j, label in enumerate(column_labels or ()):
+        above = ((x + wide / 2) / width, (height - top / 2) / height)
+        figure.text(*above, label, ha="center", va="center", color=INK, fontsize=10)
+        x += wide + gap_after_column[j]
     return figure
 
 
@@ -335,11 +381,14 @@ def embed(
 
 
 def plot_codes(
-    static: Float[np.ndarray, "N 2"], dynamic: Float[np.ndarray, "N 2"], labels: Mapping[str, Label]
+    static: Float[np.ndarray, "N 2"],
+    dynamic: Float[np.ndarray, "N 2"],
+    labels: Mapping[str, Label | Float[np.ndarray, "N"]],
 ) -> Figure:
     """Both codes in two dimensions (see `embed`), once for each label, coloured by its classes.
 
-    Where a code holds a label its colours form clumps; where it does not they are mixed.
+    Where a code holds a label its colours form clumps; where it does not they are mixed. What is a number instead of
+    a class (NaN = unknown, left out) is coloured by its rank, from dark (low) to light.
     """
     names = list(labels) or [""]
     wide = min(len(names), CODE_COLUMNS)
@@ -364,16 +413,28 @@ def plot_codes(
     return figure
 
 
-def _scatter(axes: Axes, points: np.ndarray, label: Label | None) -> None:
+def _scatter(axes: Axes, points: np.ndarray, label: Label | np.ndarray | None) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_box_aspect(1)
     for spine in axes.spines.values():
         spine.set_color(FAINT)
-    colours = INK if label is None else [_class_colours(len(label.classes))[v] for v in label.values]
-    axes.scatter(
-        points[:, 0], points[:, 1], s=max(3, min(14, 6000 / len(points))), c=colours, linewidths=0, alpha=0.85
-    )
+    size = max(3, min(14, 6000 / len(points)))
+    if isinstance(label, np.ndarray):
+        known = ~np.isnan(label)
+        points, colours = points[known], colormaps["viridis"](_ranks(label[known]))
+    elif label is None:
+        colours = INK
+    else:
+        colours = [_class_colours(len(label.classes))[v] for v in label.values]
+    axes.scatter(points[:, 0], points[:, 1], s=size, c=colours, linewidths=0, alpha=0.85)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The place of each value among all, from 0 to 1; equal values share one."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = counts.cumsum() - (counts + 1) / 2
+    return middle[place] / max(len(values) - 1, 1)
 
 
 def _class_colours(count: int) -> list[Any]:
@@ -384,8 +445,13 @@ def _class_colours(count: int) -> list[Any]:
     ]
 
 
-def _class_legend(axes: Axes, label: Label) -> None:
-    if len(label.classes) > len(CLASSES):
+def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
+    if isinstance(label, np.ndarray):
+        low, middle, high = np.nanquantile(label, (0, 0.5, 1))
+        words = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
+        axes.set_xlabel(words, fontsize=8, color=QUIET)
+        return
+    if len(label.classes) > 12:
         axes.set_xlabel(f"{len(label.classes)} classes", fontsize=8, color=QUIET)
         return
     for name, colour in zip(label.classes, _class_colours(len(label.classes)), strict=True):
@@ -453,7 +519,8 @@ def plot_training(rows: Sequence[Mapping[str, str]]) -> Figure:
 
     Args:
         rows: of a run's `metrics.csv`, as `csv.DictReader` gives them: step, split, total and the terms as
-            text; terms start after the column `total`, weights are called `weight/<term>`.
+            text; terms start after the column `total`, weights are called `weight/<term>`, and what else is tracked has
+            a name with a stroke as well.
 
     Raises:
         ValueError: no rows.
@@ -461,7 +528,7 @@ def plot_training(rows: Sequence[Mapping[str, str]]) -> Figure:
     if not rows:
         raise ValueError("rows: metrics.csv holds no row yet")
     columns = list(rows[0])
-    terms = [c for c in columns[columns.index("total") :] if not c.startswith("weight/")]
+    terms = [c for c in columns[columns.index("total") :] if "/" not in c]
     weights = [c for c in columns if c.startswith("weight/")]
     wide = 3
     high = -(-(len(terms) + bool(weights)) // wide)

@@ -21,17 +21,30 @@ __all__ = [
     "nearest",
 ]
 
-MODELS = {"dbse": "unbraid.models.dbse:DBSE"}
+MODELS = {
+    "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
+    "dbse": "unbraid.models.dbse:DBSE",
+    "dsvae": "unbraid.models.dsvae:DSVAE",
+    "vae": "unbraid.models.vae:VAE",
+}
 
 DATASETS = {
+    "air_quality": "unbraid.data.air_quality:load",
+    "etth1": "unbraid.data.etth1:load",
     "fsdd": "unbraid.data.fsdd:load",
+    "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "mug": "unbraid.data.mug:load",
+    "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
     "timit": "unbraid.data.timit:load",
 }
 
-Capability = Literal["encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics"]
+Capability = Literal[
+    "encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics", "derived_static"
+]
+"""What a method has. `derived_static`: its static code is computed from the dynamic ones, and not decoded."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +64,19 @@ class Card:
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a data set is, where it comes from, under which licence, and how to get it."""
+    """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
+
+    `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    `choices` say how we decided what the literature leaves open.
+    """
 
     name: str
     summary: str
     source: str
     licence: str
     obtain: str
+    protocols: tuple[str, ...] = ("generation",)
+    choices: tuple[str, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,8 +1,5 @@
-import functools
-import http.server
 import os
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -196,66 +193,45 @@ def test_what_was_done_to_files_is_said_once(tmp_path):
     assert len(said) == 1
 
 
-@pytest.fixture
-def server(tmp_path):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        asked: list[str] = []  # noqa: RUF012
-
-        def do_GET(self):
-            self.asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    Quiet.asked.clear()
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-        thread = threading.Thread(target=served.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{served.server_address[1]}", folder, Quiet.asked
-        served.shutdown()
-        thread.join()
-
-
 def pack(recordings, target):
     with tarfile.open(target, "w:gz") as archive:
         archive.add(recordings, "free-spoken-digit-dataset-1.0.10/recordings")
 
 
-def test_fetch(tmp_path, recordings, server, monkeypatch):
-    address, folder, asked = server
-    pack(recordings, folder / "archive.tar.gz")
-    monkeypatch.setattr(fsdd, "ARCHIVE", f"{address}/archive.tar.gz")
+def test_fetch(tmp_path, recordings, serve, monkeypatch):
     monkeypatch.setattr(fsdd, "CONTENT", fsdd._content(files_of(recordings)))
     monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
-    target = data.fetch("fsdd")
-    assert target == tmp_path / "cache" / "downloads" / "fsdd" and len(asked) == 1
-    assert [path.name for path in target.iterdir()] == ["recordings"]
-    for path in files_of(recordings):
-        assert (target / "recordings" / path.name).read_bytes() == path.read_bytes()
-    assert len(list((target / "recordings").iterdir())) == 36  # and nothing else of the archive
-    data.fetch("fsdd")
-    assert len(asked) == 1  # what is there and whole is kept
-    assert len(data.load("fsdd", segment="utterance")) == 36
+    (tmp_path / "served").mkdir()
+    pack(recordings, tmp_path / "served" / "archive.tar.gz")
+    with serve(tmp_path / "served") as (address, asked):
+        monkeypatch.setattr(fsdd, "ARCHIVE", f"{address}/archive.tar.gz")
+        target = data.fetch("fsdd")
+        assert target == tmp_path / "cache" / "downloads" / "fsdd" and len(asked) == 1
+        assert [path.name for path in target.iterdir()] == ["recordings"]
+        for path in files_of(recordings):
+            assert (target / "recordings" / path.name).read_bytes() == path.read_bytes()
+        assert len(list((target / "recordings").iterdir())) == 36  # and nothing else of the archive
+        data.fetch("fsdd")
+        assert len(asked) == 1  # what is there and whole is kept
+        assert len(data.load("fsdd", segment="utterance")) == 36
 
-    (target / "recordings" / "0_theo_3.wav").write_bytes(b"half")
-    data.fetch("fsdd")
-    assert len(asked) == 2 and fsdd._content(files_of(target / "recordings")) == fsdd.CONTENT
+        (target / "recordings" / "0_theo_3.wav").write_bytes(b"half")
+        data.fetch("fsdd")
+        assert len(asked) == 2 and fsdd._content(files_of(target / "recordings")) == fsdd.CONTENT
 
 
-def test_fetch_refuses_other_recordings(tmp_path, recordings, server):
-    address, folder, _ = server
-    pack(recordings, folder / "archive.tar.gz")
-    with pytest.raises(ValueError, match="does not hold the published recordings"):
-        fsdd.fetch(tmp_path / "a", url=f"{address}/archive.tar.gz")
-    (folder / "archive.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="is damaged or no archive"):
-        fsdd.fetch(tmp_path / "b", url=f"{address}/archive.tar.gz")
-    with pytest.raises(ConnectionError, match=r"cannot download .*missing.*--data\.root"):
-        fsdd.fetch(tmp_path / "c", url=f"{address}/missing.tar.gz")
+def test_fetch_refuses_other_recordings(tmp_path, recordings, serve):
+    (tmp_path / "served").mkdir()
+    archive = tmp_path / "served" / "archive.tar.gz"
+    pack(recordings, archive)
+    with serve(tmp_path / "served") as (address, _):
+        with pytest.raises(ValueError, match="does not hold the published recordings"):
+            fsdd.fetch(tmp_path / "a", url=f"{address}/archive.tar.gz")
+        archive.write_bytes(b"no archive")
+        with pytest.raises(ValueError, match="is damaged or no archive"):
+            fsdd.fetch(tmp_path / "b", url=f"{address}/archive.tar.gz")
+        with pytest.raises(ConnectionError, match=r"cannot download .*missing.*--data\.root"):
+            fsdd.fetch(tmp_path / "c", url=f"{address}/missing.tar.gz")
 
 
 def test_names():

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.registry import build_model
 from unbraid.testing import tiny_batch
-from unbraid.types import Batch
+from unbraid.types import Batch, Codes
 
 SIZES = {"static_size": 3, "dynamic_size": 4, "features": 6, "width": 4, "hidden": 5}
 
@@ -127,6 +128,75 @@ def test_noise_at_the_anchor_is_for_training_only():
     assert torch.equal(model.encode(x).dynamic, model.encode(x).dynamic)
 
 
+def test_the_anchor_of_a_series_is_a_window():
+    """The static code reads one window, as it stands: time is not rotated to it."""
+    model, x = dbse((4, 3), anchor="middle").eval(), tiny_batch((4, 3), 2, 6).x
+    codes = model.encode(x)
+    for t in range(6):
+        changed = x.clone()
+        changed[:, t, 2, 1] += 1
+        after = model.encode(changed)
+        assert torch.equal(codes.static, after.static) == (t != 3)
+        if t != 3:  # the posterior is causal, and the anchor's own step holds no features of its own
+            assert torch.equal(codes.dynamic[:, :t], after.dynamic[:, :t])
+            assert not torch.equal(codes.dynamic[:, t], after.dynamic[:, t])
+
+
+def test_a_mask_of_values_reaches_the_codes():
+    """The authors' time-series evaluation hands the mask to another argument, and codes are made without it."""
+    model, x = dbse((4, 3)).eval(), tiny_batch((4, 3), 2, 6).x
+    x[:, :, 1] = 0.0
+    mask = torch.ones(x.shape, dtype=torch.bool)
+    mask[:, :, 1] = False
+    seen, missing = model.encode(x), model.encode(x, mask)
+    assert not torch.equal(seen.static, missing.static)
+    assert not torch.equal(seen.dynamic, missing.dynamic)
+
+
+def test_without_memory_a_step_s_code_is_of_that_step():
+    model, x = dbse((4, 3), memory=False, subtract=False).eval(), tiny_batch((4, 3), 2, 6).x
+    changed = x.clone()
+    changed[:, 2] += 1
+    same = (model.encode(x).dynamic == model.encode(changed).dynamic).all(2).all(0)
+    assert same.tolist() == [True, True, False, True, True, True]
+    with pytest.raises(ValueError, match="bidirectional"):
+        dbse(memory=False, bidirectional=True)
+
+
+@pytest.mark.parametrize("observation", [(4, 3), (7,)])
+def test_terms_are_means_over_samples(observation):
+    """Three draws in one call equal three calls with the same noise; the encoder runs once."""
+    x, draws = tiny_batch(observation, 2, 5).x, 3
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(4)) < 0.7
+    mask[:, 0] = True
+    batch = Batch(x, mask)
+    model = dbse(observation, samples=draws).eval()
+    runs = []
+    hook = model.encoder.register_forward_hook(lambda *_: runs.append(1))
+    terms = model.terms(batch, torch.Generator().manual_seed(0))
+    hook.remove()
+    assert len(runs) == 1
+    noise = torch.Generator().manual_seed(0)
+    static, dynamic = torch.randn(draws, 2, 3, generator=noise), torch.randn(draws, 2, 5, 4, generator=noise)
+    posterior = model.posterior(x, mask)
+    steps = torch.ones(2, 5, dtype=torch.bool)
+    expected = {name: torch.zeros(2) for name in terms}
+    for s, d in zip(static, dynamic, strict=True):
+        codes = Codes(
+            posterior.static.mean + posterior.static.stddev * s,
+            posterior.dynamic.mean + posterior.dynamic.stddev * d,
+        )
+        error = reconstruction_error(model.decode(codes, steps), x, mask)
+        expected["reconstruction"] += error[:, 1:].sum(1) / draws
+        expected["reconstruction_anchor"] += error[:, 0] / draws
+        expected["kl_static"] += model.kl_static(posterior) / draws
+        expected["kl_dynamic"] += model.kl_dynamic(posterior, codes) / draws
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value)
+    with pytest.raises(ValueError, match="samples"):
+        dbse(samples=0)
+
+
 def test_prior_is_one_call_on_the_shifted_path():
     """The teacher-forced prior equals the step-by-step one that samples."""
     model = dbse().eval()
@@ -138,7 +208,7 @@ def test_prior_is_one_call_on_the_shifted_path():
         last = path[:, t]
 
 
-@pytest.mark.parametrize("observation", [(3, 24, 24), (3, 64, 32), (4, 5)])
+@pytest.mark.parametrize("observation", [(3, 24, 24), (3, 64, 32), (2, 3, 4, 5), ()])
 def test_observations_without_a_codec_are_refused(observation):
     with pytest.raises(ValueError, match="observation"):
         dbse(observation)

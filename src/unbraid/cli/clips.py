@@ -56,7 +56,7 @@ def one(text: str, run: "Run", argument: str) -> "Sequences":
 
 
 def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[list[str], Sequences]]":
-    """The named sequences of a data set, an array file, a video or a folder, a part at a time.
+    """The named sequences of a data set, an array file, a table, a video or a folder, a part at a time.
 
     Args:
         text: name of a data set, or a path.
@@ -67,7 +67,7 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
         ValueError: nothing that the model can read.
         FileNotFoundError: there is no such path.
     """
-    from unbraid.data import load
+    from unbraid.data import TABLE_ENDINGS, load
 
     path = Path(text).expanduser()
     if text in DATASETS:
@@ -81,6 +81,8 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
     elif path.suffix.lower() in (".npy", ".npz"):
         data = _load_own(text, "input")
         yield [str(row) for row in range(len(data))], _checked(data, run, "input")
+    elif path.suffix.lower() in TABLE_ENDINGS:
+        yield _read_table(path, run)
     elif path.exists():
         yield from _read(path, run, options["steps"] or run.config["data"].get("steps") or STEPS)
     else:
@@ -94,6 +96,28 @@ def _load_own(path: str, argument: str) -> "Sequences":
     if not Path(path).expanduser().is_file():
         raise FileNotFoundError(f"{argument}: there is no file {path}, and no split of that name")
     return load(Path(path))
+
+
+def _read_table(path: Path, run: "Run") -> "tuple[list[str], Sequences]":
+    """The series of a table, read as those of the run's table were and scaled as the run's training data were."""
+    from unbraid.data.table import read_table
+    from unbraid.io import load_features
+
+    features = load_features(run.folder)
+    if features.sampling_rate is None:
+        raise ValueError(
+            f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
+        )
+    told = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
+    names, data = read_table(
+        path,
+        features=features.names,
+        step=f"{round(1e6 / features.sampling_rate)}us",
+        window=run.model.observation[0] if len(run.model.observation) == 2 else 1,
+        scaling=features.scaling,
+        **{key: value for key, value in run.config["data"].items() if key in told},
+    )
+    return names, _checked(data, run, "input")
 
 
 def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":

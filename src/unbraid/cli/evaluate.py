@@ -1,6 +1,5 @@
 """`unbraid evaluate RUN`: score a trained model, draw its pictures, write its report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "finish", "main", "show_run"]
 
 SCORES = {
-    "accuracy": "motion kept under a drawn static code",
+    "accuracy": "kept when the other code is drawn",
     "inception_score": "inception score",
     "entropy_conditional": "H(y|x), nats",
     "entropy_marginal": "H(y), nats",
@@ -32,59 +31,87 @@ def main(arguments: list[str]) -> int:
 
 
 def evaluate(
-    run: Path, repeats: int = 5, split: str = "test", seed: int = 0, accept_weak_judge: bool = False
+    run: Path,
+    protocols: str | None = None,
+    repeats: int | None = None,
+    split: str = "test",
+    seed: int = 0,
+    accept_weak_judge: bool = False,
 ) -> int:
     """Score a trained model, draw its pictures, write its report.
 
     Args:
         run: folder of the run.
-        repeats: independent repeats of everything that is drawn.
+        protocols: names, joined by commas, of generation, leakage, downstream and verification; by default those that
+            fit the data set.
+        repeats: independent repeats of everything that is drawn; by default as many as each protocol wants.
         split: the split that is scored: test, or validation to choose settings by.
         seed: of the draws.
         accept_weak_judge: score although the judge is below 99% on some label of real clips.
     """
+    from unbraid.evaluation import fitting_protocols
     from unbraid.training import open_run
 
-    return score(run, load_data(open_run(run).config), repeats, split, seed, accept_weak_judge)
+    config = open_run(run).config
+    data = load_data(config)
+    names = tuple(protocols.split(",")) if protocols else fitting_protocols(config["data"]["name"], data)
+    options = {"split": split, "seed": seed, "accept_weak_judge": accept_weak_judge}
+    failed = score(run, data, names, options if repeats is None else options | {"repeats": repeats})
+    if len(failed) < len(names):
+        report(run, data)
+    tell(run, dict(list(failed.items())[1:]))
+    if failed:
+        raise next(iter(failed.values()))
+    return 0
 
 
 def score(
-    folder: Path,
-    data: "Sequences",
-    repeats: int = 5,
-    split: str = "test",
-    seed: int = 0,
-    accept_weak_judge: bool = False,
-) -> int:
-    """Score, picture and report a finished run, and print its scores; returns the exit code."""
-    from unbraid.evaluation import evaluate_generation, write_generation
+    folder: Path, data: "Sequences", protocols: tuple[str, ...], options: dict[str, Any]
+) -> dict[str, Exception]:
+    """Score a finished run; returns what went wrong, by the protocol's name."""
+    from unbraid.evaluation import run_protocols
+    from unbraid.training import open_run
+    from unbraid.training.machine import choose_device
+
+    print(f"Scoring {', '.join(protocols)} on the {options['split']} split.", flush=True)
+    model = open_run(folder, choose_device("auto")).model
+    return run_protocols(model, data, folder, protocols, options)
+
+
+def tell(folder: Path, failed: dict[str, Exception]) -> None:
+    """Say why there are no scores."""
+    for protocol, error in failed.items():
+        print(f"Not scored by {protocol}: {error}")
+        if str(error).startswith("judge:"):
+            print(f"To score it all the same: unbraid evaluate {folder} --accept_weak_judge")
+
+
+def finish(folder: Path, data: "Sequences", protocols: tuple[str, ...] | None = None) -> int:
+    """Score a run that has just been trained; where it cannot be scored, say why, and do the rest.
+
+    Args:
+        folder: of the run.
+        data: its data set.
+        protocols: names; None for those that fit the data set.
+
+    Returns:
+        The exit code.
+    """
+    from unbraid.evaluation import fitting_protocols
     from unbraid.training import open_run
 
-    print(f"Scoring on the {split} split; the first time on these data a judge is trained.", flush=True)
-    scores = evaluate_generation(
-        open_run(folder).model,
-        data,
-        split=split,
-        repeats=repeats,
-        seed=seed,
-        accept_weak_judge=accept_weak_judge,
-    )
-    write_generation(folder, scores)
-    return report(folder, data)
-
-
-def finish(folder: Path, data: "Sequences") -> int:
-    """Score a run that has just been trained; where it cannot be scored, say why, and do the rest."""
+    names = protocols or fitting_protocols(open_run(folder).config["data"]["name"], data)
     try:
-        return score(folder, data)
+        failed = score(folder, data, names, {"split": "test", "seed": 0})
     except KeyboardInterrupt:
         print(f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {folder}")
         return 130
-    except ValueError as error:
-        print(f"Not scored: {error}")
-        if str(error).startswith("judge:"):
-            print(f"To score it all the same: unbraid evaluate {folder} --accept_weak_judge")
-        return report(folder, data)
+    tell(folder, failed)
+    report(folder, data)
+    for error in failed.values():
+        if not isinstance(error, ValueError | OSError):
+            raise error  # no user's mistake but ours; all that could be done is done
+    return 0
 
 
 def report(folder: Path, data: "Sequences") -> int:
@@ -97,15 +124,19 @@ def report(folder: Path, data: "Sequences") -> int:
 
 def show_run(folder: Path) -> int:
     """Print a run's scores, where it has any, and where its report is."""
-    scores = folder / "evaluation" / "generation.json"
-    if scores.is_file():
-        show(json.loads(scores.read_text()))
+    from unbraid.evaluation import read_scores
+
+    for protocol, scores in read_scores(folder).items():
+        if protocol == "generation":
+            show_generation(scores)
+        else:
+            show_figures(protocol, scores)
     print(f"Report: {folder / 'report.html'}")
     return 0
 
 
-def show(scores: dict[str, Any]) -> None:
-    """Print the scores beside their floors."""
+def show_generation(scores: dict[str, Any]) -> None:
+    """Print the scores of generation beside their floors."""
     from rich.console import Console
     from rich.table import Table
 
@@ -128,6 +159,36 @@ def show(scores: dict[str, Any]) -> None:
         shares += [about["chance"], scores["judge"]["accuracy"][label]["mean"]]
         labels.add_row(label, about["kind"], *(f"{100 * share:.1f}" for share in shares))
     console.print(labels)
+
+
+def show_figures(protocol: str, scores: dict[str, Any]) -> None:
+    """Print every figure of a protocol: figures of one kind in one table, their floors beside them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unbraid.evaluation import figures
+
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for path, figure in figures(scores).items():
+        row, _, name = path.rpartition(" / ")
+        rows.setdefault(row, {})[name] = figure
+    tables: dict[tuple[str, ...], dict[str, dict[str, dict[str, float]]]] = {}
+    for row, found in rows.items():
+        about = tuple(row.split(" / ")[:2]) if row.count(" / ") > 1 else ()
+        tables.setdefault((*about, "", *found), {})[row.removeprefix(" / ".join(about) + " / ")] = found
+    for key, lines in tables.items():
+        about, names = key[: key.index("")], key[key.index("") + 1 :]
+        table = Table(" / ".join((protocol, *about)), title="mean ± deviation over repeats (floor)")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for line, found in lines.items():
+            table.add_row(line, *(_cell(found[name]) for name in names))
+        Console().print(table)
+
+
+def _cell(figure: dict[str, float]) -> str:
+    known = f"{figure['mean']:.4g}" + (f" ± {figure['std']:.2g}" if figure.get("std") else "")
+    return known + (f" ({figure['floor']:.4g})" if figure.get("floor") is not None else "")
 
 
 def _number(value: float, name: str) -> str:

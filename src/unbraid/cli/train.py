@@ -19,7 +19,7 @@ Train a model, score it, draw its pictures and write a report.
 
 RECIPE is one of these, or a YAML file of your own:
 {recipes}
-PATH is a folder of videos or of folders of images, or a NumPy file.
+PATH is a folder of videos, of folders of images or of sounds, a NumPy file, or a table of series (CSV, Parquet).
 
 `unbraid train RECIPE --help` and `unbraid train --data PATH --help` list every setting.
 """

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch", "info", "load", "option_names", "own_loader"]
 
+TABLE_ENDINGS = (".csv", ".parquet", ".pq")
+
 
 def load(
     name_or_path: str | Path,
@@ -19,10 +21,10 @@ def load(
     cache: str | Path | None = None,
     **options: Any,
 ) -> "Sequences":
-    """Load a registered data set, or one's own folder, `.npy` or `.npz` file.
+    """Load a registered data set, or one's own folder, `.npy` or `.npz` file, or table (CSV, Parquet).
 
     Args:
-        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder` and
+        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder`, `load_table` and
             `load_audio_folder`.
         root: the folder with the raw files of a registered data set, where it needs any.
         cache: where prepared data are kept; None for UNBRAID_CACHE or the user's cache folder.
@@ -56,7 +58,7 @@ def option_names(name_or_path: str | Path) -> list[str]:
     if name in DATASETS:
         loader = dataset_loader(name)
     elif Path(name).expanduser().exists():
-        loader = own_loader(name)
+        loader = own_loader(name_or_path)
     elif isinstance(name_or_path, Path) or "/" in name or "\\" in name or Path(name).suffix:
         raise FileNotFoundError(f"data: there is no folder or file {name_or_path}")
     else:
@@ -96,8 +98,11 @@ def _module(name: str) -> Any:
 
 
 def own_loader(path: str | Path) -> Any:
-    """The function that loads one's own data: `load_audio_folder` for sounds, `load_folder` for all else."""
+    """The function that loads one's own data from a path: tables, sounds, or frames and arrays."""
     from unbraid.data.audio_folder import holds_sound, load_audio_folder
     from unbraid.data.folder import load_folder
+    from unbraid.data.table import load_table
 
+    if Path(path).suffix.lower() in TABLE_ENDINGS:
+        return load_table
     return load_audio_folder if holds_sound(path) else load_folder

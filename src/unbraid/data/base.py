@@ -220,6 +220,61 @@ class Sequences:
             cache=cache,
         )
 
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        id: str = "id",
+        time: str = "time",
+        features: Sequence[str] | None = None,
+        variable: str | None = None,
+        value: str | None = None,
+        step: str = "1h",
+        window: int = 24,
+        windows: int | None = None,
+        static_labels: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        outcomes: Any = None,
+        groups: str | None = None,
+        units: Mapping[str, str] | None = None,
+        time_format: str = "iso",
+        duplicates: Literal["refuse", "mean"] = "refuse",
+        unusable: Literal["refuse", "leave_out"] = "refuse",
+        scaling: Scaling | None = None,
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        name: str | None = None,
+        cache: str | Path | None = None,
+    ) -> "Sequences":
+        """Make a data set of a CSV or Parquet file or a pandas DataFrame; see `unbraid.data.table.load_table`."""
+        from unbraid.data.table import load_table
+
+        return load_table(
+            table,
+            id=id,
+            time=time,
+            features=features,
+            variable=variable,
+            value=value,
+            step=step,
+            window=window,
+            windows=windows,
+            static_labels=static_labels,
+            targets=targets,
+            outcomes=outcomes,
+            groups=groups,
+            units=units,
+            time_format=time_format,
+            duplicates=duplicates,
+            unusable=unusable,
+            scaling=scaling,
+            fractions=fractions,
+            seed=seed,
+            name=name,
+            cache=cache,
+        )
+
     def __len__(self) -> int:
         return len(self.x)
 

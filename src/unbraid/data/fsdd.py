@@ -34,6 +34,13 @@ card = DataCard(
     source="Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset",
     licence="CC BY-SA 4.0",
     obtain="unbraid data fetch fsdd (an archive of 16 MB), or --data.root with the folder of its recordings",
+    protocols=("verification",),
+    choices=(
+        "validation: indices 5 to 9 of the published training set, so every speaker is in every split",
+        "mel bands spread as in HTK from 20 to 4000 Hz, of height 1; windows of 200 samples, filled up to 512",
+        "segments of 200 ms follow one another, the rest is dropped; a recording shorter than that is kept, masked",
+        "speakers held out by --data.fold, two at a time in the order of their names",
+    ),
 )
 
 ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"

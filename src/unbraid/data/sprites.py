@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pooch
 from PIL import Image
 
 from unbraid.data.base import Label, Sequences
+from unbraid.data.download import fetch_files
 from unbraid.data.store import Space, download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -31,6 +31,7 @@ card = DataCard(
     source="Liberated Pixel Cup artists, collected by https://github.com/YingzhenLi/Sprites",
     licence="CC BY-SA 3.0 and GPL 3.0",
     obtain="unbraid data fetch sprites (25 PNG sheets, 0.5 MB), or --data.root with their folder",
+    protocols=("generation", "leakage"),
 )
 
 COMMIT = "3ce4048c5227802bd8f1888e293fd3afdba91c0c"
@@ -128,20 +129,7 @@ def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> P
         ValueError: a downloaded sheet has another hash.
     """
     target = download_folder("sprites") if folder is None else Path(folder).expanduser()
-    source = pooch.create(
-        target, (base_url or BASE_URL).rstrip("/") + "/", registry=SHEETS, retry_if_failed=1
-    )
-    for name in SHEETS:
-        try:
-            source.fetch(name)
-        except ValueError as error:
-            raise ValueError(f"{name}: {source.get_url(name)} is not the published file ({error})") from error
-        except OSError as error:  # the errors of requests are OSErrors
-            raise ConnectionError(
-                f"{name}: cannot download {source.get_url(name)} to {target} ({error}); "
-                "try again, or get the sheets yourself and pass --data.root"
-            ) from error
-    return target
+    return fetch_files(target, base_url or BASE_URL, SHEETS)
 
 
 def characters() -> np.ndarray:

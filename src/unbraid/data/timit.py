@@ -33,6 +33,13 @@ card = DataCard(
     source="J. Garofolo and others, Linguistic Data Consortium, https://catalog.ldc.upenn.edu/LDC93S1",
     licence="LDC User Agreement; not free",
     obtain="order LDC93S1 from the Linguistic Data Consortium, then --data.root with the folder of TRAIN and TEST",
+    protocols=("verification",),
+    choices=(
+        "validation: the 50 development speakers of Kaldi's recipe, kept apart from training",
+        "80 log-mel bands, where the papers use different spectra; --data.features chooses",
+        "segments of 200 ms follow one another in training too, where the papers start at random",
+        "sex and dialect region are labels that are part of the speaker",
+    ),
 )
 
 CORE_TEST = (

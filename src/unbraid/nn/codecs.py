@@ -4,6 +4,12 @@ Frames `(C, H, H)`, H = 16, 32, 64 or 128: convolutions of kernel 4 and stride 2
 (then 8w), batch norm and leaky ReLU, and a last layer over the whole 4x4 map; the decoder mirrors it and ends in a
 sigmoid. Width 32 is DBSE's (ICML 2024, appendix A.4), width 64 that of its authors' code.
 Vectors `(F,)`: three linear layers with ReLU.
+Windows `(W, F)` of a series: each row's values (zeros where unobserved) and their mask pass three linear layers of w,
+2w and w with ReLU, then an LSTM whose last output is the window's features. The decoder turns a code into the first
+state of an LSTM of width w, runs it W rows on a constant input, and gives a mean and a standard deviation for every
+value through layers of 2w and w. Width 32 and 32 features are the sizes of DBSE's authors' code (their static path
+reads the rows with a GRU, and their decoder is fed Gaussian noise, which no code can explain).
+All windows of a batch go through in one call.
 """
 
 from itertools import pairwise
@@ -13,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from unbraid.nn.likelihoods import SquaredErrorNormal
+from unbraid.nn.likelihoods import BoundedNormal, SquaredErrorNormal
 from unbraid.nn.masks import apply_to_steps, observed_steps, zero_unobserved
 
 __all__ = [
@@ -21,6 +27,8 @@ __all__ = [
     "FrameEncoder",
     "VectorDecoder",
     "VectorEncoder",
+    "WindowDecoder",
+    "WindowEncoder",
     "build_decoder",
     "build_encoder",
     "decode_steps",
@@ -28,6 +36,7 @@ __all__ = [
 ]
 
 FRAME_SIZES = (16, 32, 64, 128)
+SHAPES = "give (C, H, H) frames, (W, F) windows or (F,) vectors"
 
 
 def _widths(size: int, width: int) -> list[int]:
@@ -111,6 +120,50 @@ class VectorDecoder(nn.Sequential):
         )
 
 
+class WindowEncoder(nn.Module):
+    """Rows of values and their mask to features: `(M, W, 2F)` -> `(M, features)`, each window on its own."""
+
+    def __init__(self, size: int, features: int, width: int) -> None:
+        super().__init__()
+        self.row = nn.Sequential(
+            nn.Linear(2 * size, width),
+            nn.ReLU(),
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
+        )
+        self.rows = nn.LSTM(width, features, batch_first=True)
+
+    def forward(self, x: Float[Tensor, "M W values_and_mask"]) -> Float[Tensor, "M features"]:
+        """Encode M windows."""
+        return self.rows(self.row(x))[0][:, -1]
+
+
+class WindowDecoder(nn.Module):
+    """Code to window: `(M, latent)` -> `(M, 2, W, F)`, the mean of each value and what sets its deviation."""
+
+    def __init__(self, rows: int, size: int, latent: int, width: int) -> None:
+        super().__init__()
+        self.count = rows
+        self.start = nn.Sequential(nn.Linear(latent, width), nn.Tanh())
+        self.rows = nn.LSTM(1, width, batch_first=True)
+        self.row = nn.Sequential(
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
+            nn.Linear(width, 2 * size),
+        )
+
+    def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M 2 W F"]:
+        """Decode M codes."""
+        state = self.start(z).unsqueeze(0)
+        # A constant input is a zero one with a bias of its own; zeros would leave weights without a gradient.
+        rows = self.rows(z.new_ones(len(z), self.count, 1), (state, state))[0]
+        return self.row(rows).unflatten(2, (2, -1)).transpose(1, 2)
+
+
 def _frame_size(observation: tuple[int, ...]) -> tuple[int, int]:
     channels, height, width = observation
     if height != width or height not in FRAME_SIZES:
@@ -121,29 +174,33 @@ def _frame_size(observation: tuple[int, ...]) -> tuple[int, int]:
 
 
 def build_encoder(observation: tuple[int, ...], features: int, width: int) -> nn.Module:
-    """An encoder `(M, *X) -> (M, features)` for observations of the given shape.
+    """An encoder `(M, *X) -> (M, features)` for observations of the given shape; see `encode_steps`.
 
     Raises:
         ValueError: observations of this shape have no codec.
     """
     if len(observation) == 3:
         return FrameEncoder(*_frame_size(observation), features, width)
+    if len(observation) == 2:
+        return WindowEncoder(observation[1], features, width)
     if len(observation) == 1:
         return VectorEncoder(observation[0], features, width)
-    raise ValueError(f"observation: no codec for shape {observation}; give (C, H, H) frames or (F,) vectors")
+    raise ValueError(f"observation: no codec for shape {observation}; {SHAPES}")
 
 
 def build_decoder(observation: tuple[int, ...], latent: int, width: int) -> nn.Module:
-    """A decoder `(M, latent) -> (M, *X)` for observations of the given shape.
+    """A decoder `(M, latent) -> (M, *X)` for observations of the given shape; see `decode_steps`.
 
     Raises:
         ValueError: observations of this shape have no codec.
     """
     if len(observation) == 3:
         return FrameDecoder(*_frame_size(observation), latent, width)
+    if len(observation) == 2:
+        return WindowDecoder(*observation, latent, width)
     if len(observation) == 1:
         return VectorDecoder(observation[0], latent, width)
-    raise ValueError(f"observation: no codec for shape {observation}; give (C, H, H) frames or (F,) vectors")
+    raise ValueError(f"observation: no codec for shape {observation}; {SHAPES}")
 
 
 def encode_steps(
@@ -157,12 +214,20 @@ def encode_steps(
         mask: `(B, T)` or `(B, T, *X)`, True = observed.
     """
     observed = None if mask is None else observed_steps(mask)
-    return apply_to_steps(encoder, zero_unobserved(x, mask), observed)
+    values = zero_unobserved(x, mask)
+    if isinstance(encoder, WindowEncoder):
+        shown = torch.ones_like(x) if mask is None else mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+        values = torch.cat([values, shown.expand_as(x).to(x.dtype)], 3)
+    return apply_to_steps(encoder, values, observed)
 
 
 def decode_steps(
     decoder: nn.Module, z: Float[Tensor, "B T latent"], steps: Bool[Tensor, "B T"] | None = None
 ) -> Distribution:
-    """p(x_t | z_t) of each step on its own; steps outside `steps` are not decoded, their mean is zero."""
-    mean = apply_to_steps(decoder, z, steps)
-    return SquaredErrorNormal(mean.float() if mean.dtype == torch.bfloat16 else mean)
+    """p(x_t | z_t) of each step on its own; steps outside `steps` are not decoded, their mean is zero.
+
+    Frames and vectors have a fixed variance, `SquaredErrorNormal`; windows a learned one, `BoundedNormal`.
+    """
+    y = apply_to_steps(decoder, z, steps)
+    y = y.float() if y.dtype == torch.bfloat16 else y
+    return BoundedNormal(*y.unbind(2)) if isinstance(decoder, WindowDecoder) else SquaredErrorNormal(y)

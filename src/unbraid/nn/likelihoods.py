@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-__all__ = ["SquaredErrorNormal", "reconstruction_error"]
+__all__ = ["BoundedNormal", "SquaredErrorNormal", "reconstruction_error"]
 
 
 class SquaredErrorNormal(Normal):
@@ -23,6 +23,25 @@ class SquaredErrorNormal(Normal):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density of each value."""
         return -torch.square(value - self.loc) - 0.5 * math.log(math.pi)
+
+
+class BoundedNormal(Normal):
+    """A normal whose standard deviation is learned, between 0.05 and 0.5.
+
+    The observations are scaled to deviation 1. The upper bound (that of DBSE's authors' code, 0.5 sigmoid) keeps a
+    decoder from calling everything noise; the lower one keeps a value that is easily told, such as a sensor that stands
+    still, from growing without bound in the likelihood.
+
+    Args:
+        mean: of each value.
+        raw: of the same shape; 0 gives the middle between the bounds.
+    """
+
+    LOWEST, HIGHEST = 0.05, 0.5
+
+    def __init__(self, mean: Tensor, raw: Tensor) -> None:
+        spread = self.HIGHEST - self.LOWEST
+        super().__init__(mean, self.LOWEST + spread * torch.sigmoid(raw), validate_args=False)
 
 
 def reconstruction_error(

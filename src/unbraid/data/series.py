@@ -1,0 +1,158 @@
+"""What data sets of time series share: columns of a CSV file, bins of time, windows, scaling."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unbraid.data.scaling import Scaling
+from unbraid.registry import nearest
+
+__all__ = [
+    "bin_means",
+    "cut_windows",
+    "in_order_of_splits",
+    "lengths_or_none",
+    "read_columns",
+    "scale_windows",
+    "window_means",
+]
+
+MISSING = ("", "NA", "NaN", "nan")
+
+
+def read_columns(
+    path: Path, numbers: Sequence[str], texts: Sequence[str] = ()
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Read columns of a CSV file with a header line.
+
+    Args:
+        path: the file.
+        numbers: names of the columns of numbers; empty fields, `NA` and `NaN` are missing.
+        texts: names of columns that are kept as they are.
+
+    Returns:
+        `(rows, len(numbers))` floats with NaN for missing values, and the text columns by name.
+
+    Raises:
+        ValueError: a column is not there; a line has too few or too many fields; a text in a column of
+            numbers. Names the file, the line and the column.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        for column in (*numbers, *texts):
+            if column not in header:
+                raise ValueError(f"{path}: has no column {column!r}{nearest(column, header)}")
+        rows = list(reader)
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {line}: has {len(row)} fields; the header has {len(header)}")
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
+    values = [_numbers(path, column, columns[column]) for column in numbers]
+    return np.stack(values, axis=1), {column: np.array(columns[column]) for column in texts}
+
+
+def _numbers(path: Path, column: str, texts: Sequence[str]) -> np.ndarray:
+    try:
+        return np.array([np.nan if text in MISSING else float(text) for text in texts])
+    except ValueError:
+        row = next(row for row, text in enumerate(texts) if text not in MISSING and not _is_number(text))
+        raise ValueError(
+            f"{path}, line {row + 2}, column {column!r}: {texts[row]!r} is no number; correct it, or leave it "
+            "empty where the value is missing"
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def bin_means(values: np.ndarray, places: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Mean of the values that fall in each bin; NaN for bins without any.
+
+    Args:
+        values: `(n,)`.
+        places: for each axis of `shape`, the `(n,)` indices of the bin that each value belongs to.
+        shape: of the result.
+    """
+    bins = np.ravel_multi_index(tuple(places), shape)
+    count = np.bincount(bins, minlength=int(np.prod(shape)))
+    total = np.bincount(bins, values, minlength=int(np.prod(shape)))
+    return np.where(count, total / np.maximum(count, 1), np.nan).reshape(shape)
+
+
+def cut_windows(
+    series: Sequence[np.ndarray], window: int, steps: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut series into windows; a last one that is not full is padded.
+
+    Args:
+        series: N arrays `(L, F)` of equal spacing, NaN = missing; they may differ in L.
+        window: rows W of a window.
+        steps: windows T of the result; None for those of the longest series.
+
+    Returns:
+        `(N, T, W, F)` with NaN for missing values and padding, and `(N,)` windows of each series.
+    """
+    lengths = np.array([-(-len(rows) // window) for rows in series])
+    steps = int(lengths.max()) if steps is None else steps
+    cut = np.full((len(series), steps * window, series[0].shape[1]), np.nan)
+    for place, rows in zip(cut, series, strict=True):
+        place[: len(rows)] = rows
+    return cut.reshape(len(series), steps, window, -1), lengths
+
+
+def in_order_of_splits(parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """An order of rows in which every split is one piece, so that it is read without copying.
+
+    Args:
+        parts: rows of each split.
+
+    Returns:
+        The rows one split after the other, and the splits as rows in this order.
+    """
+    ends = np.cumsum([len(rows) for rows in parts.values()])
+    splits = {
+        name: np.arange(end - len(rows), end) for (name, rows), end in zip(parts.items(), ends, strict=True)
+    }
+    return np.concatenate(list(parts.values())), splits
+
+
+def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:
+    """None when all sequences have `steps` steps."""
+    return None if (lengths == steps).all() else lengths
+
+
+def scale_windows(
+    windows: np.ndarray, train: np.ndarray, scaling: Scaling | None = None
+) -> tuple[np.ndarray, np.ndarray, Scaling]:
+    """Scale every feature, with a scaling learned on the observed values of the train rows.
+
+    Args:
+        windows: `(N, T, W, F)` raw values, NaN = missing.
+        train: rows to learn from.
+        scaling: an older one to use instead.
+
+    Returns:
+        x, float32 and 0 where nothing was observed; its mask, True = observed; the scaling.
+
+    Raises:
+        ValueError: a feature has no observed training value.
+    """
+    mask = ~np.isnan(windows)
+    scaling = scaling or Scaling.fit(windows[train], mask[train])
+    return np.where(mask, scaling.apply(windows), np.float32(0)), mask, scaling
+
+
+def window_means(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of what is known in each window: `(N, T * window)` -> `(N, T)`; NaN where nothing is."""
+    windows = values.reshape(len(values), -1, window)
+    known = ~np.isnan(windows)
+    total = np.where(known, windows, 0).sum(2)
+    return np.where(known.any(2), total / np.maximum(known.sum(2), 1), np.nan)

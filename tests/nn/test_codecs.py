@@ -1,0 +1,102 @@
+"""The codec of windows: masks are read, windows stand on their own, deviations keep their bounds."""
+
+import pytest
+import torch
+from torch import nn
+
+from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
+from unbraid.nn.likelihoods import BoundedNormal, SquaredErrorNormal, reconstruction_error
+
+
+@pytest.fixture
+def x():
+    return torch.randn(2, 5, 4, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def encoder():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_encoder((4, 3), 6, 8)
+
+
+@pytest.fixture
+def decoder():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_decoder((4, 3), 5, 8)
+
+
+def test_a_window_s_features_equal_the_rows_one_by_one(encoder, x):
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.6
+    g = encode_steps(encoder, x, mask)
+    cell = nn.LSTMCell(8, 6)
+    cell.load_state_dict({key.removesuffix("_l0"): value for key, value in encoder.rows.state_dict().items()})
+    for window, seen, features in zip(x[0], mask[0], g[0], strict=True):
+        state = (torch.zeros(1, 6), torch.zeros(1, 6))
+        for values, shown in zip(window, seen, strict=True):
+            row = torch.cat([torch.where(shown, values, 0.0), shown.float()])
+            state = cell(encoder.row(row).unsqueeze(0), state)
+        torch.testing.assert_close(features, state[0][0])
+
+
+def test_a_missing_value_is_not_a_zero(encoder, x):
+    """The mask reaches the encoder: a zero that was measured and a gap have other features."""
+    x = x.clone()
+    x[:, 2, 1, 0] = 0.0
+    gap = torch.ones(x.shape, dtype=torch.bool)
+    gap[:, 2, 1, 0] = False
+    measured, missing = encode_steps(encoder, x), encode_steps(encoder, x, gap)
+    assert not torch.allclose(measured[:, 2], missing[:, 2])
+    kept = torch.arange(5) != 2
+    torch.testing.assert_close(measured[:, kept], missing[:, kept])
+    assert torch.equal(encode_steps(encoder, torch.where(gap, x, torch.nan), gap), missing)
+
+
+def test_masks_of_steps_and_of_values_agree(encoder, x):
+    steps = torch.tensor([[True, True, False, True, True], [True] * 3 + [False] * 2])
+    values = steps.reshape(2, 5, 1, 1).expand(x.shape)
+    by_steps = encode_steps(encoder, x, steps)
+    torch.testing.assert_close(by_steps, encode_steps(encoder, x, values))
+    assert (by_steps[~steps] == 0).all()
+
+
+def test_windows_stand_on_their_own(decoder):
+    z = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
+    p = decode_steps(decoder, z)
+    assert isinstance(p, BoundedNormal) and p.mean.shape == p.stddev.shape == (2, 6, 4, 3)
+    one = decode_steps(decoder, z[1:, 2:3])
+    torch.testing.assert_close(p.mean[1, 2], one.mean[0, 0])
+    torch.testing.assert_close(p.stddev[1, 2], one.stddev[0, 0])
+    assert torch.equal(p.mean, decode_steps(decoder, z).mean)  # nothing is drawn
+    steps = torch.tensor([[True] * 6, [True] * 2 + [False] * 4])
+    assert (decode_steps(decoder, z, steps).mean[~steps] == 0).all()
+
+
+def test_deviations_are_learned_within_their_bounds(decoder):
+    raw = torch.tensor([[-1e4, -1.0, 0.0, 1.0, 1e4]])
+    spread = BoundedNormal(torch.zeros(1, 5), raw).stddev
+    assert spread[0, 0] >= 0.05 and spread[0, -1] <= 0.5 and (spread.diff() > 0).all()
+    p = decode_steps(decoder, torch.randn(2, 3, 5))
+    p.stddev.sum().backward()
+    assert decoder.row[-1].weight.grad[3:].abs().sum() > 0
+
+
+def test_the_error_is_the_negative_log_likelihood_of_what_is_observed(decoder, x):
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.6
+    p = decode_steps(decoder, torch.randn(2, 5, 5))
+    density = torch.exp(-(((x - p.mean) / p.stddev) ** 2) / 2) / (p.stddev * (2 * torch.pi) ** 0.5)
+    expected = torch.where(mask, -density.log(), 0.0).sum((2, 3))
+    torch.testing.assert_close(reconstruction_error(p, torch.where(mask, x, 7.0), mask), expected)
+
+
+@pytest.mark.parametrize("observation", [(3, 16, 16), (7,)])
+def test_frames_and_vectors_keep_a_fixed_variance(observation):
+    x = torch.rand(2, 3, *observation)
+    assert encode_steps(build_encoder(observation, 6, 4), x, torch.ones(2, 3, dtype=torch.bool)).shape == (
+        2,
+        3,
+        6,
+    )
+    p = decode_steps(build_decoder(observation, 5, 4), torch.randn(2, 3, 5))
+    assert isinstance(p, SquaredErrorNormal) and p.mean.shape == x.shape
