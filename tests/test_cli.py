@@ -272,6 +272,11 @@ def test_rows_of_the_run_s_data_can_be_named(run, tmp_path, capsys):
     assert "99" in told(capsys) and not (tmp_path / "no.png").exists()
 
 
+def test_frames_make_no_sound(run, tmp_path, capsys):
+    assert main(["swap", str(run), "test:0", "train:1", "--output", str(tmp_path / "swap.wav")]) == 2
+    assert "must end in .gif, .png, .npy" in told(capsys) and not list(tmp_path.iterdir())
+
+
 def test_interpolation_goes_from_a_to_b(run, clips, tmp_path):
     a, b = str(clips / "clip0"), str(clips / "clip5")
     output = tmp_path / "line.npy"

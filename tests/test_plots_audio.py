@@ -80,6 +80,7 @@ def test_spectrograms_share_time_and_frequency():
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b", "c", "d"]
     assert {axes.get_xlim() for axes in figure.axes} == {(-0.5, 54.5)}
     assert len({axes.images[0].get_clim() for axes in figure.axes}) == 1
+    assert np.allclose([np.percentile(axes.images[0].get_array().data, 99.9) for axes in figure.axes], 0)
     pixels(figure)
     last = figure.axes[-1]
     ticks = dict(

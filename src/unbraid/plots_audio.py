@@ -29,13 +29,14 @@ def plot_spectrograms(
 ) -> Figure:
     """Spectrograms in rows and columns; time runs at one speed in all, so that timing can be compared.
 
+    Each has its own loudest value as the end of the colours, so that quiet recordings show their harmonics too.
+
     Args:
         rows: of spectrograms in decibels, lowest band first.
         titles: one above each.
         frequencies: of the bands, in Hz.
         frames_per_second: steps per second.
     """
-    loudest = _loudest([one for row in rows for one in row])
     longest = max(len(one) for row in rows for one in row)
     columns = len(rows[0])
     figure = Figure(figsize=(3.5 * columns + 0.6, 2.3 * len(rows) + 0.5), dpi=DPI, facecolor="white")
@@ -44,7 +45,7 @@ def plot_spectrograms(
     for i, row in enumerate(rows):
         for j, one in enumerate(row):
             axes = grid[i, j]
-            _draw(axes, one, loudest)
+            _draw(axes, one, _loudest([one]))
             axes.set_xlim(-0.5, longest - 0.5)
             axes.set_title(titles[i][j], fontsize=10, color=INK, loc="left")
             _time_axis(axes, longest, frames_per_second)

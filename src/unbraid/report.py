@@ -262,7 +262,8 @@ VOICES = (
 HEARD = (
     "The spectrogram of each recording, of what the model makes of its own two codes, and of its words with the static "
     "code of the other recording. Sounds are made of spectrograms by Griffin and Lim's method, those of the "
-    "originals as well: how rough they are says nothing of the model."
+    "originals as well: how rough they are says nothing of the model. Each is as loud as the others, and coloured from "
+    "its own loudest down by 60 dB."
 )
 PICTURES = (
     ("reconstruction", "Reconstruction", "Clips of the test split, and what the model makes of their own two codes."),
