@@ -272,6 +272,11 @@ def test_rows_of_the_run_s_data_can_be_named(run, tmp_path, capsys):
     assert "99" in told(capsys) and not (tmp_path / "no.png").exists()
 
 
+def test_frames_make_no_sound(run, tmp_path, capsys):
+    assert main(["swap", str(run), "test:0", "train:1", "--output", str(tmp_path / "swap.wav")]) == 2
+    assert "must end in .gif, .png, .npy" in told(capsys) and not list(tmp_path.iterdir())
+
+
 def test_interpolation_goes_from_a_to_b(run, clips, tmp_path):
     a, b = str(clips / "clip0"), str(clips / "clip5")
     output = tmp_path / "line.npy"
@@ -381,7 +386,7 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
     assert show_run(tmp_path) == 0
     said = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
-    assert ["motion kept under a drawn static code", "98.7%", "1.0%", "11.1%"] in rows
+    assert ["kept when the other code is drawn", "98.7%", "1.0%", "11.1%"] in rows
     assert ["inception score", "8.500", "0.010", "0.111"] in rows
     assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in rows
     assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import unbraid
-from unbraid.benchmark.tables import readme_block, with_block
+from unbraid.benchmark.pages import readme_block, with_block
 from unbraid.cli import COMMANDS
 from unbraid.settings import list_recipes
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from unbraid.data.scaling import Features
 from unbraid.models.base import SequenceModel
 from unbraid.registry import build_model
 
-__all__ = ["load_model", "save_model", "write_atomically"]
+__all__ = ["load_features", "load_model", "save_features", "save_model", "write_atomically"]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -65,3 +66,31 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
             f"{folder / 'model.safetensors'}: is damaged or of another model ({error})"
         ) from error
     return model.to(device).eval()
+
+
+def save_features(features: Features, folder: str | Path) -> Path:
+    """Write `features.json` into a model's folder: names, units and scaling of what the model reads."""
+    path = Path(folder) / "features.json"
+    write_atomically(path, json.dumps(features.to_json(), indent=2) + "\n")
+    return path
+
+
+def load_features(folder: str | Path) -> Features:
+    """What the features of a run's data were, and how they were scaled, from a run's folder or its `model/`.
+
+    Raises:
+        FileNotFoundError: the run's data had no named features.
+        ValueError: the file is damaged.
+    """
+    folder = Path(folder)
+    found = [
+        path for path in (folder / "features.json", folder / "model" / "features.json") if path.is_file()
+    ]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder}: holds no features.json; it was not trained on data with named features"
+        )
+    try:
+        return Features.from_json(json.loads(found[0].read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{found[0]}: is damaged ({error})") from error

@@ -51,6 +51,7 @@ CLASSES = (
 )
 MANY_FEATURES = 6
 CODE_COLUMNS = 4
+NOTE_WIDTH = 170  # pixels beside a row for what is said of it
 DPI = 100
 Clips = Float[np.ndarray, "..."]
 
@@ -60,12 +61,22 @@ ELSEWHERE = {
     "DOWNSTREAM_FLOORS": "unbraid.plots_series",
     "DOWNSTREAM_PARTS": "unbraid.plots_series",
     "MOST_FEATURES": "unbraid.plots_series",
+    "plot_confusion": "unbraid.plots_video",
     "plot_downstream": "unbraid.plots_series",
+    "plot_drawn_pairs": "unbraid.plots_video",
     "plot_dynamic_codes": "unbraid.plots_series",
+    "plot_failures": "unbraid.plots_video",
+    "plot_information": "unbraid.plots_video",
+    "plot_interpolation_scores": "unbraid.plots_video",
+    "plot_interpolation_sets": "unbraid.plots_video",
+    "plot_joint_codes": "unbraid.plots_video",
+    "plot_leakage": "unbraid.plots_video",
+    "plot_replaced": "unbraid.plots_video",
     "plot_series": "unbraid.plots_series",
     "plot_series_between": "unbraid.plots_series",
     "plot_series_rows": "unbraid.plots_series",
     "plot_series_swaps": "unbraid.plots_series",
+    "plot_swap_sets": "unbraid.plots_video",
 }
 
 
@@ -143,6 +154,8 @@ def _sheet(
     first_apart: bool = False,
     corner: tuple[str, str] | None = None,
     framed: bool = False,
+    column_labels: Sequence[str] | None = None,
+    notes: Sequence[str] | None = None,
 ) -> Figure:
     """Lay clips out in rows and columns, in whole pixels.
 
@@ -155,11 +168,14 @@ def _sheet(
         first_apart: set the first row apart.
         corner: text in the empty first cell: what the header row gives, what the header column gives.
         framed: draw a thin line round the header's clips.
+        column_labels: text above each column.
+        notes: text right of each row.
     """
     clip = next(c for row in cells for c in row if c is not None)
     wide, high = _cell_size(clip, target)
     small, large = 8, 22
-    left, top, right, bottom = (92 if row_labels else 12), 12, 12, 12
+    left, top, right, bottom = (92 if row_labels else 12), (34 if column_labels else 12), 12, 12
+    right = right + NOTE_WIDTH if notes else right
     gap_after_row = [
         large
         if (first_apart or header) and i == 0
@@ -194,7 +210,15 @@ def _sheet(
                 color=QUIET,
                 fontsize=10,
             )
+        if notes:
+            beside = ((width - right + 12) / width, (y + high / 2) / height)
+            figure.text(*beside, notes[i], va="center", color=QUIET, fontsize=9)
         y -= gap_after_row[i]
+    x = left
+    for j, label in enumerate(column_labels or ()):
+        above = ((x + wide / 2) / width, (height - top / 2) / height)
+        figure.text(*above, label, ha="center", va="center", color=INK, fontsize=10)
+        x += wide + gap_after_column[j]
     return figure
 
 
@@ -496,7 +520,8 @@ def plot_training(rows: Sequence[Mapping[str, str]]) -> Figure:
 
     Args:
         rows: of a run's `metrics.csv`, as `csv.DictReader` gives them: step, split, total and the terms as
-            text; terms start after the column `total`, weights are called `weight/<term>`.
+            text; terms start after the column `total`, weights are called `weight/<term>`, and what else is tracked has
+            a name with a stroke as well.
 
     Raises:
         ValueError: no rows.
@@ -504,7 +529,7 @@ def plot_training(rows: Sequence[Mapping[str, str]]) -> Figure:
     if not rows:
         raise ValueError("rows: metrics.csv holds no row yet")
     columns = list(rows[0])
-    terms = [c for c in columns[columns.index("total") :] if not c.startswith("weight/")]
+    terms = [c for c in columns[columns.index("total") :] if "/" not in c]
     weights = [c for c in columns if c.startswith("weight/")]
     wide = 3
     high = -(-(len(terms) + bool(weights)) // wide)

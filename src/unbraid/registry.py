@@ -22,17 +22,23 @@ __all__ = [
 ]
 
 MODELS = {
+    "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
+    "dsvae": "unbraid.models.dsvae:DSVAE",
     "vae": "unbraid.models.vae:VAE",
 }
 
 DATASETS = {
     "air_quality": "unbraid.data.air_quality:load",
     "etth1": "unbraid.data.etth1:load",
+    "fsdd": "unbraid.data.fsdd:load",
+    "jester": "unbraid.data.jester:load",
     "moving_digits": "unbraid.data.moving_digits:load",
+    "mug": "unbraid.data.mug:load",
     "physionet2012": "unbraid.data.physionet2012:load",
     "puppets": "unbraid.data.puppets:load",
     "sprites": "unbraid.data.sprites:load",
+    "timit": "unbraid.data.timit:load",
 }
 
 Capability = Literal[
@@ -61,6 +67,7 @@ class DataCard:
     """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
 
     `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
+    `choices` say how we decided what the literature leaves open.
     """
 
     name: str
@@ -69,6 +76,7 @@ class DataCard:
     licence: str
     obtain: str
     protocols: tuple[str, ...] = ("generation",)
+    choices: tuple[str, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

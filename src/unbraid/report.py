@@ -20,6 +20,7 @@ from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dy
 from unbraid.io import load_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import list_datasets
+from unbraid.report_audio import GRID, make_sounds
 from unbraid.report_series import SERIES_PICTURES, drawn_as_series, make_series
 from unbraid.types import Codes
 
@@ -28,13 +29,16 @@ __all__ = ["make_pictures", "write_report"]
 CLIPS = 6  # clips in a swap grid
 DRAWS = 5  # drawn codes beside one that is kept
 POINTS = 600  # codes in a scatter plot
+FAILURES = 6  # swapped clips that are seen as something else
 
 
 def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, seed: int = 0) -> Path:
     """Draw what a model does with clips of the test split, into `folder/pictures`.
 
-    Writes reconstruction, swap, fixed_motion, fixed_content, interpolation and codes (t-SNE) as PNG and, for
-    frames, swap, fixed_motion and fixed_content as GIF. Of time series, see `report_series.make_series`.
+    Writes reconstruction, swap, swap_sets, replaced, fixed_motion, fixed_content, drawn_content, drawn_motion,
+    interpolation, codes and joint_codes (t-SNE) as PNG and, for frames, swap, fixed_motion and fixed_content as
+    GIF. What the scores in the folder name becomes failures. Of time series, see `report_series.make_series`;
+    of sound, `report_audio.make_sounds`.
 
     Args:
         model: a trained model that encodes and decodes.
@@ -46,6 +50,9 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
         The folder of the pictures.
     """
     clips = data.split("test") if len(data.splits.get("test", ())) > 1 else data
+    if clips.sound is not None:
+        recordings = clips.take(np.array([rows[0] for rows in clips.recordings]))
+        return make_sounds(model, clips, list(_varied_rows(recordings, GRID, seed)), folder, seed=seed)
     if drawn_as_series(clips):
         return make_series(model, clips, _varied_rows(clips, CLIPS, seed), folder, seed=seed)
     pictures = Path(folder) / "pictures"
@@ -60,9 +67,15 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
     plots.plot_reconstructions(x[:4], rebuilt[:4]).savefig(pictures / "reconstruction.png")
     crossed = _without_padding(_array(cross(model, codes)), chosen.lengths)
     plots.plot_swaps(x, crossed).savefig(pictures / "swap.png")
-    between = _array(interpolate(model, codes[:1], codes[1:2], DRAWS)[:, 0])
-    first = None if chosen.lengths is None else chosen.lengths[:1]
-    plots.plot_interpolation(_without_padding(between, first)).savefig(pictures / "interpolation.png")
+    half = len(rows) // 2
+    plots.plot_swap_sets(
+        x[:half],
+        x[half : 2 * half],
+        crossed[range(half, 2 * half), range(half)],
+        crossed[range(half), range(half, 2 * half)],
+    ).savefig(pictures / "swap_sets.png")
+    plots.plot_replaced(x[:4], crossed[0, 1:4], crossed[1:4, 0]).savefig(pictures / "replaced.png")
+    _picture_interpolation(model, data, chosen, Path(folder))
     drawn = {"fixed_motion": with_drawn_static(model, _repeated(codes, DRAWS), generator)}
     if "prior" in model.card.capabilities:
         drawn["fixed_content"] = with_drawn_dynamic(model, _repeated(codes, DRAWS), generator)
@@ -71,6 +84,9 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
         lengths = None if chosen.lengths is None else chosen.lengths[:, None]
         varied = _without_padding(varied, lengths)
         plots.plot_variations(x[0], varied[0]).savefig(pictures / f"{name}.png")
+        drawn_code = {"fixed_motion": "content", "fixed_content": "motion"}[name]
+        pairs = plots.plot_drawn_pairs(x, varied[:, 0], drawn_code)
+        pairs.savefig(pictures / f"drawn_{drawn_code}.png")
         if x.ndim == 5:
             plots.animate(np.concatenate([x[:, None], varied], 1)[:4], pictures / f"{name}.gif")
     if x.ndim == 5:
@@ -79,6 +95,7 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
         grid = np.concatenate([top, np.concatenate([x[:, None], crossed], 1)])
         plots.animate(grid, pictures / "swap.gif", header=True)
     _picture_codes(model, clips, pictures, seed)
+    _picture_failures(model, data, Path(folder))
     return pictures
 
 
@@ -108,12 +125,19 @@ def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
         f"<h1>{_text(title)}</h1>",
         f"<p class='lead'>{_text(_headline(every))}</p>",
         _facts(environment, every),
+        _sounds(folder),
+        _picture(folder, "voices", "Every voice with all words", VOICES),
         _picture(folder, "swap", "Swaps", SWAP),
         _scores(scores),
+        _confusion(scores),
+        _picture(folder, "failures", "Where the judge sees something else", FAILED),
+        _on_the_way(scores),
+        _leakage(every.get("leakage", {})),
         _downstream(every.get("downstream", {})),
         *[_figures(name, found) for name, found in every.items() if name not in ("generation", "downstream")],
         *[_picture(folder, name, heading, caption) for name, heading, caption in _pictures(folder)],
         _training(folder),
+        _information(folder, config, environment),
         _settings(config, environment),
         _how_to_repeat(folder, config),
     ]
@@ -171,6 +195,54 @@ def _picture_codes(model: SequenceModel, clips: Sequences, pictures: Path, seed:
     static = plots.embed(codes.static.numpy(), seed)
     dynamic = plots.embed(codes.dynamic.mean(1).numpy(), seed)
     plots.plot_codes(static, dynamic, some.labels).savefig(pictures / "codes.png")
+    if model.static_size == model.dynamic_size:
+        both = np.concatenate([codes.static.numpy(), codes.dynamic.mean(1).numpy()])
+        joint = plots.embed(both, seed)
+        plots.plot_joint_codes(joint[: len(some)], joint[len(some) :]).savefig(pictures / "joint_codes.png")
+
+
+def _picture_interpolation(model: SequenceModel, data: Sequences, chosen: Sequences, folder: Path) -> None:
+    """The pairs of clips of the folder's scores, with what the judge sees; without scores some of `chosen`."""
+    scores = _scores_of(data, folder)
+    examples = scores.get("interpolation_examples", [])
+    if examples:
+        clips = data.split(scores["protocol"]["split"])
+        moving, looking = (
+            clips.take(np.array([one[key] for one in examples])) for key in ("dynamic_from", "static_to")
+        )
+    else:
+        half = len(chosen) // 2
+        moving, looking = chosen.take(slice(0, half)), chosen.take(slice(half, 2 * half))
+    between = _array(interpolate(model, encode(model, moving), encode(model, looking), DRAWS)).swapaxes(0, 1)
+    between = _without_padding(between, None if moving.lengths is None else moving.lengths[:, None])
+    seen = [one["seen"] for one in examples] or None
+    figure = plots.plot_interpolation_sets(between[:2], seen)
+    figure.savefig(folder / "pictures" / "interpolation.png")
+
+
+def _scores_of(data: Sequences, folder: Path) -> dict[str, Any]:
+    """The scores of generation in a run's folder, if they are of these data."""
+    scores = read_scores(folder).get("generation", {})
+    return scores if scores.get("protocol", {}).get("fingerprint") == data.fingerprint else {}
+
+
+def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> None:
+    """Swapped clips that the judge of the folder's scores takes for something else."""
+    scores = _scores_of(data, folder)
+    failures = scores.get("failures", [])[:FAILURES]
+    path = folder / "pictures" / "failures.png"
+    path.unlink(missing_ok=True)  # of earlier scores
+    if not failures:
+        return
+    clips = data.split(scores["protocol"]["split"])
+    givers = [np.array([one[key] for one in failures]) for key in ("dynamic_from", "static_from")]
+    moving, looking = (clips.take(rows) for rows in givers)
+    dynamic, static = encode(model, moving), encode(model, looking)
+    made = _without_padding(_array(decode(model, Codes(static.static, dynamic.dynamic))), moving.lengths)
+    parts = [_without_padding(part.batch(slice(None)).x.numpy(), part.lengths) for part in (moving, looking)]
+    shown = np.stack([*parts, made], 1)
+    words = [[one[key] for one in failures] for key in ("true", "seen", "probability")]
+    plots.plot_failures(shown, *words).savefig(path)
 
 
 # ---- the page -------------------------------------------------------------------------------------------
@@ -179,12 +251,31 @@ SWAP = (
     "Every clip in a row should show the figure at its left; every clip in a column should move like the one at "
     "its top. The originals of the test split are in the first row and column, all else is generated."
 )
+FAILED = (
+    "Swapped clips in which the judge is surest of another class than that of the clip that should give it. Each is "
+    "drawn beside the two clips that it is made of."
+)
+VOICES = (
+    "Spectrograms, low bands at the bottom. All in a row should be one voice, that of the recording at its left; all in "
+    "a column should say the same, what the recording at its top says. All have one colour scale."
+)
+HEARD = (
+    "The spectrogram of each recording, of what the model makes of its own two codes, and of its words with the static "
+    "code of the other recording. Sounds are made of spectrograms by Griffin and Lim's method, those of the "
+    "originals as well: how rough they are says nothing of the model. Each is as loud as the others, and coloured from "
+    "its own loudest down by 60 dB."
+)
 PICTURES = (
     ("reconstruction", "Reconstruction", "Clips of the test split, and what the model makes of their own two codes."),
     ("fixed_motion", "One motion, drawn content", "First the original; the others keep its dynamic code under static codes drawn from the prior: other content, the same motion."),
     ("fixed_content", "One content, drawn motion", "First the original; the others keep its static code while the dynamic code is drawn from the prior: the same content, other motions."),
+    ("drawn_content", "Content drawn, clip by clip", "Under every clip one with its dynamic code and a static code drawn from the prior."),
+    ("drawn_motion", "Motion drawn, clip by clip", "Under every clip one with its static code and dynamic codes drawn from the prior."),
+    ("replaced", "One code of the first clip", "Left: every clip with the content of the first, its motion kept. Right: with the motion of the first, its content kept."),
+    ("swap_sets", "Swaps, two by two", "Two clips A and B, and under each its motion with the other's content."),
     ("interpolation", "From one content to another", "One motion while the static code goes in equal steps from one clip's to another's. The motion should not change."),
     ("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label. The static code should clump by the static labels and mix the dynamic ones; the dynamic code the other way round."),
+    ("joint_codes", "Both codes in one space", "t-SNE of static and mean dynamic codes together."),
 )  # fmt: skip
 READERS = ("linear", "network")
 DOWNSTREAM = (
@@ -200,10 +291,10 @@ TESTS = {
     "swap_leak": "swapped: wrong giver",
 }
 FIGURES = {
-    "accuracy": ("Acc", "clips that keep their motion under a drawn static code", True),
-    "inception_score": ("IS", "inception score: motions clear and varied", False),
-    "entropy_conditional": ("H(y|x)", "nats; low: each motion is clear", False),
-    "entropy_marginal": ("H(y)", "nats; high: all motions occur", False),
+    "accuracy": ("Acc", "clips that keep {kept} when the other code is drawn", True),
+    "inception_score": ("IS", "inception score: classes clear and varied", False),
+    "entropy_conditional": ("H(y|x)", "nats; low: each class is clear", False),
+    "entropy_marginal": ("H(y)", "nats; high: all classes occur", False),
     "squared_error_per_clip": (
         "Squared error",
         "of a reconstructed clip, summed over its values; low",
@@ -229,8 +320,9 @@ def _headline(every: Mapping[str, Any]) -> str:
     static = [name for name, kind in kinds.items() if kind == "static"]
     said = []
     if "accuracy" in scores:
+        drawn = "motion" if scores.get("scored", {}).get("kept") == "static" else "content"
         said.append(
-            f"{scores['accuracy']['mean']:.1%} of the clips keep their motion when their content is drawn anew"
+            f"{scores['accuracy']['mean']:.1%} of the clips keep {_kept(scores)} when their {drawn} is drawn anew"
         )
     if static:
         found = _mean(scores["keep_dynamic"], static)
@@ -242,6 +334,13 @@ def _headline(every: Mapping[str, Any]) -> str:
         right = _mean(scores["swap"], list(kinds))[0]
         sentence += f" In swaps, {right:.1%} of all labels come from the clip that should give them."
     return sentence[:1].upper() + sentence[1:]
+
+
+def _kept(scores: Mapping[str, Any]) -> str:
+    """What the headline scores look for."""
+    if scores.get("scored", {}).get("kept") != "static":
+        return "their motion"
+    return "their " + " and ".join(scores["scored"]["labels"]).replace("_", " ")
 
 
 def _mean(figures: Mapping[str, Any], names: list[str]) -> tuple[float, float]:
@@ -282,7 +381,12 @@ def _scores(scores: Mapping[str, Any]) -> str:
     if not scores:
         return ""
     rows = [
-        [name, _figure(scores[key], share), _number(scores[key]["floor"], share), what]
+        [
+            name,
+            _figure(scores[key], share),
+            _number(scores[key]["floor"], share),
+            what.format(kept=_kept(scores)),
+        ]
         for key, (name, what, share) in FIGURES.items()
         if key in scores
     ]
@@ -306,6 +410,50 @@ def _scores(scores: Mapping[str, Any]) -> str:
                 "<p class='warning'>The judge is below 99% on real clips: read these scores with care.</p>"
             )
     return "\n".join(out)
+
+
+def _image(figure: Any, description: str, caption: str) -> str:
+    return f"<figure>{_embedded(_png(figure), 'png', description)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _confusion(scores: Mapping[str, Any]) -> str:
+    """What swapped clips are taken for."""
+    matrices = scores.get("confusion", {})
+    if not matrices:
+        return ""
+    caption = (
+        "Shares of the swapped clips of each class, in percent, that the judge takes for each class. Everything should "
+        "lie on the diagonal."
+    )
+    images = [
+        _image(plots.plot_confusion(one["counts"], one["classes"], name), f"confusion of {name}", caption)
+        for name, one in matrices.items()
+    ]
+    return "<h2>What swapped clips are taken for</h2>\n" + "\n".join(images)
+
+
+def _on_the_way(scores: Mapping[str, Any]) -> str:
+    """What the judge sees between two static codes."""
+    if "interpolation" not in scores:
+        return ""
+    caption = (
+        "The static code goes from a clip's own to its partner's, the dynamics stay. A dynamic label should be seen as "
+        "in the clip itself all the way; a static one should pass from the clip's to the partner's. Dots: chance."
+    )
+    figure = _image(plots.plot_interpolation_scores(scores), "labels along the way", caption)
+    return f"<h2>On the way from one content to another</h2>\n{figure}"
+
+
+def _leakage(scores: Mapping[str, Any]) -> str:
+    """What classifiers read from each code."""
+    if not scores.get("latent", {}).get("static"):
+        return ""
+    caption = (
+        "Held-out accuracy of three classifiers, averaged. A bar in full colour should be long; a pale one should end "
+        "at the black tick, the share of the most frequent class: what it has beyond has leaked into that code."
+    )
+    figure = _image(plots.plot_leakage(scores), "labels read from the codes", caption)
+    return f"<h2>What can be read from each code</h2>\n{figure}"
 
 
 def _pictures(folder: Path) -> tuple[tuple[str, str, str], ...]:
@@ -391,6 +539,26 @@ def _picture(folder: Path, name: str, heading: str, caption: str) -> str:
     return f"<h2>{heading}</h2>\n<figure>{''.join(images)}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
+def _sounds(folder: Path) -> str:
+    """Pairs of recordings that exchange their voices, with a player under each spectrogram."""
+    index = folder / "sounds" / "sounds.json"
+    if not index.exists():
+        return ""
+    parts = ["<h2>Voices exchanged</h2>"]
+    for pair in json.loads(index.read_text(encoding="utf-8")):
+        parts.append(_embedded((folder / "pictures" / pair["picture"]).read_bytes(), "png", "spectrograms"))
+        players = [_player(folder / "sounds" / one["file"], one["caption"]) for one in pair["sounds"]]
+        parts.append(f"<div class='players'>{''.join(players)}</div>")
+    return "\n".join([parts[0], "<figure>", *parts[1:], f"<figcaption>{_text(HEARD)}</figcaption></figure>"])
+
+
+def _player(path: Path, caption: str) -> str:
+    code = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f"<div><audio controls src='data:audio/wav;base64,{code}'></audio><span>{_text(caption)}</span></div>"
+    )
+
+
 def _training(folder: Path) -> str:
     path = folder / "metrics.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
@@ -399,6 +567,23 @@ def _training(folder: Path) -> str:
     image = _embedded(_png(plots.plot_training(rows)), "png", "curves of the objective and its terms")
     caption = "Unweighted terms over the training steps, and the weights that they were given."
     return f"<h2>Training</h2>\n<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _information(folder: Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    """Mutual information of the codes during training, where it was tracked."""
+    if not config.get("training", {}).get("track_information"):
+        return ""
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    if not any(row["split"] == "validation" for row in rows):
+        return ""
+    sizes = environment["sequences"]["train"], config["training"]["batch_size"]
+    caption = (
+        "Estimated on validation by minibatch weighted sampling: it begins at the lower dotted line where codes tell "
+        "nothing and ends at the upper one where all sequences are told apart. I(s; x) should rise; I(s; d) should fall "
+        "after an early rise."
+    )
+    figure = _image(plots.plot_information(rows, *sizes), "curves of mutual information", caption)
+    return f"<h2>Information in the codes</h2>\n{figure}"
 
 
 def _settings(config: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
@@ -476,6 +661,8 @@ th { font-weight: 600; color: var(--quiet); } th, td { text-align: left; padding
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; vertical-align: top; }
 pre { background: var(--box); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto; }
 .warning { color: #b4482d; }
+.players { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem 1rem; margin: 0 0 2.2rem; }
+.players audio { display: block; width: 100%; height: 2.2rem; } .players span { color: var(--quiet); font-size: .85rem; }
 """
 PAGE = """<!doctype html>
 <html lang="en">

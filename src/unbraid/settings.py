@@ -19,9 +19,10 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from unbraid.data import own_loader
 from unbraid.registry import DATASETS, dataset_loader, model_class, nearest
 
-__all__ = ["Recipe", "list_recipes", "parse", "read_recipe", "recipe_parser", "resolve"]
+__all__ = ["RECIPES", "Recipe", "list_recipes", "parse", "read_recipe", "recipe_parser", "resolve"]
 
 RECIPES = Path(__file__).parent / "recipes"
 PARTS = ("data", "model", "training")
@@ -49,7 +50,8 @@ class Recipe:
 
 def list_recipes() -> list[str]:
     """Names of the recipes that come with unbraid."""
-    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.glob("*/*.yaml"))
+    files = (path.relative_to(RECIPES) for path in RECIPES.glob("*/*.yaml"))
+    return sorted(path.with_suffix("").as_posix() for path in files if path.parts[0] != "tables")
 
 
 def read_recipe(name: str | Path) -> Recipe:
@@ -164,9 +166,7 @@ def _loader(recipe: Recipe) -> tuple[Any, set[str | int]]:
         return dataset_loader(name), set()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
-    from unbraid.data.folder import load_folder
-
-    return load_folder, {1, "name"}
+    return own_loader(name), {1, "name", "scaling"}
 
 
 def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tuple[dict[str, Any], Namespace]:
@@ -181,7 +181,7 @@ def resolve(recipe: Recipe, parser: ArgumentParser, arguments: list[str]) -> tup
         name = {"name": getattr(recipe, part)["name"]} if part != "training" else {}
         config[part] = name | _plain(said.pop(part).as_dict())
     own = () if config["data"]["name"] in DATASETS else ("name",)
-    for key in ("root", "cache", "labels", *own):  # so that the run can be resumed from anywhere
+    for key in ("root", "cache", "labels", "outcomes", *own):  # so that the run can be resumed from anywhere
         if config["data"].get(key) is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     return config, said
@@ -197,7 +197,7 @@ def _options(parser: ArgumentParser) -> set[str]:
 
 
 def parse(parser: ArgumentParser, arguments: list[str], open_options: Iterable[str] = ()) -> Namespace:
-    """Parse arguments; a yes-or-no option may stand alone (`--force`, `--no-force`).
+    """Parse arguments; a yes-or-no option may stand alone (`--force`, `--no-force`), `-` may be said for `_`.
 
     Args:
         parser: what is allowed.
@@ -208,6 +208,11 @@ def parse(parser: ArgumentParser, arguments: list[str], open_options: Iterable[s
         ValueError: an unknown option, with the nearest one, or a value that does not fit, with what would.
     """
     options = _options(parser)
+    underscored = {option.replace("_", "-"): option for option in options if option.startswith("--")}
+    arguments = [
+        underscored.get(name, name) + is_ + value
+        for name, is_, value in (word.partition("=") for word in arguments)
+    ]
     arguments = _spell_out(
         arguments, {f"--{action.dest}" for action in parser._actions if _takes(action, bool)}
     )

@@ -7,6 +7,7 @@ A failed check raises an AssertionError that says what was promised.
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from unbraid.augment import draw_views
 from unbraid.generation import evaluating
 from unbraid.io import load_model, save_model
 from unbraid.models.base import SequenceModel
@@ -23,10 +25,29 @@ from unbraid.types import Batch, Codes, Posterior, Terms, repeat
 __all__ = ["CHECKS", "check_model", "tiny_batch"]
 
 
-def tiny_batch(observation: tuple[int, ...], size: int = 4, length: int = 5, seed: int = 0) -> Batch:
-    """Random observations in [0, 1], `(size, length, *observation)`."""
+def tiny_batch(
+    observation: tuple[int, ...],
+    size: int = 4,
+    length: int = 5,
+    seed: int = 0,
+    views: Mapping[str, str] | None = None,
+) -> Batch:
+    """Random observations in [0, 1], `(size, length, *observation)`, of a data set of 50 sequences.
+
+    Args:
+        observation: shape `*X` of one observation.
+        size: number of sequences.
+        length: steps of each.
+        seed: of the random numbers.
+        views: to draw as well, as in `SequenceModel.views`.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return Batch(torch.rand(size, length, *observation, generator=generator), index=torch.arange(size))
+    x = torch.rand(size, length, *observation, generator=generator)
+    return _with_views(Batch(x, index=torch.arange(size), dataset_size=50), views or {})
+
+
+def _with_views(batch: Batch, ways: Mapping[str, str]) -> Batch:
+    return replace(batch, views=draw_views(ways, batch, _generator(9)))
 
 
 def check_model(model: str | type[SequenceModel], observation: tuple[int, ...], **settings: Any) -> None:
@@ -65,7 +86,8 @@ def check_card(model: SequenceModel) -> None:
 def check_shapes(model: SequenceModel) -> None:
     """Codes, samples and reconstructions have their shapes, at two lengths and for a batch of one."""
     for size, length in ((3, 4), (2, 7), (1, 2)):
-        x = tiny_batch(model.observation, size, length).x
+        batch = tiny_batch(model.observation, size, length, views=model.views)
+        x = batch.x
         with evaluating(model):
             codes = model.encode(x)
             assert codes.static.shape == (size, model.static_size), (
@@ -81,14 +103,14 @@ def check_shapes(model: SequenceModel) -> None:
             assert model.prior(codes.dynamic).mean.shape == codes.dynamic.shape
             assert model.interpolate(x, x, 3).shape == (3, *x.shape)
         model.train()
-        terms = model.terms(Batch(x))
+        terms = model.terms(batch)
         assert all(term.shape in ((size,), ()) for term in terms.values()), "terms are (B,) or 0-dim"
 
 
 def check_terms(model: SequenceModel) -> None:
     """Terms are finite, divergences are not negative, and every parameter gets a gradient."""
     model.train()
-    terms = model.terms(tiny_batch(model.observation, 6), _generator())
+    terms = model.terms(tiny_batch(model.observation, 6, views=model.views), _generator())
     assert terms, "there are no terms"
     for name, term in terms.items():
         assert torch.isfinite(term).all(), f"{name} is not finite"
@@ -132,7 +154,7 @@ def check_divergences(model: SequenceModel) -> None:
 
 def check_generators(model: SequenceModel) -> None:
     """The same generator gives the same draws; evaluation without one is deterministic."""
-    batch = tiny_batch(model.observation)
+    batch = tiny_batch(model.observation, views=model.views)
     model.train()
     first, second = model.terms(batch, _generator(1)), model.terms(batch, _generator(1))
     assert _same(first, second), "terms differ under the same generator"
@@ -168,18 +190,17 @@ def check_masks(model: SequenceModel) -> None:
         wide = mask.reshape(*mask.shape, *[1] * (batch.x.ndim - mask.ndim))
         spoilt = torch.where(wide, batch.x, torch.rand(batch.x.shape, generator=generator) * 9 - 4)
         model.train()
-        kept = model.terms(replace(batch, mask=mask), _generator())
-        assert _same(kept, model.terms(replace(batch, x=spoilt, mask=mask), _generator())), (
-            "masked values change a term"
-        )
-        nothing = torch.where(wide, batch.x, torch.nan)
-        terms = model.terms(replace(batch, x=nothing, mask=mask), _generator())
+        kept = model.terms(_with_views(replace(batch, mask=mask), model.views), _generator())
+        others = _with_views(replace(batch, x=spoilt, mask=mask), model.views)
+        assert _same(kept, model.terms(others, _generator())), "masked values change a term"
+        nothing = _with_views(replace(batch, x=torch.where(wide, batch.x, torch.nan), mask=mask), model.views)
+        terms = model.terms(nothing, _generator())
         assert all(torch.isfinite(term).all() for term in terms.values()), "NaN where masked reaches a term"
         with evaluating(model):
-            codes, others = model.encode(batch.x, mask), model.encode(spoilt, mask)
-            assert torch.equal(codes.static, others.static), "masked values change the static code"
+            codes, changed = model.encode(batch.x, mask), model.encode(spoilt, mask)
+            assert torch.equal(codes.static, changed.static), "masked values change the static code"
             valid = steps.unsqueeze(2)
-            assert torch.equal(codes.dynamic * valid, others.dynamic * valid), (
+            assert torch.equal(codes.dynamic * valid, changed.dynamic * valid), (
                 "masked values change the dynamic code"
             )
     with evaluating(model):

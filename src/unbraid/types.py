@@ -10,6 +10,7 @@
 Batch first, always. Masks are bool, **True = observed**. Standard deviations only, no log-variances.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-__all__ = ["Batch", "Codes", "Posterior", "Terms", "draw", "repeat", "standard_normal"]
+__all__ = ["Batch", "Codes", "Posterior", "Terms", "View", "draw", "repeat", "standard_normal"]
 
 Terms = dict[str, Tensor]
 """Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
@@ -82,19 +83,47 @@ class Codes:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a model believes of the codes after seeing the sequence: `static` over (B, S), `dynamic` over (B, T, D)."""
+    """What a model believes of the codes after seeing the sequence.
+
+    Attributes:
+        static: q(s | x) over (B, S).
+        dynamic: q(d | x) over (B, T, D); where it depends on the static code, that at its mean.
+        dynamic_given: static codes (B, S) to q(d | s, x), for methods where that depends on s; else None.
+    """
 
     static: Distribution
     dynamic: Distribution
+    dynamic_given: Callable[[Tensor], Distribution] | None = None
 
     @property
     def mean(self) -> Codes:
         """The posterior means."""
         return Codes(self.static.mean, self.dynamic.mean)
 
+    def at(self, static: Float[Tensor, "B S"]) -> "Posterior":
+        """The same posterior with its dynamic part as it is for these static codes."""
+        return self if self.dynamic_given is None else Posterior(self.static, self.dynamic_given(static))
+
     def sample(self, generator: torch.Generator | None = None) -> Codes:
         """One reparametrised draw of both codes."""
-        return Codes(draw(self.static, generator), draw(self.dynamic, generator))
+        static = draw(self.static, generator)
+        return Codes(static, draw(self.at(static).dynamic, generator))
+
+
+@dataclass(frozen=True)
+class View:
+    """A changed copy of a batch of sequences.
+
+    Attributes:
+        x: changed observations.
+        mask: what is observed of them, as in `Batch`.
+        order: `(B, T)`, where the view only reorders steps: the step of the sequence that stands at each place.
+            What was computed of each step on its own can then be reordered instead of computed again.
+    """
+
+    x: Float[Tensor, "B T *X"]
+    mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
+    order: Int[Tensor, "B T"] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +135,7 @@ class Batch:
         mask: `(B, T)` (steps) or `(B, T, *X)` (values), True = observed; None when all is observed.
         labels: label name to `(B,)` integers; never read by a model that learns without labels.
         index: `(B,)` position of each sequence in its data set.
-        views: name to a changed copy of x, drawn when the model's card asks for views.
+        views: name to a changed copy, drawn when the model asks for views (`SequenceModel.views`).
         dataset_size: number N of training sequences, for estimates over the data set.
     """
 
@@ -114,7 +143,7 @@ class Batch:
     mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
     labels: dict[str, Int[Tensor, "B"]] = field(default_factory=dict)
     index: Int[Tensor, "B"] | None = None
-    views: dict[str, Tensor] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
     dataset_size: int | None = None
 
     def __len__(self) -> int:
@@ -128,6 +157,8 @@ class Batch:
                 return value.to(device, non_blocking=True)
             if isinstance(value, dict):
                 return {name: move(item) for name, item in value.items()}
+            if isinstance(value, View):
+                return View(**{f.name: move(getattr(value, f.name)) for f in fields(value)})
             return value
 
         return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})

@@ -1,75 +1,19 @@
-"""The ledger: what is recorded of a run, and what the tables make of it."""
+"""The ledger: what is recorded of a run, and which trainings are the same."""
 
 import csv
 import json
 
 import pytest
 import yaml
+from made_runs import LEAKAGE, scores
+from made_runs import settings as settings_of
 
-from unbraid.benchmark.ledger import COLUMNS, main, record
-from unbraid.benchmark.tables import table, with_block
-from unbraid.settings import read_recipe, recipe_parser, resolve
-
-PUBLISHED = "data,method,source,accuracy,inception_score\nsprites,DBSE,https://example.org,1.0,8.942\n"
-
-
-def figure(mean):
-    return {"mean": mean, "std": 0.0, "floor": 0.1}
-
-
-def scores(accuracy, split="test"):
-    def label(kind, part_of=None):
-        return {"kind": kind, "part_of": part_of, "classes": 3, "chance": 1 / 3, "majority": 0.4}
-
-    shares = {"skin": figure(0.2), "hair": figure(0.1), "motion": figure(accuracy), "action": figure(0.99)}
-    return {
-        "accuracy": figure(accuracy),
-        "inception_score": figure(8.5),
-        "squared_error_per_clip": figure(70.25),
-        "keep_dynamic": shares,
-        "keep_static": shares | {"motion": figure(0.12)},
-        "judge": {"accuracy": {"skin": figure(0.995), "motion": figure(1.0)}, "trusted": True},
-        "protocol": {"split": split},
-        "labels": {
-            "skin": label("static"),
-            "hair": label("static"),
-            "motion": label("dynamic"),
-            "action": label("dynamic", "motion"),
-        },
-    }
-
-
-@pytest.fixture
-def make_run(tmp_path):
-    """Writes a run's folder, as a training and an evaluation leave it."""
-
-    def make(seed=0, accuracy=0.9, arguments=(), fingerprint="abc", recipe="sprites/dbse"):
-        read = read_recipe(recipe)
-        words = [*arguments, "--training.seed", str(seed), "--data.root", "/elsewhere"]
-        config, _ = resolve(read, recipe_parser(read, "train"), words)
-        run = tmp_path / f"run-{seed}-{accuracy}-{len(arguments)}-{fingerprint}"
-        (run / "evaluation").mkdir(parents=True)
-        (run / "config.yaml").write_text(yaml.safe_dump(config))
-        environment = {
-            "commit": "1234",
-            "data_fingerprint": fingerprint,
-            "processor": "P",
-            "cores": 2,
-            "device": "cpu",
-            "seconds": 600.0,
-        }
-        (run / "environment.json").write_text(json.dumps(environment))
-        (run / "metrics.csv").write_text("step,epoch,split\n10,0,train\n20,11,train\n20,11,validation\n")
-        (run / "evaluation" / "generation.json").write_text(json.dumps(scores(accuracy)))
-        return run
-
-    return make
+from unbraid.benchmark.ledger import COLUMNS, changes, differences, read_ledger, read_runs, record, run_name
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    (tmp_path / "published.csv").write_text(PUBLISHED)
-    return tmp_path / "ledger.csv"
+    return tmp_path / "results" / "ledger.csv"
 
 
 def rows(path):
@@ -78,17 +22,20 @@ def rows(path):
 
 
 def test_a_run_is_one_row(make_run, ledger):
-    record(make_run(seed=3, arguments=["--model.width", "64"]), ledger)
+    run = make_run(seed=3, arguments=["--model.width", "64"])
+    record(run, ledger)
     (row,) = rows(ledger)
     assert tuple(row) == COLUMNS
     assert row["recipe"] == "sprites/dbse" and row["changes"] == "model.width=64" and row["seed"] == "3"
     assert row["commit"] == "1234" and row["fingerprint"] == "abc" and row["hardware"] == "P, 2 cores"
     assert row["epochs"] == "12" and row["seconds"] == "600"
-    assert float(row["accuracy"]) == 0.9 and float(row["action"]) == 0.99 and row["direction"] == ""
-    assert float(row["static_in_dynamic"]) == pytest.approx(0.15)
-    assert float(row["dynamic_in_static"]) == pytest.approx(0.12)
-    assert float(row["judge"]) == 0.995
-    assert json.loads((ledger.parent / row["scores"]).read_text()) == scores(0.9)
+    kept = json.loads((ledger.parent / row["scores"]).read_text())
+    assert kept["generation"] == scores(0.9) and kept["leakage"] == LEAKAGE
+    assert kept["config"]["model"]["width"] == 64 and kept["config"]["training"]["seed"] == 3
+    assert "/elsewhere" not in (ledger.parent / row["scores"]).read_text()
+    (one,) = read_ledger(ledger)
+    assert one.scores == {"generation": scores(0.9), "leakage": LEAKAGE}
+    assert not differences(one.config, yaml.safe_load((run / "config.yaml").read_text()))
 
 
 def test_a_run_is_recorded_once(make_run, ledger):
@@ -99,8 +46,20 @@ def test_a_run_is_recorded_once(make_run, ledger):
     assert len(rows(ledger)) == 1
 
 
-@pytest.mark.parametrize("missing", ["config.yaml", "environment.json", "evaluation/generation.json"])
-def test_an_unfinished_run_is_refused(make_run, ledger, missing):
+def test_a_run_made_or_scored_again_replaces_its_row(make_run, ledger):
+    record(make_run(0, 0.5), ledger)
+    record(make_run(1, 0.6), ledger)
+    again = make_run(0, 0.75)
+    record(again, ledger)
+    assert [row["seed"] for row in rows(ledger)] == ["1", "0"]
+    assert [one.scores["generation"]["accuracy"]["mean"] for one in read_ledger(ledger)] == [0.6, 0.75]
+    (again / "evaluation" / "verification.json").write_text(json.dumps(LEAKAGE))
+    record(again, ledger)
+    assert len(rows(ledger)) == 2 and "verification" in read_ledger(ledger)[-1].scores
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "environment.json"])
+def test_an_incomplete_run_is_refused(make_run, ledger, missing):
     run = make_run()
     (run / missing).unlink()
     with pytest.raises(FileNotFoundError, match=missing):
@@ -108,60 +67,98 @@ def test_an_unfinished_run_is_refused(make_run, ledger, missing):
     assert not ledger.exists()
 
 
-def test_scores_on_other_splits_are_refused(make_run, ledger):
+def test_a_run_without_scores_is_refused(make_run, ledger):
     run = make_run()
-    (run / "evaluation" / "generation.json").write_text(json.dumps(scores(0.9, "validation")))
-    with pytest.raises(ValueError, match="scored on 'validation'"):
+    for path in (run / "evaluation").iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"unbraid evaluate {run}"):
+        record(run, ledger)
+
+
+def test_an_unfinished_run_is_refused(make_run, ledger):
+    run = make_run()
+    environment = json.loads((run / "environment.json").read_text())
+    del environment["seconds"]
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(ValueError, match="unbraid resume"):
+        record(run, ledger)
+
+
+@pytest.mark.parametrize("commit", [None, "1234+"])
+def test_code_that_is_in_no_commit_is_refused(make_run, ledger, commit):
+    run = make_run(commit=commit)
+    with pytest.raises(ValueError, match="in no commit"):
         record(run, ledger)
     assert not ledger.exists()
 
 
-def test_the_table_is_over_seeds(make_run, ledger, tmp_path):
-    for seed, accuracy in ((0, 0.90), (1, 0.94), (2, 0.98)):
-        record(make_run(seed, accuracy), ledger)
-    record(make_run(0, 0.5, ["--model.width", "64"]), ledger)
-    text = table(ledger, tmp_path / "published.csv", "sprites")
-    lines = text.splitlines()
-    assert len(lines) == 6
-    assert "| **sprites/dbse** | 3 | 12 ± 0 | 10 ± 0 | 94.0 ± 4.0 | 8.500 ± 0.000 |" in lines[2]
-    assert "`model.width=64` | 1 |" in lines[3] and "| 50.0 |" in lines[3]
-    assert "floor" in lines[4] and "| 10.0 | 0.100 |" in lines[4]
-    assert "DBSE, published" in lines[5] and "| 100.0 | 8.942 |" in lines[5]
+@pytest.mark.parametrize("protocol", ["generation", "leakage"])
+def test_scores_on_other_splits_are_refused(make_run, ledger, protocol):
+    run = make_run()
+    path = run / "evaluation" / f"{protocol}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": {"split": "validation"}}))
+    with pytest.raises(ValueError, match=f"scored by {protocol} on 'validation'"):
+        record(run, ledger)
+    assert not ledger.exists()
 
 
-def test_a_seed_trained_again_is_no_second_repeat(make_run, ledger, tmp_path):
-    record(make_run(0, 0.5), ledger)
-    record(make_run(0, 0.75), ledger)
-    text = table(ledger, tmp_path / "published.csv", "sprites")
-    assert "| 1 |" in text and "75.0" in text and "50.0" not in text
-
-
-def test_runs_on_different_data_do_not_mix(make_run, ledger, tmp_path):
-    record(make_run(0), ledger)
-    record(make_run(1, fingerprint="other"), ledger)
-    with pytest.raises(ValueError, match="different data"):
-        table(ledger, tmp_path / "published.csv", "sprites")
-
-
-def test_pages_and_readme_are_written(make_run, tmp_path):
-    root = tmp_path / "root"
-    (root / "results").mkdir(parents=True)
-    (root / "results" / "published.csv").write_text(PUBLISHED)
-    readme = root / "README.md"
-    readme.write_text(
-        "before\n<!-- results: made by `make results` -->\nold\n<!-- end of results -->\nafter\n"
+def test_a_row_of_old_is_read(make_run, ledger):
+    """Before there were several protocols, a row had figures, and its file those of generation alone."""
+    record(
+        make_run(2, arguments=["--model.width", "64", "--training.weights.kl_static", "[[0, 1], [1, 2]]"]),
+        ledger,
     )
-    main([], root)
-    assert "No run is recorded yet." in readme.read_text()
-    main([str(make_run())], root)
-    text, page = readme.read_text(), (root / "results" / "sprites.md").read_text()
-    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "**sprites/dbse**" in text and "**sprites/dbse**" in page
-    assert "| motion | dynamic | 90.0 | 12.0 | 33.3 |" in page
-    main([], root)
-    assert readme.read_text() == text
+    (row,) = rows(ledger)
+    (ledger.parent / row["scores"]).write_text(json.dumps(scores(0.9)))
+    ledger.write_text(
+        ",".join([*COLUMNS, "accuracy"]) + "\n" + ",".join(f'"{row[name]}"' for name in COLUMNS) + ",0.9\n"
+    )
+    (one,) = read_ledger(ledger)
+    assert one.scores == {"generation": scores(0.9)}
+    assert one.config["model"]["width"] == 64 and one.config["training"]["seed"] == 2
+    assert one.config["training"]["weights"]["kl_static"] == [[0, 1], [1, 2]]
+    record(make_run(5), ledger)
+    assert tuple(rows(ledger)[0]) == COLUMNS and [row["seed"] for row in rows(ledger)] == ["2", "5"]
 
 
-def test_lost_markers_are_told():
-    with pytest.raises(ValueError, match="README"):
-        with_block("no markers", "x")
+def test_finished_runs_are_read_with_their_test_scores(make_run, tmp_path):
+    run = make_run(1)
+    path = run / "evaluation" / "leakage.json"
+    path.write_text(json.dumps(LEAKAGE | {"protocol": {"split": "validation"}}))
+    (make_run(2) / "model" / "model.json").unlink()
+    (one,) = read_runs(tmp_path)
+    assert one.folder == run and one.scores == {"generation": scores(0.9)}
+    assert one.seconds == 600 and one.epochs == 12 and one.fingerprint == "abc"
+
+
+def settings(*words):
+    return settings_of("sprites/dbse", *words)
+
+
+def test_what_makes_another_training():
+    plain = settings()
+    same = ["--data.root", "/there", "--training.device", "cpu", "--training.checkpoint_minutes", "9"]
+    assert not differences(settings(*same), plain) and not changes(settings(*same))
+    assert differences(settings("--model.width", "64"), plain) == {"model.width": 64}
+    assert differences(settings("--training.seed", "1"), plain) == {"training.seed": 1}
+    assert not changes(settings("--training.seed", "1", "--model.anchor_seed", "1"))
+
+
+def test_weights_that_are_not_named_are_one():
+    plain = settings()
+    assert not differences(settings("--training.weights.extra", "1"), plain)
+    assert changes(settings("--training.weights.extra", "0")) == ["training.weights.extra=0.0"]
+    assert differences(plain, settings("--training.weights.extra", "0")) == {"training.weights.extra": 1}
+
+
+def test_a_setting_of_a_newer_version_is_no_difference():
+    older = settings()
+    del older["model"]["subtract"]
+    assert not differences(older, settings()) and not differences(settings(), older)
+
+
+def test_a_run_is_named_by_recipe_changes_and_seed():
+    assert run_name(settings()) == "sprites-dbse-seed0"
+    assert run_name(settings("--training.seed", "4", "--data.root", "/x")) == "sprites-dbse-seed4"
+    wide = run_name(settings("--model.width", "64"))
+    assert wide.startswith("sprites-dbse-") and wide.endswith("-seed0") and wide != "sprites-dbse-seed0"

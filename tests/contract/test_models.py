@@ -25,6 +25,14 @@ VARIANTS = {
         {"memory": False},
         {"samples": 3, "dynamic_hidden": 7},
     ],
+    "dsvae": [{}, {"dynamic_posterior": "factorised"}],
+    "c_dsvae": [
+        {},
+        {"pair_estimate": "trajectory"},
+        {"static_estimate": "mws", "dynamic_estimate": "mws"},
+        {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
+        {"static_estimate": "none", "dynamic_estimate": "none", "pair_estimate": "none"},
+    ],
     "vae": [{}, {"samples": 3}],
 }
 

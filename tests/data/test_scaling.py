@@ -26,6 +26,12 @@ def test_constant_feature_and_feature_never_seen() -> None:
         Scaling.fit(x, np.stack([np.ones((3, 4), bool), np.zeros((3, 4), bool)], 2))
 
 
+def test_equal_values_are_constant_whatever_their_mean() -> None:
+    x = np.full((7, 11, 3), 0.1)
+    assert x.mean(axis=(0, 1))[0] != 0.1  # rounding: a variance above 0, of nothing
+    assert Scaling.fit(x).std.tolist() == [1, 1, 1]
+
+
 def windows() -> Sequences:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, 4, 3, 2)).astype(np.float32)

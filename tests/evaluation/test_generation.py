@@ -7,8 +7,10 @@ import torch
 from oracle import Oracle, clips
 
 from unbraid.evaluation import Judge, evaluate_generation, write_scores
-from unbraid.evaluation.generation import _partners, _parts
+from unbraid.evaluation.generation import _partners
+from unbraid.evaluation.panel import parts_of
 from unbraid.generation import decode, encode
+from unbraid.types import Codes
 
 STATIC = {"colour": 5, "shade": 3}
 OBSERVATION = (3, 16, 16)
@@ -145,15 +147,80 @@ def test_data_without_labels_get_their_squared_error_only():
     assert scores["squared_error_per_clip"]["mean"] > 0
 
 
-def test_data_without_a_dynamic_label_lack_the_motion_scores(data, judge):
+def test_without_a_dynamic_label_the_static_ones_are_scored_under_drawn_dynamics(data):
+    """As with two moving digits: what counts is that clips stay what they are when their motion is drawn."""
     static = {name: data.labels[name] for name in STATIC}
     still = dataclasses.replace(data, labels=static)
+    torch.manual_seed(0)
     untrained = Judge(OBSERVATION, STATIC, width=4)
-    scores = evaluate_generation(
-        Oracle(OBSERVATION), still, judge=untrained, repeats=1, accept_weak_judge=True
-    )
-    assert "accuracy" not in scores and "inception_score" not in scores
-    assert set(scores["keep_dynamic"]) == set(STATIC)
+    options = {"judge": untrained, "repeats": 2, "accept_weak_judge": True}
+    scores = evaluate_generation(Oracle(OBSERVATION), still, **options)
+    assert scores["scored"] == {"kept": "static", "labels": ["colour", "shade"]}
+    kept = [scores["keep_static"][name]["mean"] for name in STATIC]
+    assert scores["accuracy"]["mean"] == pytest.approx(np.mean(kept))
+    assert scores["accuracy"]["floor"] == pytest.approx((1 / 5 + 1 / 3) / 2)
+    assert scores["entropy_conditional"]["floor"] == pytest.approx((np.log(5) + np.log(3)) / 2)
+    assert set(scores["confusion"]) == set(STATIC) and "gap" not in scores
+
+
+def test_the_gap_sums_up_what_is_kept_and_what_is_drawn(scores):
+    """Without leaks the kept labels are always seen and the drawn ones as often as by chance."""
+    chance = (1 / 5 + 1 / 3) / 2
+    for kept, drawn, floor in (("static", "dynamic", chance - 1 / 4), ("dynamic", "static", 1 / 4 - chance)):
+        gap = scores["gap"][f"{kept}_kept"]
+        assert gap[kept]["mean"] == 1
+        names = ["move"] if drawn == "dynamic" else list(STATIC)
+        means = [scores[f"keep_{kept}"][name]["mean"] for name in names]
+        assert gap[drawn]["mean"] == pytest.approx(np.mean(means))
+        assert gap["gap"]["mean"] == pytest.approx(1 - np.mean(means))
+        assert gap["gap"]["std"] == pytest.approx(gap[drawn]["std"])
+        assert gap["gap"]["floor"] == pytest.approx(floor)
+
+
+def test_confusion_and_failures_of_swapped_clips(data, judge, scores):
+    """Rows are the class of the clip that supplies the motion; every swapped clip of every repeat is counted."""
+    truth = data.split("test").labels["move"].values
+    counts = np.array(scores["confusion"]["move"]["counts"])
+    assert np.array_equal(counts, np.diag(5 * np.bincount(truth))) and scores["failures"] == []
+
+    class Turned(Oracle):
+        """Moves every clip the other way."""
+
+        def decode(self, codes, mask=None):
+            dynamic = codes.dynamic.clone()
+            dynamic[..., 8:] = dynamic[..., [9, 8, 11, 10]]
+            return super().decode(Codes(codes.static, dynamic))
+
+    turned = evaluate_generation(Turned(OBSERVATION), data, judge=judge, repeats=1)
+    expected = np.diag(np.bincount(truth))[:, [1, 0, 3, 2]]
+    assert np.array_equal(turned["confusion"]["move"]["counts"], expected)
+    assert len(turned["failures"]) == 12
+    opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
+    for failure in turned["failures"]:
+        assert failure["true"] == data.labels["move"].classes[truth[failure["dynamic_from"]]]
+        assert failure["seen"] == opposite[failure["true"]] and failure["probability"] > 0.5
+        assert failure["static_from"] != failure["dynamic_from"]
+
+
+def test_interpolation_keeps_the_motion_and_changes_the_content(scores):
+    own, other = (scores["interpolation"][whose] for whose in ("own", "other"))
+    assert list(own) == ["0%", "25%", "50%", "75%", "100%"]
+    assert all(own[share]["move"]["mean"] == 1 for share in own)
+    for name in STATIC:
+        assert own["0%"][name]["mean"] == other["100%"][name]["mean"] == 1
+        assert own["100%"][name]["mean"] == other["0%"][name]["mean"] < 0.5
+        # One-hot codes: up to the middle the clip's own class is the larger one, then its partner's.
+        assert own["25%"][name]["mean"] == other["75%"][name]["mean"] == 1
+
+
+def test_many_repeats_show_the_spread_of_the_draws(data, judge):
+    """The papers repeat 300 times: the mean settles, and the spread is that of the draws alone."""
+    few = dataclasses.replace(data, splits={"test": data.splits["test"][:20]})
+    scores = evaluate_generation(Oracle(OBSERVATION), few, judge=judge, repeats=100)
+    colour = scores["keep_dynamic"]["colour"]
+    assert within_binomial_error(colour, 5, 100 * 20)
+    assert colour["std"] == pytest.approx(np.sqrt(0.2 * 0.8 / 20), rel=0.3)
+    assert scores["protocol"]["repeats"] == 100 and "repeats" in scores["protocol"]["std"]
 
 
 def test_padding_adds_no_error(data):
@@ -187,13 +254,13 @@ def test_nobody_is_their_own_partner():
 
 
 def test_parts_are_read_off_the_data(data):
-    assert _parts(data)["axis"].tolist() == [0, 0, 1, 1]
+    assert parts_of(data)["axis"].tolist() == [0, 0, 1, 1]
     mixed = dataclasses.replace(data.labels["axis"], values=np.arange(len(data)) // 4 % 2)
     with pytest.raises(ValueError, match=r"labels\['axis'\]: sequences of one 'move' differ"):
-        _parts(dataclasses.replace(data, labels={**data.labels, "axis": mixed}))
+        parts_of(dataclasses.replace(data, labels={**data.labels, "axis": mixed}))
     lost = dataclasses.replace(data.labels["axis"], part_of="mov")
     with pytest.raises(ValueError, match="did you mean 'move'"):
-        _parts(dataclasses.replace(data, labels={**data.labels, "axis": lost}))
+        parts_of(dataclasses.replace(data, labels={**data.labels, "axis": lost}))
 
 
 def test_scores_are_written_as_json(scores, tmp_path):

@@ -4,11 +4,13 @@ import importlib
 import json
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from unbraid.data import info
+from unbraid.data.audio_features import Sound
 from unbraid.data.base import Label, Sequences
 from unbraid.evaluation import PROTOCOLS, figures, fitting_protocols, read_scores, run_protocols
 from unbraid.registry import DATASETS
@@ -54,8 +56,9 @@ def test_ones_own_data_are_scored_by_their_kind():
     assert fitting_protocols("my.csv", sequences(4, 5)) == ("downstream",)
     assert fitting_protocols("my.csv", sequences(4, 5, labelled=False, targets=["rain"])) == ("downstream",)
     assert fitting_protocols("my.csv", sequences(4, 5, labelled=False)) == ("generation",)
-    assert fitting_protocols("my/wavs", sequences(8, groups=np.array([0, 0, 1, 1]))) == ("verification",)
-    assert fitting_protocols("my.npy", sequences(8)) == ("generation",)
+    wavs = replace(sequences(8, groups=np.array([0, 0, 1, 1])), sound=Sound("mel80", 8000))
+    assert fitting_protocols("my/wavs", wavs) == ("verification",)
+    assert fitting_protocols("my.npy", sequences(8)) == ("downstream",)
 
 
 def test_a_registered_name_goes_by_its_card():

@@ -1,36 +1,41 @@
 """The ledger of trained runs: one row of `results/ledger.csv` is one training, scored on its test split.
 
-`python -m unbraid.benchmark.ledger RUN ...` records finished runs and writes the tables again; without a run
-it only writes the tables.
+A row says what was trained, where and for how long; `scores` names the file beside the ledger that holds every figure
+of every protocol, and the settings of the run.
+
+`python -m unbraid.benchmark.ledger RUN ...` records finished runs and writes the pages again; without a run it only
+writes the pages.
 """
 
 import csv
+import functools
 import hashlib
+import io
 import json
 import re
-import statistics
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
+from unbraid.evaluation import read_scores
+from unbraid.io import write_atomically
 from unbraid.settings import read_recipe, recipe_parser, resolve
 
-__all__ = ["COLUMNS", "SCORES", "record", "rows", "score_columns"]
+__all__ = [
+    "COLUMNS",
+    "Trained",
+    "changes",
+    "differences",
+    "read_ledger",
+    "read_runs",
+    "record",
+    "rows",
+    "run_name",
+]
 
-SCORES = {
-    "accuracy": "Acc % ↑",
-    "inception_score": "IS ↑",
-    "entropy_conditional": "H(y\\|x) ↓",
-    "entropy_marginal": "H(y) ↑",
-    "direction": "direction %",
-    "action": "action %",
-    "static_in_dynamic": "static, drawn s %",
-    "dynamic_in_static": "dynamic, drawn d %",
-    "squared_error_per_clip": "squared error ↓",
-    "judge": "judge %",
-}
 COLUMNS = (
     "recipe",
     "changes",
@@ -41,15 +46,44 @@ COLUMNS = (
     "hardware",
     "seconds",
     "epochs",
-    *SCORES,
     "scores",
 )
-# Where a run was made and for how long it was let to run; these do not make it another experiment.
-_NO_CHANGE = re.compile(r"data\.(root|cache)|training\.(seed|device|workers|checkpoint_minutes)$")
+# Where a run was made and how often it was saved; these do not make it another training.
+_PLACE = re.compile(
+    r"recipe$|data\.(root|cache)$|training\.(device|workers|checkpoint_minutes|log_every_steps)$"
+)
+_SEEDS = re.compile(r"training\.seed$|model\.anchor_seed$")
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One finished training, from the ledger or from a run's folder.
+
+    Attributes:
+        config: its settings; of an old row of the ledger those of its recipe as it is now.
+        scores: by protocol, on the test split.
+        fingerprint: of the data.
+        seconds: of training; 0 when it is not known.
+        epochs: that were trained.
+        hardware: that it was trained on.
+        source: where it was found.
+        folder: of the run; None when only the ledger knows it.
+    """
+
+    config: Config
+    scores: dict[str, Any]
+    fingerprint: str
+    seconds: float
+    epochs: int
+    hardware: str
+    source: str
+    folder: Path | None = None
 
 
 def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
-    """Append a trained and evaluated run to the ledger.
+    """Append a trained and evaluated run to the ledger, in place of an older one of the same settings and seed.
 
     Args:
         run: the run's folder.
@@ -60,51 +94,67 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: the run has no configuration, environment or scores yet.
-        ValueError: the run is in the ledger already, is not finished, or was scored on another split than test.
+        ValueError: the run is in the ledger already, is not finished, was trained by code that is in no commit, or was
+            scored on another split than test.
     """
     run, ledger = Path(run), Path(ledger)
     config = yaml.safe_load(_read(run / "config.yaml", run, "unbraid train"))
     environment = json.loads(_read(run / "environment.json", run, "unbraid train"))
-    scores = json.loads(_read(run / "evaluation" / "generation.json", run, f"unbraid evaluate {run}"))
+    scores = read_scores(run)
     if "seconds" not in environment:
         raise ValueError(f"{run}: is not finished; `unbraid resume {run}` goes on with it")
-    split = scores["protocol"]["split"]
-    if split != "test":
+    if not scores:
+        raise FileNotFoundError(f"{run}: has no evaluation/*.json; `unbraid evaluate {run}` writes it")
+    for protocol, found in scores.items():
+        if (split := found["protocol"]["split"]) != "test":
+            raise ValueError(
+                f"{run}: was scored by {protocol} on {split!r}; score it on the test split: unbraid evaluate {run} "
+                f"--protocols {protocol}"
+            )
+    commit = environment["commit"]
+    if commit is None or commit.endswith("+"):
         raise ValueError(
-            f"{run}: was scored on {split!r}; score it on the test split: unbraid evaluate {run}"
+            f"{run}: was trained by code that is in no commit ({commit}), so nobody can repeat it; commit, and train "
+            "again"
         )
-    changes = " ".join(_changes(config))
     row = {
         "recipe": config["recipe"],
-        "changes": changes,
-        "commit": environment["commit"],
-        "seed": config["training"]["seed"],
+        "changes": " ".join(changes(config)),
+        "commit": commit,
+        "seed": str(config["training"]["seed"]),
         "data": config["data"]["name"],
         "fingerprint": environment["data_fingerprint"],
         "hardware": _hardware(environment),
-        "seconds": round(environment["seconds"]),
-        "epochs": _epochs(run),
-        "scores": _file_name(config["recipe"], changes, config["training"]["seed"]),
-    } | score_columns(scores)
-    written = {column: "" if row.get(column) is None else str(row[column]) for column in COLUMNS}
-    if written in rows(ledger):
+        "seconds": str(round(environment["seconds"])),
+        "epochs": str(_epochs(run)),
+        "scores": f"scores/{run_name(config)}.json",
+    }
+    kept = {part: value for part, value in _without_place(config).items() if part != "recipe"}
+    copy, text_of_scores = (
+        ledger.parent / row["scores"],
+        json.dumps({"config": kept, **scores}, indent=1) + "\n",
+    )
+    known = rows(ledger)
+    if row in known and copy.is_file() and copy.read_text() == text_of_scores:
         raise ValueError(f"{run}: is in {ledger} already")
-    new = not ledger.is_file()
-    with ledger.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(written)
-    copy = ledger.parent / written["scores"]
-    copy.parent.mkdir(exist_ok=True)
-    copy.write_text(json.dumps(scores, indent=1) + "\n")
-    return written
+    # A training that is made or scored again replaces its older row: it is no independent repeat.
+    known = [other for other in known if other["scores"] != row["scores"]]
+    write_atomically(copy, text_of_scores)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows([*known, row])
+    write_atomically(ledger, text.getvalue())
+    return row
 
 
-def _file_name(recipe: str, changes: str, seed: int) -> str:
-    """Where all scores of a run are kept, beside the ledger."""
-    mark = f"-{hashlib.sha256(changes.encode()).hexdigest()[:6]}" if changes else ""
-    return f"scores/{recipe.replace('/', '-')}{mark}-seed{seed}.json"
+def run_name(config: Config) -> str:
+    """The name of a training after its recipe, its changes to it, and its seed."""
+    changed = " ".join(changes(config))
+    mark = f"-{hashlib.sha256(changed.encode()).hexdigest()[:6]}" if changed else ""
+    recipe = str(config["recipe"])
+    stem = Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe.replace("/", "-")
+    return f"{stem}{mark}-seed{config['training']['seed']}"
 
 
 def _read(path: Path, run: Path, command: str) -> str:
@@ -125,15 +175,37 @@ def _epochs(run: Path) -> int:
     return 1 + max(int(row["epoch"]) for row in metrics)
 
 
-def _changes(config: dict[str, Any]) -> list[str]:
-    """The settings in which a run differs from its recipe, as `model.width=64`."""
-    recipe = read_recipe(config["recipe"])
-    plain, _ = resolve(recipe, recipe_parser(recipe, "train"), [])
-    mine, theirs = _flat(config), _flat(plain)
-    different = [
-        key for key in theirs if key in mine and mine[key] != theirs[key] and not _NO_CHANGE.match(key)
-    ]
-    return sorted(f"{key}={mine[key]}" for key in different)
+def changes(config: Config) -> list[str]:
+    """The settings in which a run differs from its recipe as it is now, as `model.width=64`."""
+    plain = _plain(str(config["recipe"]))
+    return [f"{key}={value}" for key, value in differences(config, plain).items() if not _SEEDS.match(key)]
+
+
+@functools.cache
+def _plain(recipe: str) -> Config:
+    """The settings of a recipe without any changes."""
+    read = read_recipe(recipe)
+    return resolve(read, recipe_parser(read, "train"), [])[0]
+
+
+def differences(config: Config, other: Config) -> dict[str, Any]:
+    """The settings of `config` that make it another training than `other`, by their names.
+
+    Settings that only one of them knows are passed over: they came with a newer version, whose default is what was
+    done before. Weights are the exception: a term that is not named has weight 1.
+    """
+    mine, theirs = _flat(config), _flat(other)
+    different = {}
+    for key in sorted(mine.keys() | theirs.keys()):
+        if key.startswith("training.weights."):
+            here, there = mine.get(key, 1), theirs.get(key, 1)
+        elif key in mine and key in theirs and not _PLACE.match(key):
+            here, there = mine[key], theirs[key]
+        else:
+            continue
+        if here != there:
+            different[key] = here
+    return different
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -143,26 +215,12 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def score_columns(
-    scores: dict[str, Any], which: Literal["mean", "floor"] = "mean"
-) -> dict[str, float | None]:
-    """The ledger's score columns of a `generation.json`, or their floors."""
-    kept_dynamic, kept_static = scores.get("keep_dynamic", {}), scores.get("keep_static", {})
-    found: dict[str, float | None] = {}
-    for name in SCORES:
-        if name in ("direction", "action"):
-            found[name] = kept_dynamic.get(name, {}).get(which)
-        elif name in scores and name != "judge":
-            found[name] = scores[name][which]
-    about = scores.get("labels", {})
-    static = [share[which] for name, share in kept_dynamic.items() if about[name]["kind"] == "static"]
-    whole = [name for name in kept_static if about[name]["kind"] == "dynamic" and not about[name]["part_of"]]
-    dynamic = [kept_static[name][which] for name in whole]
-    found["static_in_dynamic"] = statistics.fmean(static) if static else None
-    found["dynamic_in_static"] = statistics.fmean(dynamic) if dynamic else None
-    heads = [share[which] for label, share in scores.get("judge", {}).get("accuracy", {}).items()]
-    found["judge"] = min(heads) if heads else None  # the label it knows least
-    return {name: None if value is None else round(value, 6) for name, value in found.items()}
+def _without_place(settings: Config, prefix: str = "") -> Config:
+    return {
+        key: _without_place(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if not _PLACE.match(prefix + key)
+    }
 
 
 def rows(ledger: str | Path) -> list[dict[str, str]]:
@@ -173,14 +231,61 @@ def rows(ledger: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_ledger(ledger: str | Path) -> list[Trained]:
+    """The trainings of the ledger, oldest first."""
+    return [_trained(row, Path(ledger)) for row in rows(ledger)]
+
+
+def _trained(row: dict[str, str], ledger: Path) -> Trained:
+    scores = json.loads((ledger.parent / row["scores"]).read_text())
+    if "protocol" in scores:  # written before there were several protocols
+        scores = {"generation": scores}
+    if "config" in scores:
+        config = {"recipe": row["recipe"], **scores.pop("config")}
+    else:
+        read = read_recipe(row["recipe"])
+        changed = re.findall(r"\S+=.*?(?=$| [a-z]+\.)", row["changes"])
+        words = [f"--{change}" for change in (*changed, f"training.seed={row['seed']}")]
+        config = resolve(read, recipe_parser(read, "train"), words)[0]
+    return Trained(
+        config,
+        scores,
+        row["fingerprint"],
+        float(row["seconds"]),
+        int(row["epochs"]),
+        row["hardware"],
+        f"the ledger, commit {row['commit']}",
+    )
+
+
+def read_runs(folder: str | Path) -> list[Trained]:
+    """The finished runs in a folder, by name, with what they scored on the test split."""
+    return [_run(path.parent.parent) for path in sorted(Path(folder).glob("*/model/model.json"))]
+
+
+def _run(folder: Path) -> Trained:
+    environment = json.loads((folder / "environment.json").read_text())
+    scores = read_scores(folder)
+    return Trained(
+        yaml.safe_load((folder / "config.yaml").read_text()),
+        {name: found for name, found in scores.items() if found["protocol"]["split"] == "test"},
+        environment["data_fingerprint"],
+        environment.get("seconds", 0.0),  # not there when it was killed between its last two files
+        _epochs(folder),
+        _hardware(environment),
+        str(folder),
+        folder,
+    )
+
+
 def main(runs: list[str], root: Path) -> None:
-    """Record the given runs, then write the tables."""
-    from unbraid.benchmark.tables import write_tables
+    """Record the given runs, then write the pages."""
+    from unbraid.benchmark.pages import write_pages
 
     for run in runs:
         row = record(run, root / "results" / "ledger.csv")
         print(f"recorded {row['recipe']}, seed {row['seed']}")
-    for path in write_tables(root):
+    for path in write_pages(root):
         print(f"wrote {path.relative_to(root)}")
 
 

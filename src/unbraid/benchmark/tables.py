@@ -1,161 +1,334 @@
-"""Tables made from the ledger. No number in them is typed by hand.
+"""Tables that are declared: rows of trainings, columns of scores, and what is published beside them.
 
-A table shows mean ± standard deviation over trainings that differ in nothing but their seed, beside the
-published scores of `results/published.csv`.
+A table is a YAML file, one of `recipes/tables` or one's own:
+
+    # What it shows, and where the published numbers come from.
+    title: Generation on Sprites
+    data: sprites                # optional: what stands for {data} below, another with `--data`
+    published: [sprites, "mug: DBSE"]    # data sets of published.csv, or methods there, that stand below ours
+    codes: {static: s, both: s and d}    # optional: every row once for each, read from these codes
+    rows:
+      - {title: DBSE, recipe: "{data}/dbse", published: "sprites: DBSE"}
+      - {title: DBSE, no subtraction, recipe: "{data}/dbse", set: {model.subtract: false}}
+    columns: [accuracy, {mine: {heading: mine ↑, score: generation/swap/motion, percent: true}}]
+
+Columns are those of `recipes/tables/columns.yaml`, or declared as in it. `{seed}` in a value of `set` is the seed.
 """
 
 import json
 import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from unbraid.benchmark.ledger import SCORES, rows, score_columns
+import yaml
 
-__all__ = ["label_tables", "readme_block", "table", "with_block", "write_tables"]
+from unbraid.benchmark.columns import SHARED, TABLES, Column, figure_at, read_columns, show
+from unbraid.benchmark.ledger import Config, Trained, differences
+from unbraid.benchmark.published import Published, read_published
+from unbraid.registry import nearest
+from unbraid.settings import read_recipe, recipe_parser, resolve
 
-IN_PERCENT = {"accuracy", "direction", "action", "static_in_dynamic", "dynamic_in_static", "judge"}
-TESTS = {
-    "keep_dynamic": "static drawn",
-    "keep_static": "dynamics drawn",
-    "swap": "swapped",
-    "reconstruction": "rebuilt",
-}
-MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
+__all__ = ["Cell", "Row", "Table", "cells", "find", "list_tables", "read_table", "rows_of_text", "with_rows"]
 
-
-def _groups(ledger: Path, data: str) -> dict[str, list[dict[str, str]]]:
-    """The rows of one data set by experiment: recipe and changes. One row for each seed."""
-    groups: dict[str, dict[str, dict[str, str]]] = {}
-    for row in sorted(rows(ledger), key=lambda row: (row["recipe"], row["changes"])):
-        if row["data"] == data:
-            title = f"**{row['recipe']}**" + (f" `{row['changes']}`" if row["changes"] else "")
-            # A seed that was trained again replaces its older row: it is no independent repeat.
-            groups.setdefault(title, {})[row["seed"]] = row
-    for title, seeds in groups.items():
-        if len({row["fingerprint"] for row in seeds.values()}) > 1:
-            raise ValueError(
-                f"{ledger}: runs of {title} were trained on different data; their scores do not mix"
-            )
-    return {title: list(seeds.values()) for title, seeds in groups.items()}
+PARTS = ("title", "data", "published", "codes", "rows", "columns")
+OF_A_ROW = ("title", "recipe", "set", "published")
 
 
-def label_tables(ledger: str | Path, data: str) -> str:
-    """For each experiment on a data set, how often the judge sees the right label, in Markdown."""
-    ledger, parts = Path(ledger), []
-    for title, trained in _groups(ledger, data).items():
-        runs = [json.loads((ledger.parent / row["scores"]).read_text()) for row in trained]
-        tests = [test for test in TESTS if test in runs[0]]
-        if not tests:
-            continue
-        lines = [
-            "| label | kind | " + " | ".join(f"{TESTS[test]} %" for test in tests) + " | chance % |",
-            "|---" * (3 + len(tests)) + "|",
-        ]
-        for label, about in runs[0]["labels"].items():
-            shares = [_cell([100 * run[test][label]["mean"] for run in runs], ".1f") for test in tests]
-            lines.append(" | ".join([f"| {label}", about["kind"], *shares, f"{100 * about['chance']:.1f} |"]))
-        parts.append(title + "\n\n" + "\n".join(lines))
-    return "\n\n".join(parts)
+@dataclass(frozen=True)
+class Row:
+    """A model of a table.
+
+    Attributes:
+        title: what stands before its scores.
+        recipe: what it is trained by.
+        set: settings that differ from the recipe's, by their names on the command line.
+        published: `data: method` of the published scores that stand right below it.
+    """
+
+    title: str
+    recipe: str
+    set: dict[str, Any] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
 
 
-def table(ledger: str | Path, published: str | Path, data: str) -> str:
-    """One data set's table in Markdown: our recipes, mean ± deviation over seeds, floors, published scores.
+@dataclass(frozen=True)
+class Table:
+    """A table that is declared.
+
+    Attributes:
+        name: of its file.
+        about: the comment at the top of it.
+        title: of the table.
+        rows: the models.
+        columns: the scores.
+        published: data sets whose published scores stand below ours, or `data: method` for some of them.
+        codes: each row is shown once for each of these: what stands for `{codes}` in the columns, and its name.
+    """
+
+    name: str
+    about: str
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    published: tuple[str, ...] = ()
+    codes: dict[str, str] = field(default_factory=lambda: {"": ""})
+
+    @property
+    def protocols(self) -> set[str]:
+        """The protocols that the columns are read from."""
+        return {column.score.partition("/")[0] for column in self.columns}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training that a table needs: a row and a seed, and all settings that follow."""
+
+    row: Row
+    seed: int
+    config: Config
+
+
+def list_tables() -> list[str]:
+    """Names of the tables that come with unbraid."""
+    return sorted(path.stem for path in TABLES.glob("*.yaml") if path.name != SHARED)
+
+
+def read_table(name: str, data: str | None = None) -> Table:
+    """Read a table by its name, or from one's own YAML file.
 
     Args:
-        ledger: CSV of trained runs.
-        published: CSV of published scores: data, method, source, and the ledger's score columns.
-        data: name of the data set.
+        name: of `list_tables()`, or the path of a file.
+        data: what stands for `{data}` in its recipes; None for what the table says.
 
     Raises:
-        ValueError: runs of one recipe were trained on data that differ.
+        ValueError: there is no such table, it has a part that tables do not have, or its data cannot be chosen.
+        FileNotFoundError: there is no such file.
     """
-    groups = _groups(Path(ledger), data)
-    theirs = [row for row in rows(Path(published)) if row["data"] == data]
-    shown = [name for name in SCORES if any(row[name] for runs in groups.values() for row in runs)]
-    lines = [
-        "| | seeds | epochs | minutes | " + " | ".join(SCORES[name] for name in shown) + " |",
-        "|---" * (4 + len(shown)) + "|",
-    ]
-    for title, runs in groups.items():
-        cells = [title, str(len(runs))]
-        cells += [_cell([float(row["epochs"]) for row in runs], ".0f")]
-        cells += [_cell([float(row["seconds"]) / 60 for row in runs], ".0f")]
-        cells += [_score(name, [float(row[name]) for row in runs if row[name]]) for name in shown]
-        lines.append("| " + " | ".join(cells) + " |")
-    if groups:
-        # Floors depend on the data alone, so any run has them.
-        any_run = json.loads((Path(ledger).parent / next(iter(groups.values()))[0]["scores"]).read_text())
-        floors = score_columns(any_run, "floor")
-        cells = [_score(name, [floor] if (floor := floors.get(name)) is not None else []) for name in shown]
-        lines.append("| " + " | ".join(["floor: chance, or the mean clip", "", "", "", *cells]) + " |")
-    for row in theirs:
-        cells = [f"{row['method']}, published ([source]({row['source']}))", "", "", ""]
-        cells += [_score(name, [float(row[name])] if row.get(name) else []) for name in shown]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) if groups else ""
-
-
-def _score(name: str, values: list[float]) -> str:
-    if name in IN_PERCENT:
-        return _cell([100 * value for value in values], ".1f")
-    return _cell(values, ".1f" if name == "squared_error_per_clip" else ".3f")
-
-
-def _cell(values: list[float], digits: str) -> str:
-    if not values:
-        return ""
-    mean = f"{statistics.fmean(values):{digits}}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{digits}}"
-
-
-def write_tables(root: str | Path) -> list[Path]:
-    """Write `results/<data>.md` for every data set of the ledger, and the README's block between markers.
-
-    Args:
-        root: the repository's folder.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: the README has lost its markers.
-    """
-    root = Path(root)
-    ledger, published = root / "results" / "ledger.csv", root / "results" / "published.csv"
-    written = []
-    for data in sorted({row["data"] for row in rows(ledger)}):
-        page = root / "results" / f"{data}.md"
-        page.write_text(_page(data, table(ledger, published, data), label_tables(ledger, data)))
-        written.append(page)
-    readme = root / "README.md"
-    readme.write_text(with_block(readme.read_text(), readme_block(root)))
-    return [*written, readme]
-
-
-def _page(data: str, scores: str, labels: str) -> str:
-    return (
-        f"# {data}\n\nMade from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over "
-        f"independently trained seeds. What each score means: `docs/protocols.md`.\n\n{scores}\n\n"
-        "## Labels\n\nGenerated clips in which the judge sees the right label. With the static code drawn, static "
-        f"labels should be at chance; with the dynamics drawn, dynamic ones.\n\n{labels}\n"
+    text = _find(name).read_text()
+    try:
+        said = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"table {name}: is not YAML: {' '.join(str(error).split())}") from None
+    where = f"table {name}"
+    _check_parts(said, PARTS, ("title", "rows", "columns"), where)
+    if data is not None and "data" not in said:
+        raise ValueError(
+            f"data: {where} is on data of its own; only tables that say `data:` can be on others"
+        )
+    chosen = data or said.get("data", "")
+    rows = []
+    for about in said["rows"]:
+        _check_parts(about, OF_A_ROW, ("title", "recipe"), f"{where}: a row")
+        beside = _on(about.get("published", ()), chosen)
+        rows.append(Row(about["title"], _on([about["recipe"]], chosen)[0], about.get("set", {}), beside))
+    titles = [row.title for row in rows]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ValueError(f"{where}: two rows are called {title!r}; give each a title of its own")
+    return Table(
+        Path(name).stem,
+        "\n".join(line[1:].strip() for line in text.splitlines() if line.startswith("#")),
+        _on([said["title"]], chosen)[0],
+        tuple(rows),
+        read_columns(said["columns"], where),
+        _on(said.get("published", ()), chosen),
+        said.get("codes", {"": ""}),
     )
 
 
-def readme_block(root: str | Path) -> str:
-    """The README's results: one table per data set in the ledger."""
-    ledger, published = Path(root) / "results" / "ledger.csv", Path(root) / "results" / "published.csv"
-    names = sorted({row["data"] for row in rows(ledger)})
-    if not names:
-        return "No run is recorded yet."
-    return "\n\n".join(f"**{name}**\n\n{table(ledger, published, name)}" for name in names)
+def _on(texts: str | Sequence[str], data: str) -> tuple[str, ...]:
+    """The texts with the name of the data set filled in."""
+    texts = [texts] if isinstance(texts, str) else texts
+    return tuple(dict.fromkeys(text.replace("{data}", data) for text in texts))
 
 
-def with_block(text: str, block: str) -> str:
-    """The text with what stands between the two markers replaced by `block`.
+def with_rows(table: Table, titles: list[str]) -> Table:
+    """The table with only some of its rows.
 
     Raises:
-        ValueError: a marker is missing.
+        ValueError: it has no row of that title.
     """
-    start, end = text.find(MARKERS[0]), text.find(MARKERS[1])
-    if start < 0 or end < start:
-        raise ValueError(f"README.md: must hold the lines {MARKERS[0]} and {MARKERS[1]}")
-    return f"{text[: start + len(MARKERS[0])]}\n{block}\n{text[end:]}"
+    known = [row.title for row in table.rows]
+    for title in titles:
+        if title not in known:
+            raise ValueError(f"rows: {table.name} has no row {title!r}{nearest(title, known)}")
+    return replace(table, rows=tuple(row for row in table.rows if row.title in titles))
+
+
+def _find(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"table: there is no file {name}")
+        return Path(name)
+    if name not in list_tables():
+        raise ValueError(f"table: no table is called {name!r}{nearest(name, list_tables())}")
+    return TABLES / f"{name}.yaml"
+
+
+def _check_parts(said: Any, known: Sequence[str], needed: Sequence[str], where: str) -> None:
+    if not isinstance(said, dict):
+        raise ValueError(f"{where}: must be a mapping with the parts {', '.join(known)}, not {said!r}")
+    for key in said:
+        if key not in known:
+            raise ValueError(f"{where}: has no part {key!r}{nearest(str(key), known)}")
+    for key in needed:
+        if key not in said:
+            raise ValueError(f"{where}: needs {key}")
+
+
+def cells(table: Table, seeds: int, words: list[str]) -> list[Cell]:
+    """The trainings that a table needs, for the seeds 0, 1, ...
+
+    Args:
+        table: what is declared.
+        seeds: trainings of each row.
+        words: of a command line, `--training.device cuda`: settings of every row.
+
+    Raises:
+        ValueError: a recipe or a setting that does not exist.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds: {seeds}; give at least 1")
+    found = []
+    for row in table.rows:
+        recipe = read_recipe(row.recipe)
+        parser = recipe_parser(recipe, "table")
+        for seed in range(seeds):
+            chosen = {key: seed if value == "{seed}" else value for key, value in row.set.items()}
+            chosen["training.seed"] = seed
+            told = [f"--{key}={_word(value)}" for key, value in chosen.items()]
+            found.append(Cell(row, seed, resolve(recipe, parser, [*told, *words])[0]))
+    return found
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def find(cell: Cell, trained: Iterable[Trained], protocols: set[str]) -> Trained | None:
+    """The training that a cell asks for, scored by all of `protocols`; the last where there are several."""
+    fitting = [
+        one for one in trained if protocols <= one.scores.keys() and not differences(one.config, cell.config)
+    ]
+    return fitting[-1] if fitting else None
+
+
+# ---- text -----------------------------------------------------------------------------------------------
+
+
+def rows_of_text(table: Table, found: dict[tuple[str, int], Trained]) -> list[list[str]]:
+    """A table as rows of text, the heading first: ours with the published row below, floors, other published rows.
+
+    Ours are `mean ± standard deviation` over the trainings of a row, which differ in nothing but their seed, and in
+    brackets the mean deviation over repeats of the scoring of one trained model.
+
+    Args:
+        table: what is declared.
+        found: the trainings by the title of their row and their seed.
+
+    Raises:
+        ValueError: trainings on data that differ would stand in one row.
+    """
+    ours = {row.title: [one for (title, _), one in found.items() if title == row.title] for row in table.rows}
+    for title, trained in ours.items():
+        if len({one.fingerprint for one in trained}) > 1:
+            places = " and ".join(sorted({f"{one.fingerprint} ({one.source})" for one in trained}))
+            raise ValueError(
+                f"table: the trainings of {title!r} saw different data: {places}; train it anew on one"
+            )
+    published = _published(table)
+    rows: list[list[str]] = []
+    for row in table.rows:
+        for codes, called in table.codes.items():
+            title = f"**{row.title}**" + (f", from {called}" if called else "")
+            rows.append(_our_row(title, table, ours[row.title], codes))
+        for name in row.published:
+            if name in published:
+                rows.append(_published_row(name, published.pop(name), table))
+    everyone = [one for trained in ours.values() for one in trained]
+    rows += _floor_rows(table, everyone)
+    for name, scores in published.items():
+        if name in table.published or name.partition(": ")[0] in table.published:
+            rows.append(_published_row(name, scores, table))
+    rows = [row for row in rows if any(row[2:]) or row[1]]
+    return _without_empty_columns([["", "seeds", *(column.heading for column in table.columns)], *rows])
+
+
+def _our_row(title: str, table: Table, trained: list[Trained], codes: str) -> list[str]:
+    cells = [title, str(len(trained))]
+    for column in table.columns:
+        figures = [figure_at(one.scores, column.score, codes) for one in trained]
+        known = [figure for figure in figures if figure]
+        spreads = [figure.std for figure in known if figure.std is not None]
+        cells.append(
+            show(column, [figure.mean for figure in known], statistics.fmean(spreads) if spreads else None)
+        )
+    return cells
+
+
+def _floor_rows(table: Table, everyone: list[Trained]) -> list[list[str]]:
+    """The floor of each column, and rows of named floors; once for each data set, as they depend on it alone."""
+    by_data: dict[str, list[Trained]] = {}
+    for one in everyone:
+        by_data.setdefault(one.config["data"]["name"], []).append(one)
+    rows = []
+    for data, trained in by_data.items():
+        on = f", {data}" if len(by_data) > 1 else ""
+        named: dict[str, dict[str, str]] = {}
+        plain = []
+        for column in table.columns:
+            figures = [figure_at(one.scores, column.score, next(iter(table.codes))) for one in trained]
+            known = [figure.floor for figure in figures if figure and figure.floor is not None]
+            plain.append(show(column, known[:1]))
+            for name, value in _named_floors(column, trained).items():
+                named.setdefault(name, {})[column.name] = show(column, [value])
+        rows.append([f"floor{on}", "", *plain])
+        for name, cells in named.items():
+            title = f"floor{on}: {name.replace('_', ' ')}"
+            rows.append([title, "", *(cells.get(column.name, "") for column in table.columns)])
+    return rows
+
+
+def _named_floors(column: Column, trained: list[Trained]) -> dict[str, float]:
+    """The named floors of a column, of the first training that has any."""
+    for one in trained:
+        paths = column.floors
+        if isinstance(paths, str):
+            names: Any = one.scores
+            for part in paths.partition("/{floor}")[0].split("/"):
+                names = names.get(part, {})
+            paths = {name: paths.replace("{floor}", name) for name in names}
+        figures = {name: figure_at(one.scores, path) for name, path in paths.items()}
+        known = {name: figure.mean for name, figure in figures.items() if figure}
+        if known:
+            return known
+    return {}
+
+
+def _published(table: Table) -> dict[str, dict[str, Published]]:
+    """`data: method` to its scores by their names, for all data sets that the table names."""
+    named = [*table.published, *(name for row in table.rows for name in row.published)]
+    found: dict[str, dict[str, Published]] = {}
+    for data in dict.fromkeys(name.partition(": ")[0] for name in named):
+        for one in read_published(data):
+            found.setdefault(f"{data}: {one.method}", {})[one.score] = one
+    return found
+
+
+def _published_row(name: str, scores: dict[str, Published], table: Table) -> list[str]:
+    data, _, method = name.partition(": ")
+    cells = []
+    for column in table.columns:
+        one = scores.get(column.name)
+        text = show(column, [one.value] if one else [])
+        if one and one.spread is not None:
+            text += f" ± {show(column, [one.spread])}"
+        cells.append(text)
+    return [f"{method}, published ({data})", "", *cells]
+
+
+def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    kept = [place for place in range(len(rows[0])) if place < 2 or any(row[place] for row in rows[1:])]
+    return [[row[place] for place in kept] for row in rows]

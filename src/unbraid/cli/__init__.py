@@ -20,6 +20,7 @@ COMMANDS = {
     "swap": "the static code of one sequence with the dynamics of another",
     "sample": "draw new sequences",
     "interpolate": "walk from one sequence's static code to another's",
+    "table": "train what a table of a paper needs, and print it beside the published scores",
     "speed": "measure training and encoding beside what the machine can do",
     "data": "list, describe, fetch or prepare the data sets",
 }
@@ -78,7 +79,7 @@ def _answer(arguments: list[str]) -> int:
         return _run(arguments)
     except BrokenPipeError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:  # ImportError: an extra that is not installed
         if os.environ.get("UNBRAID_DEBUG"):
             raise
         print(f"unbraid: error: {error}", file=sys.stderr)

@@ -23,10 +23,14 @@ TOGETHER = 64  # clips of one's own that are in memory at once
 def one(text: str, run: "Run", argument: str) -> "Sequences":
     """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `X.npy:3`.
 
+    A sound file gives all the sequences that it is cut into.
+
     Raises:
         ValueError: it names nothing, or something that the model cannot read.
         FileNotFoundError: there is no such file.
     """
+    from unbraid.data.audio_files import AUDIO_ENDINGS
+
     where, colon, number = text.rpartition(":")
     if colon and number.isdecimal():
         whole = load_data(run.config).split(where) if where in SPLITS else _load_own(where, argument)
@@ -41,6 +45,8 @@ def one(text: str, run: "Run", argument: str) -> "Sequences":
         raise FileNotFoundError(f"{argument}: there is no file {text}; or name a row, as in test:12")
     if path.suffix.lower() in (".npy", ".npz"):
         raise ValueError(f"{argument}: say which row of {text}, as in {text}:0")
+    if path.suffix.lower() in AUDIO_ENDINGS:
+        return _read_sound(path, load_data(run.config), run)
     names, data = next(_read(path, run, None))
     if len(names) > 1:
         raise ValueError(
@@ -50,7 +56,7 @@ def one(text: str, run: "Run", argument: str) -> "Sequences":
 
 
 def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[list[str], Sequences]]":
-    """The named sequences of a data set, an array file, a video or a folder, a part at a time.
+    """The named sequences of a data set, an array file, a table, a video or a folder, a part at a time.
 
     Args:
         text: name of a data set, or a path.
@@ -61,7 +67,7 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
         ValueError: nothing that the model can read.
         FileNotFoundError: there is no such path.
     """
-    from unbraid.data import load
+    from unbraid.data import TABLE_ENDINGS, load
 
     path = Path(text).expanduser()
     if text in DATASETS:
@@ -75,6 +81,8 @@ def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[lis
     elif path.suffix.lower() in (".npy", ".npz"):
         data = _load_own(text, "input")
         yield [str(row) for row in range(len(data))], _checked(data, run, "input")
+    elif path.suffix.lower() in TABLE_ENDINGS:
+        yield _read_table(path, run)
     elif path.exists():
         yield from _read(path, run, options["steps"] or run.config["data"].get("steps") or STEPS)
     else:
@@ -90,6 +98,28 @@ def _load_own(path: str, argument: str) -> "Sequences":
     return load(Path(path))
 
 
+def _read_table(path: Path, run: "Run") -> "tuple[list[str], Sequences]":
+    """The series of a table, read as those of the run's table were and scaled as the run's training data were."""
+    from unbraid.data.table import read_table
+    from unbraid.io import load_features
+
+    features = load_features(run.folder)
+    if features.sampling_rate is None:
+        raise ValueError(
+            f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
+        )
+    told = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
+    names, data = read_table(
+        path,
+        features=features.names,
+        step=f"{round(1e6 / features.sampling_rate)}us",
+        window=run.model.observation[0] if len(run.model.observation) == 2 else 1,
+        scaling=features.scaling,
+        **{key: value for key, value in run.config["data"].items() if key in told},
+    )
+    return names, _checked(data, run, "input")
+
+
 def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
     if data.observation != run.model.observation:
         raise ValueError(
@@ -100,11 +130,12 @@ def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
 
 
 def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str], Sequences]]":
-    """Videos and image folders, cut into clips of `steps` frames (None: whole)."""
+    """Videos and image folders, cut into clips of `steps` frames (None: whole); sounds cut as in training."""
     from unbraid.data.base import Sequences
 
     if len(run.model.observation) != 3:
-        raise ValueError(f"input: {run.folder} reads vectors {run.model.observation}; {path} holds frames")
+        yield from _read_sounds(path, run)
+        return
     channels, size, _ = run.model.observation
     every = run.config["data"].get("every") or 1
     names: list[str] = []
@@ -129,6 +160,66 @@ def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str
             names, clips = [], []
     if clips:
         yield gathered()
+
+
+def _read_sounds(path: Path, run: "Run") -> "Iterator[tuple[list[str], Sequences]]":
+    """The sequences of every sound file at or below a path."""
+    from unbraid.data.audio_files import AUDIO_ENDINGS
+    from unbraid.data.frames import natural_order
+
+    files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
+    files = [file for file in files if file.suffix.lower() in AUDIO_ENDINGS]
+    if not files:
+        raise ValueError(
+            f"input: {run.folder} reads vectors {run.model.observation}; {path} is no sound file and holds none"
+        )
+    trained = load_data(run.config)
+    for file in files:
+        data = _read_sound(file, trained, run)
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        yield [name if len(data) == 1 else f"{name}#{piece}" for piece in range(len(data))], data
+
+
+def _read_sound(path: Path, trained: "Sequences", run: "Run") -> "Sequences":
+    """A sound file as features, cut and scaled like the data that the run was trained on."""
+    import warnings
+    from dataclasses import replace
+
+    import torch
+
+    from unbraid.data.audio_features import frame_count, to_features
+    from unbraid.data.audio_files import cut, read_audio
+
+    if trained.sound is None or trained.scaling is None:
+        raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
+    kind, rate = trained.sound.kind, trained.sound.sampling_rate
+    recording = read_audio(path, rate)
+    for remark in recording.remarks:
+        warnings.warn(f"{path}: {remark}", stacklevel=2)
+    if frame_count(len(recording.samples), kind, rate) < 2:
+        raise ValueError(
+            f"{path}: lasts {1000 * len(recording.samples) / rate:.0f} ms, too short for two frames"
+        )
+    frames = to_features(torch.from_numpy(recording.samples)[None], kind, rate)[0].numpy()
+    options = run.config["data"]
+    pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
+    lengths = np.array([length for _, length in pieces])
+    x = np.zeros((len(pieces), lengths.max(), frames.shape[1]), np.float32)
+    for row, (start, length) in zip(x, pieces, strict=True):
+        row[:length] = trained.scaling.apply(frames[start : start + length])
+    return replace(
+        trained,
+        x=x,
+        name=path.stem,
+        lengths=None if lengths.min() == lengths.max() else lengths,
+        mask=None,
+        labels={},
+        splits={},
+        targets={},
+        groups=np.zeros(len(pieces), int),
+        times=None,
+        fingerprint="",
+    )
 
 
 def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:

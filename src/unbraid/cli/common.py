@@ -1,6 +1,6 @@
 """What the commands share: typed functions as command lines, run folders, tables of scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,16 @@ if TYPE_CHECKING:
 __all__ = ["call", "load_data", "new_file", "next_folder"]
 
 
-def call(function: Callable[..., Any], command: str, arguments: list[str]) -> Any:
+def call(
+    function: Callable[..., Any], command: str, arguments: list[str], given: Mapping[str, Any] | None = None
+) -> Any:
     """Call a typed function with the words of a command line: required parameters by place.
+
+    Args:
+        function: what to call.
+        command: its name.
+        arguments: the words.
+        given: parameters that are no options.
 
     Raises:
         ValueError: an unknown option, or a value that does not fit.
@@ -21,8 +29,9 @@ def call(function: Callable[..., Any], command: str, arguments: list[str]) -> An
     from unbraid.settings import parse
 
     parser = ArgumentParser(prog=f"unbraid {command}", description=_first_line(function), exit_on_error=False)
-    parser.add_function_arguments(function, as_group=False, as_positional=True)
-    return function(**parse(parser, arguments).as_dict())
+    given = given or {}
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=set(given))
+    return function(**parse(parser, arguments).as_dict(), **given)
 
 
 def _first_line(function: Callable[..., Any]) -> str:

@@ -52,7 +52,7 @@ def show_list() -> int:
 
 
 def info(name: str) -> int:
-    """Say what a data set is, where it comes from, its licence and how to get it.
+    """Say what a data set is, where it comes from, its licence, how to get it, and how we made its open choices.
 
     Args:
         name: of the data set.
@@ -62,6 +62,8 @@ def info(name: str) -> int:
     card = info(name)
     for key in ("name", "summary", "source", "licence", "obtain"):
         print(f"{key:<9}{getattr(card, key)}")
+    for choice in card.choices:
+        print(f"{'choice':<9}{choice}")
     return 0
 
 

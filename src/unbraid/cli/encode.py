@@ -29,7 +29,8 @@ def encode(
 
     Args:
         run: folder of the run whose model encodes.
-        input: a data set's name, a folder of videos or of image folders, one video, or a .npy or .npz file.
+        input: a data set's name, a folder of videos or of image folders, one video, a .npy or .npz file, or a table of
+            series (.csv, .parquet) with the columns of the run's; it is scaled as the training data were.
         output: a .npz file (NumPy) or a .h5 file (HDF5).
         steps: frames of a clip, for videos and images; by default as in training. Longer ones are cut.
         root: folder of a data set's files, where it needs one.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "finish", "main", "show_run"]
 
 SCORES = {
-    "accuracy": "motion kept under a drawn static code",
+    "accuracy": "kept when the other code is drawn",
     "inception_score": "inception score",
     "entropy_conditional": "H(y|x), nats",
     "entropy_marginal": "H(y), nats",
@@ -71,9 +71,11 @@ def score(
     """Score a finished run; returns what went wrong, by the protocol's name."""
     from unbraid.evaluation import run_protocols
     from unbraid.training import open_run
+    from unbraid.training.machine import choose_device
 
     print(f"Scoring {', '.join(protocols)} on the {options['split']} split.", flush=True)
-    return run_protocols(open_run(folder).model, data, folder, protocols, options)
+    model = open_run(folder, choose_device("auto")).model
+    return run_protocols(model, data, folder, protocols, options)
 
 
 def tell(folder: Path, failed: dict[str, Exception]) -> None:
@@ -160,19 +162,33 @@ def show_generation(scores: dict[str, Any]) -> None:
 
 
 def show_figures(protocol: str, scores: dict[str, Any]) -> None:
-    """Print every figure of a protocol beside its floor."""
+    """Print every figure of a protocol: figures of one kind in one table, their floors beside them."""
     from rich.console import Console
     from rich.table import Table
 
     from unbraid.evaluation import figures
 
-    table = Table(protocol, title="mean ± deviation over repeats, beside the floor")
-    for heading in ("mean", "±", "floor"):
-        table.add_column(heading, justify="right")
+    rows: dict[str, dict[str, dict[str, float]]] = {}
     for path, figure in figures(scores).items():
-        known = [figure.get(key) for key in ("mean", "std", "floor")]
-        table.add_row(path, *("" if value is None else f"{value:.4g}" for value in known))
-    Console().print(table)
+        row, _, name = path.rpartition(" / ")
+        rows.setdefault(row, {})[name] = figure
+    tables: dict[tuple[str, ...], dict[str, dict[str, dict[str, float]]]] = {}
+    for row, found in rows.items():
+        about = tuple(row.split(" / ")[:2]) if row.count(" / ") > 1 else ()
+        tables.setdefault((*about, "", *found), {})[row.removeprefix(" / ".join(about) + " / ")] = found
+    for key, lines in tables.items():
+        about, names = key[: key.index("")], key[key.index("") + 1 :]
+        table = Table(" / ".join((protocol, *about)), title="mean ± deviation over repeats (floor)")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for line, found in lines.items():
+            table.add_row(line, *(_cell(found[name]) for name in names))
+        Console().print(table)
+
+
+def _cell(figure: dict[str, float]) -> str:
+    known = f"{figure['mean']:.4g}" + (f" ± {figure['std']:.2g}" if figure.get("std") else "")
+    return known + (f" ({figure['floor']:.4g})" if figure.get("floor") is not None else "")
 
 
 def _number(value: float, name: str) -> str:

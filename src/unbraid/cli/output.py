@@ -4,21 +4,22 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["check_ending", "write_clips"]
+__all__ = ["ENDINGS", "SOUND", "check_ending", "write_clips"]
 
 ENDINGS = (".gif", ".png", ".npy")
+SOUND = ".wav"
 _GAP = 2
 _MILLISECONDS = 150
 
 
-def check_ending(path: Path) -> None:
+def check_ending(path: Path, endings: tuple[str, ...] = ENDINGS) -> None:
     """Refuse a file name that says no format.
 
     Raises:
-        ValueError: it ends in none of `.gif`, `.png`, `.npy`.
+        ValueError: it ends in none of the endings.
     """
-    if path.suffix not in ENDINGS:
-        raise ValueError(f"output: {path} must end in {', '.join(ENDINGS)}")
+    if path.suffix not in endings:
+        raise ValueError(f"output: {path} must end in {', '.join(endings)}")
 
 
 def write_clips(path: Path, clips: list[np.ndarray]) -> None:

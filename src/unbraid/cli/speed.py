@@ -16,6 +16,7 @@ def speed(
     batch: int = 128,
     steps: int = 5,
     width: int | None = None,
+    samples: int | None = None,
     precision: str = "auto",
     device: str = "auto",
     json: bool = False,
@@ -28,6 +29,7 @@ def speed(
         batch: sequences per step.
         steps: how many steps are timed; the median counts.
         width: the model's setting of that name, when it is to be another than the recipe's.
+        samples: likewise, draws of the codes in a training step.
         precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
         device: "cpu", "cuda" or "auto".
         json: print one JSON object instead of a table.
@@ -43,7 +45,8 @@ def speed(
         if value not in choices:
             raise ValueError(f"{name}: {value!r} is no choice{nearest(value, choices)}")
     config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)  # type: ignore[arg-type]
-    figures = measure(model, data, batch, steps, {} if width is None else {"width": width}, config)
+    changed = {name: value for name, value in (("width", width), ("samples", samples)) if value is not None}
+    figures = measure(model, data, batch, steps, changed, config)
     if json:
         print(as_json(figures))
         return 0
@@ -58,6 +61,7 @@ def speed(
         "precision": "precision",
         "step_seconds": "seconds a step",
         "sequences_per_second": "sequences a second",
+        "steps_per_second": "steps a second",
         "gflop_per_step": "GFLOP a step",
         "gflops": "GFLOP a second",
         "fraction_of_gemm": "share of the matrix product's rate",

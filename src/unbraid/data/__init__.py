@@ -10,9 +10,9 @@ from unbraid.registry import DATASETS, DataCard, dataset_loader, nearest
 if TYPE_CHECKING:
     from unbraid.data.base import Sequences
 
-__all__ = ["fetch", "info", "load", "option_names"]
+__all__ = ["fetch", "info", "load", "option_names", "own_loader"]
 
-OWN = "unbraid.data.folder:load_folder"
+TABLE_ENDINGS = (".csv", ".parquet", ".pq")
 
 
 def load(
@@ -21,10 +21,11 @@ def load(
     cache: str | Path | None = None,
     **options: Any,
 ) -> "Sequences":
-    """Load a registered data set, or one's own folder, `.npy` or `.npz` file.
+    """Load a registered data set, or one's own folder, `.npy` or `.npz` file, or table (CSV, Parquet).
 
     Args:
-        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder`.
+        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder`, `load_table` and
+            `load_audio_folder`.
         root: the folder with the raw files of a registered data set, where it needs any.
         cache: where prepared data are kept; None for UNBRAID_CACHE or the user's cache folder.
         options: of the data set, see its `load` function.
@@ -43,7 +44,7 @@ def load(
         raise ValueError(
             f"data.root: is for registered data sets; {name_or_path} is already a path of one's own"
         )
-    return _own_loader()(name_or_path, cache=cache, **options)
+    return own_loader(name_or_path)(name_or_path, cache=cache, **options)
 
 
 def option_names(name_or_path: str | Path) -> list[str]:
@@ -57,7 +58,7 @@ def option_names(name_or_path: str | Path) -> list[str]:
     if name in DATASETS:
         loader = dataset_loader(name)
     elif Path(name).expanduser().exists():
-        loader = _own_loader()
+        loader = own_loader(name_or_path)
     elif isinstance(name_or_path, Path) or "/" in name or "\\" in name or Path(name).suffix:
         raise FileNotFoundError(f"data: there is no folder or file {name_or_path}")
     else:
@@ -96,6 +97,12 @@ def _module(name: str) -> Any:
     return importlib.import_module(DATASETS[name].split(":")[0])
 
 
-def _own_loader() -> Any:
-    module, attribute = OWN.split(":")
-    return getattr(importlib.import_module(module), attribute)
+def own_loader(path: str | Path) -> Any:
+    """The function that loads one's own data from a path: tables, sounds, or frames and arrays."""
+    from unbraid.data.audio_folder import holds_sound, load_audio_folder
+    from unbraid.data.folder import load_folder
+    from unbraid.data.table import load_table
+
+    if Path(path).suffix.lower() in TABLE_ENDINGS:
+        return load_table
+    return load_audio_folder if holds_sound(path) else load_folder

@@ -36,6 +36,7 @@ card = DataCard(
     source='S. Chen, "Beijing Multi-Site Air Quality", UCI, https://doi.org/10.24432/C5RK5G',
     licence="CC BY 4.0",
     obtain="unbraid data fetch air_quality (8 MB packed, 32 MB), or --data.root with the twelve CSV files",
+    protocols=("downstream",),
 )
 
 BASE_URL = "https://archive.ics.uci.edu/static/public/501/"

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from unbraid.data.audio_features import FeatureKind, Segment, Sound
 from unbraid.data.checks import check
 from unbraid.data.scaling import Scaling
 from unbraid.registry import nearest
 from unbraid.types import Batch
 
-__all__ = ["Label", "Sequences", "split_by_group"]
+__all__ = ["Label", "Sequences", "make_label", "split_by_group"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -56,6 +57,7 @@ class Sequences:
         feature_names: names of the last axis for vectors and windows, or None.
         units: unit of each feature before scaling, or None.
         sampling_rate: values per second (frames, or rows of a window), or None.
+        sound: how x was made of sound, for hearing it again, or None.
         fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
             before, and are not read through again.
     """
@@ -73,6 +75,7 @@ class Sequences:
     feature_names: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     sampling_rate: float | None = None
+    sound: Sound | None = None
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
@@ -123,7 +126,9 @@ class Sequences:
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
         made = {
-            key: values if isinstance(values, Label) else _label(key, values, key in dynamic_labels)
+            key: values
+            if isinstance(values, Label)
+            else make_label(key, values, "dynamic" if key in dynamic_labels else "static")
             for key, values in (labels or {}).items()
         }
         for key in dynamic_labels:
@@ -180,6 +185,96 @@ class Sequences:
             cache=cache,
         )
 
+    @classmethod
+    def from_audio(
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        features: FeatureKind = "mel80",
+        sampling_rate: int | None = None,
+        segment: Segment = "segment",
+        steps: int | None = None,
+        pattern: str | None = None,
+        labels: str | Path | None = None,
+        dynamic_labels: Sequence[str] = (),
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        cache: str | Path | None = None,
+    ) -> "Sequences":
+        """Make a data set of a folder of sound files; see `unbraid.data.audio_folder.load_audio_folder`."""
+        from unbraid.data.audio_folder import load_audio_folder
+
+        return load_audio_folder(
+            folder,
+            name=name,
+            features=features,
+            sampling_rate=sampling_rate,
+            segment=segment,
+            steps=steps,
+            pattern=pattern,
+            labels=labels,
+            dynamic_labels=dynamic_labels,
+            fractions=fractions,
+            seed=seed,
+            cache=cache,
+        )
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        id: str = "id",
+        time: str = "time",
+        features: Sequence[str] | None = None,
+        variable: str | None = None,
+        value: str | None = None,
+        step: str = "1h",
+        window: int = 24,
+        windows: int | None = None,
+        static_labels: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        outcomes: Any = None,
+        groups: str | None = None,
+        units: Mapping[str, str] | None = None,
+        time_format: str = "iso",
+        duplicates: Literal["refuse", "mean"] = "refuse",
+        unusable: Literal["refuse", "leave_out"] = "refuse",
+        scaling: Scaling | None = None,
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        name: str | None = None,
+        cache: str | Path | None = None,
+    ) -> "Sequences":
+        """Make a data set of a CSV or Parquet file or a pandas DataFrame; see `unbraid.data.table.load_table`."""
+        from unbraid.data.table import load_table
+
+        return load_table(
+            table,
+            id=id,
+            time=time,
+            features=features,
+            variable=variable,
+            value=value,
+            step=step,
+            window=window,
+            windows=windows,
+            static_labels=static_labels,
+            targets=targets,
+            outcomes=outcomes,
+            groups=groups,
+            units=units,
+            time_format=time_format,
+            duplicates=duplicates,
+            unusable=unusable,
+            scaling=scaling,
+            fractions=fractions,
+            seed=seed,
+            name=name,
+            cache=cache,
+        )
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -197,6 +292,13 @@ class Sequences:
     def heads(self) -> dict[str, Label]:
         """The labels that a judge is trained on: those that are no part of another."""
         return {name: label for name, label in self.labels.items() if label.part_of is None}
+
+    @property
+    def recordings(self) -> list[np.ndarray]:
+        """The rows of each recording (of one number in `groups`), in their order; without groups each by itself."""
+        groups = np.arange(len(self)) if self.groups is None else self.groups
+        _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
 
     def take(self, rows: np.ndarray | slice) -> "Sequences":
         """The same data set with only `rows`, without splits.
@@ -257,8 +359,14 @@ class Sequences:
         return Batch(x, mask, labels, move(index))
 
 
-def _label(name: str, values: Any, dynamic: bool) -> Label:
-    """Turn values of any type into class numbers."""
+def make_label(
+    name: str, values: Any, kind: Literal["static", "dynamic"], part_of: str | None = None
+) -> Label:
+    """Turn values of any type, one for each sequence, into class numbers.
+
+    Raises:
+        ValueError: another shape, a value missing, or types that cannot be sorted.
+    """
     given = np.asarray(values)
     if given.ndim != 1:
         raise ValueError(f"labels[{name!r}]: has shape {given.shape}; give one value for each sequence")
@@ -269,7 +377,7 @@ def _label(name: str, values: Any, dynamic: bool) -> Label:
         classes, numbers = np.unique(given, return_inverse=True)
     except TypeError as error:
         raise ValueError(f"labels[{name!r}]: mixes types that cannot be sorted ({error})") from error
-    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), "dynamic" if dynamic else "static")
+    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), kind, part_of)
 
 
 def split_by_group(

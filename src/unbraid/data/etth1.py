@@ -32,6 +32,7 @@ card = DataCard(
     source="https://github.com/zhouhaoyi/ETDataset (H. Zhou et al., AAAI 2021, https://arxiv.org/abs/2012.07436)",
     licence="CC BY-ND 4.0",
     obtain="unbraid data fetch etth1 (2.6 MB), or --data.root with the folder of ETTh1.csv",
+    protocols=("downstream",),
 )
 
 COMMIT = "1d16c8f4f943005d613b5bc962e9eeb06058cf07"

@@ -26,7 +26,7 @@ from unbraid.data.frames import IMAGE_ENDINGS, MOVIE_ENDINGS, natural_order, rea
 from unbraid.data.store import Space, prepared
 from unbraid.registry import nearest
 
-__all__ = ["load_folder"]
+__all__ = ["folder_labels", "load_folder", "read_labels"]
 
 ARRAY_ENDINGS = (".npy", ".npz")
 
@@ -90,8 +90,9 @@ def load_folder(
     if steps < 2 or every < 1:
         raise ValueError(f"steps, every: are {steps} and {every}; at least 2 and 1 are needed")
     sources = _find(path)
-    table = _read_labels(Path(labels).expanduser(), sources) if labels else _folder_labels(sources)
-    groups = np.array(table.pop("group", [source.name for source in sources]))
+    names = [source.name for source in sources]
+    table = read_labels(Path(labels).expanduser(), names) if labels else folder_labels(names)
+    groups = np.array(table.pop("group", names))
     if isinstance(dynamic_labels, str):
         dynamic_labels = (dynamic_labels,)
     for label in dynamic_labels:
@@ -169,13 +170,19 @@ def _find(folder: Path) -> list[Source]:
     return sorted(sources, key=lambda source: natural_order(source.name))
 
 
-def _folder_labels(sources: list[Source]) -> dict[str, list[str]]:
+def folder_labels(names: Sequence[str]) -> dict[str, list[str]]:
     """The label `class` from the sub-folders, where every sequence lies in one and they differ."""
-    parents = [source.name.rpartition("/")[0] for source in sources]
+    parents = [name.rpartition("/")[0] for name in names]
     return {"class": parents} if all(parents) and 1 < len(set(parents)) < len(parents) else {}
 
 
-def _read_labels(path: Path, sources: list[Source]) -> dict[str, list[str]]:
+def read_labels(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of a CSV file of labels, in the order of `names`, which its column `file` must hold.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such table, or lacks or repeats a name.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"labels: there is no file {path}")
     with open(path, newline="", encoding="utf-8-sig") as file:
@@ -185,7 +192,6 @@ def _read_labels(path: Path, sources: list[Source]) -> dict[str, list[str]]:
         raise ValueError(
             f"labels: the first line of {path} is {','.join(header)!r}; it must be file,label,..."
         )
-    names = [source.name for source in sources]
     table: dict[str, list[str]] = {}
     for number, row in enumerate(rows[1:], 2):
         if not any(row):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence
 
-__all__ = ["IMAGE_ENDINGS", "MOVIE_ENDINGS", "natural_order", "read_images", "read_movie"]
+__all__ = ["IMAGE_ENDINGS", "MOVIE_ENDINGS", "natural_order", "open_image", "read_images", "read_movie"]
 
 MOVIE_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".gif")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
@@ -50,11 +50,7 @@ def read_images(paths: Sequence[Path], size: int, channels: int, every: int = 1)
     """
     first: tuple[int, int] | None = None
     for path in paths[::every]:
-        try:
-            with Image.open(path) as image:
-                image.load()
-        except Exception as error:  # damaged files make the readers fail in many ways
-            raise ValueError(f"{path}: is damaged or no image ({error}); replace or remove it") from error
+        image = open_image(path)
         if image.mode in DEEP_MODES:
             raise ValueError(
                 f"{path}: has more than 8 bits per channel (mode {image.mode}); convert it to 8 bits"
@@ -66,6 +62,20 @@ def read_images(paths: Sequence[Path], size: int, channels: int, every: int = 1)
                 "the images of one sequence must have one size"
             )
         yield _fit(image, size, channels)
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image, read to its end.
+
+    Raises:
+        ValueError: the file is no image or is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:  # damaged files make the readers fail in many ways
+        raise ValueError(f"{path}: is damaged or no image ({error}); replace or remove it") from error
+    return image
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -27,7 +27,14 @@ import numpy as np
 
 from unbraid.data.base import Label, Sequences
 from unbraid.data.download import fetch_files
-from unbraid.data.series import bin_means, cut_windows, lengths_or_none, read_columns, scale_windows
+from unbraid.data.series import (
+    bin_means,
+    cut_windows,
+    in_order_of_splits,
+    lengths_or_none,
+    read_columns,
+    scale_windows,
+)
 from unbraid.data.store import download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -40,6 +47,7 @@ card = DataCard(
     licence="ODC-By 1.0",
     obtain="unbraid data fetch physionet2012 (6 MB), or --data.root with set-a.tar.gz (or the folder set-a) "
     "and Outcomes-a.txt",
+    protocols=("downstream",),
 )
 
 BASE_URL = "https://physionet.org/files/challenge-2012/1.0.0/"
@@ -202,11 +210,7 @@ def _build(files: Mapping[str, bytes], folder: Path, form: str, seed: int) -> Se
         series, parts = official, _official_split(len(kept), seed)
     else:
         series, parts = _hours(stays), _stratified_split(4 * death + icu_type, seed)
-    order = np.concatenate(list(parts.values()))  # rows in the order of the splits
-    ends = np.cumsum([len(rows) for rows in parts.values()])
-    splits = {
-        name: np.arange(end - len(rows), end) for (name, rows), end in zip(parts.items(), ends, strict=True)
-    }
+    order, splits = in_order_of_splits(parts)
     rows = kept[order]
     windows, lengths = cut_windows([series[row] for row in rows], WINDOW, HOURS[form] // WINDOW)
     x, mask, scaling = scale_windows(windows, splits["train"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Scaling"]
+__all__ = ["Features", "Scaling"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,11 @@ class Scaling:
             )
         mean = np.where(seen, x, 0.0).sum(axes, dtype=np.float64) / count
         variance = np.square(np.where(seen, x - mean, 0.0)).sum(axes, dtype=np.float64) / count
-        return cls(mean, np.where(variance > 0, np.sqrt(variance), 1.0))
+        # Equal values, not a variance of 0: the mean of many equal values may differ from them in the last digit.
+        lowest = np.where(seen, x, np.inf).min(axes)
+        highest = np.where(seen, x, -np.inf).max(axes)
+        std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
+        return cls(_rounded(mean), _rounded(std))
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Raw to scaled values, float32."""
@@ -61,3 +65,44 @@ class Scaling:
     def from_json(cls, values: dict[str, Any]) -> "Scaling":
         """What `to_json` wrote."""
         return cls(np.asarray(values["mean"]), np.asarray(values["std"]))
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To 13 digits: the last ones depend on the order of summation, fingerprints must not depend on the machine."""
+    return np.array([float(f"{value:.12e}") for value in values])
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the last axis of x means: kept with a model, so that new series are read as its training data were.
+
+    Attributes:
+        names: of the F features.
+        units: of each feature before scaling, or None.
+        scaling: learned on the train split, or None when x is raw.
+        sampling_rate: values per second, or None.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...] | None
+    scaling: Scaling | None
+    sampling_rate: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers, for a file."""
+        return {
+            "names": list(self.names),
+            "units": None if self.units is None else list(self.units),
+            "scaling": None if self.scaling is None else self.scaling.to_json(),
+            "sampling_rate": self.sampling_rate,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Features":
+        """What `to_json` wrote."""
+        return cls(
+            tuple(values["names"]),
+            None if values["units"] is None else tuple(values["units"]),
+            None if values["scaling"] is None else Scaling.from_json(values["scaling"]),
+            values["sampling_rate"],
+        )

@@ -1,7 +1,7 @@
 """What data sets of time series share: columns of a CSV file, bins of time, windows, scaling."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,15 @@ import numpy as np
 from unbraid.data.scaling import Scaling
 from unbraid.registry import nearest
 
-__all__ = ["bin_means", "cut_windows", "lengths_or_none", "read_columns", "scale_windows", "window_means"]
+__all__ = [
+    "bin_means",
+    "cut_windows",
+    "in_order_of_splits",
+    "lengths_or_none",
+    "read_columns",
+    "scale_windows",
+    "window_means",
+]
 
 MISSING = ("", "NA", "NaN", "nan")
 
@@ -98,6 +106,22 @@ def cut_windows(
     for place, rows in zip(cut, series, strict=True):
         place[: len(rows)] = rows
     return cut.reshape(len(series), steps, window, -1), lengths
+
+
+def in_order_of_splits(parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """An order of rows in which every split is one piece, so that it is read without copying.
+
+    Args:
+        parts: rows of each split.
+
+    Returns:
+        The rows one split after the other, and the splits as rows in this order.
+    """
+    ends = np.cumsum([len(rows) for rows in parts.values()])
+    splits = {
+        name: np.arange(end - len(rows), end) for (name, rows), end in zip(parts.items(), ends, strict=True)
+    }
+    return np.concatenate(list(parts.values())), splits
 
 
 def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:

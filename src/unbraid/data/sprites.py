@@ -31,6 +31,7 @@ card = DataCard(
     source="Liberated Pixel Cup artists, collected by https://github.com/YingzhenLi/Sprites",
     licence="CC BY-SA 3.0 and GPL 3.0",
     obtain="unbraid data fetch sprites (25 PNG sheets, 0.5 MB), or --data.root with their folder",
+    protocols=("generation", "leakage"),
 )
 
 COMMIT = "3ce4048c5227802bd8f1888e293fd3afdba91c0c"

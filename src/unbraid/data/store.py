@@ -20,12 +20,14 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pooch
 
+from unbraid.data.audio_features import Sound
 from unbraid.data.base import Label, Sequences
 from unbraid.data.scaling import Scaling
 
@@ -187,6 +189,7 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
         "feature_names": data.feature_names,
         "units": data.units,
         "sampling_rate": data.sampling_rate,
+        "sound": None if data.sound is None else asdict(data.sound),
     }
     (space.folder / "meta.json").write_text(json.dumps(meta, indent=1, default=str))
     for file in ("x.npy", "arrays.npz", "meta.json"):
@@ -224,6 +227,7 @@ def _open(folder: Path) -> Sequences | None:
             feature_names=tuple(meta["feature_names"]) if meta["feature_names"] else None,
             units=tuple(meta["units"]) if meta["units"] else None,
             sampling_rate=meta["sampling_rate"],
+            sound=Sound(**meta["sound"]) if meta.get("sound") else None,
             fingerprint=meta["fingerprint"],
         )
     except Exception:  # whatever is wrong with a damaged cache, it is built again

@@ -1,8 +1,9 @@
-"""Protocols that score a trained model: generation by exchanging or drawing a code, and telling labels from codes."""
+"""Protocols that score a trained model: generation, leakage, what codes tell of labels, verification of speakers."""
 
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
+from unbraid.evaluation.leakage import evaluate_leakage
 from unbraid.evaluation.protocols import (
     PROTOCOLS,
     figures,
@@ -11,12 +12,16 @@ from unbraid.evaluation.protocols import (
     run_protocols,
     write_scores,
 )
+from unbraid.evaluation.verification import equal_error_rate, evaluate_verification
 
 __all__ = [
     "PROTOCOLS",
     "Judge",
+    "equal_error_rate",
     "evaluate_downstream",
     "evaluate_generation",
+    "evaluate_leakage",
+    "evaluate_verification",
     "figures",
     "fitting_protocols",
     "judge_probabilities",

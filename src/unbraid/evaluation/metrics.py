@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 __all__ = [
     "accuracy",
     "balanced_rows",
+    "confusion",
     "entropy_conditional",
     "entropy_marginal",
     "inception_score",
@@ -31,6 +32,16 @@ def accuracy(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N
     if len(labels) != len(p):
         raise ValueError(f"labels: {len(labels)} values for {len(p)} clips; give one for each")
     return float(np.mean(p.argmax(1) == labels))
+
+
+def confusion(
+    probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
+) -> Int[np.ndarray, "K K"]:
+    """How many clips of each class (rows) have each class as their most probable one (columns)."""
+    p = np.asarray(probabilities)
+    counts = np.zeros((p.shape[1], p.shape[1]), np.int64)
+    np.add.at(counts, (np.asarray(labels), p.argmax(1)), 1)
+    return counts
 
 
 def entropy_conditional(probabilities: Float[np.ndarray, "N K"]) -> float:

@@ -39,13 +39,10 @@ def fitting_protocols(name: str, data: Sequences) -> tuple[str, ...]:
     """
     if name in DATASETS:
         return info(name).protocols
-    kind = len(data.observation)
-    if kind == 2 and (
-        data.labels or data.targets
-    ):  # windows of a series: what can be predicted from the codes
-        return ("downstream",)
-    if kind == 1 and data.groups is not None and data.labels:  # pieces of recordings: whose they are
+    if data.sound is not None and data.labels:  # whose voice, and what is said
         return ("verification",)
+    if len(data.observation) < 3 and (data.labels or data.targets):  # what can be told from the codes
+        return ("downstream",)
     return ("generation",)
 
 
@@ -57,6 +54,8 @@ def run_protocols(
     options: Mapping[str, Any],
 ) -> dict[str, Exception]:
     """Score a model by each protocol and write what each finds; one that fails does not stop the others.
+
+    A protocol that has an argument of another's name (leakage: generation) gets what that one has just found.
 
     Args:
         model: a trained model.
@@ -76,11 +75,14 @@ def run_protocols(
         if name not in PROTOCOLS:
             raise ValueError(f"protocols: there is no {name!r}{nearest(name, PROTOCOLS)}")
     failed: dict[str, Exception] = {}
+    found: dict[str, Scores] = {}
     for name in names:
         try:
             evaluate = _function(name)
-            taken = {key: options[key] for key in inspect.signature(evaluate).parameters if key in options}
-            write_scores(folder, name, evaluate(model, data, **taken))
+            offered = {**options, **found}
+            taken = {key: offered[key] for key in inspect.signature(evaluate).parameters if key in offered}
+            found[name] = evaluate(model, data, **taken)
+            write_scores(folder, name, found[name])
         except Exception as error:  # what the others find is kept; the caller says what went wrong
             failed[name] = error
     return failed

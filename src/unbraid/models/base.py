@@ -3,7 +3,9 @@
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, final, get_args, get_origin
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from unbraid.nn.masks import inside, zero_unobserved
-from unbraid.registry import Card
+from unbraid.registry import Card, nearest
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
 
 __all__ = ["SequenceModel"]
@@ -30,6 +32,8 @@ class SequenceModel(nn.Module, ABC):
     static_size: int
     dynamic_size: int
     settings: dict[str, Any]
+    views: Mapping[str, str] = MappingProxyType({})
+    """The views that `terms` reads: name in `Batch.views` to a way of `unbraid.augment` to draw it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -41,6 +45,7 @@ class SequenceModel(nn.Module, ABC):
             bound = signature.bind(self, *args, **settings)
             bound.apply_defaults()
             given = dict(list(bound.arguments.items())[1:])
+            _check_names(signature, given)
             object.__setattr__(self, "observation", tuple(given.pop("observation")))
             object.__setattr__(self, "settings", given)
             build(self, *args, **settings)
@@ -149,7 +154,8 @@ class SequenceModel(nn.Module, ABC):
         self, posterior: Posterior, codes: Codes, steps: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B"]:
         """KL(q(d) || p(d)) of each sequence along drawn `codes`, summed over `steps` (all when None)."""
-        kl = kl_divergence(posterior.dynamic, self.prior(codes.dynamic)).sum(2)
+        dynamic = posterior.at(codes.static).dynamic
+        kl = kl_divergence(dynamic, self.prior(codes.dynamic)).sum(2)
         return (kl if steps is None else torch.where(steps, kl, 0.0)).sum(1)
 
     @final
@@ -168,3 +174,11 @@ class SequenceModel(nn.Module, ABC):
         likelihood = torch.where(observed, log_density, 0.0).flatten(1).sum(1)
         bound = likelihood - self.kl_dynamic(posterior, codes, steps)
         return bound if "derived_static" in self.card.capabilities else bound - self.kl_static(posterior)
+
+
+def _check_names(signature: inspect.Signature, given: dict[str, Any]) -> None:
+    """Refuse values that are none of the names a setting takes."""
+    for name, value in given.items():
+        kind = signature.parameters[name].annotation
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise ValueError(f"model.{name}: {value!r} is not known{nearest(str(value), get_args(kind))}")

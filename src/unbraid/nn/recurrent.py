@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from unbraid.nn.masks import take_step
 from unbraid.types import draw
 
-__all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM"]
+__all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "last_outputs"]
 
 
 class GaussianHead(nn.Module):
@@ -46,6 +47,15 @@ class MaskedLSTM(nn.Module):
             return self.lstm(x)[0]
         packed = pack_padded_sequence(x, steps.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+def last_outputs(
+    h: Float[Tensor, "B T output"], steps: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B output"]:
+    """What a bidirectional LSTM has read in the end: forwards at the last step, backwards at the first."""
+    half = h.shape[2] // 2
+    last = h[:, -1] if steps is None else take_step(h, steps.sum(1) - 1)
+    return torch.cat([last[:, :half], h[:, 0, half:]], 1)
 
 
 class LSTMPrior(nn.Module):

@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import lightning
 import torch
+from jaxtyping import Float
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,10 +23,30 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from torch import Tensor
+from torch.distributions import Normal
 
+from unbraid.models.base import SequenceModel
+from unbraid.nn.masks import inside
+from unbraid.objectives.mutual_information import (
+    dynamic_input_information,
+    dynamic_input_information_per_step,
+    static_dynamic_information,
+    static_dynamic_information_per_step,
+    static_input_information,
+)
 from unbraid.training.plan import Plan
+from unbraid.types import Batch, Codes, draw
 
-__all__ = ["Checkpoints", "Metrics", "Progressing", "Stopped", "Stopping", "load_newest_checkpoint"]
+__all__ = [
+    "Checkpoints",
+    "Information",
+    "Metrics",
+    "Progressing",
+    "Stopped",
+    "Stopping",
+    "information",
+    "load_newest_checkpoint",
+]
 
 
 class Stopped(Exception):  # noqa: N818 - it is a signal, not an error
@@ -80,11 +102,85 @@ def load_newest_checkpoint(folder: Path, say: Console) -> tuple[Path, dict[str, 
     return None
 
 
+class Information(lightning.Callback):
+    """Mutual information of the codes on the validation split, for the curves of C-DSVAE (Figures 14 and 15).
+
+    Minibatch weighted sampling with N the number of training sequences, in nats: log N where the codes tell
+    nothing, up to log(N M) in batches of M. One draw of each sequence, with the same noise at every epoch.
+    """
+
+    names = (
+        "static_dynamic",
+        "static_dynamic_per_step",
+        "static_input",
+        "dynamic_input",
+        "dynamic_input_per_step",
+    )
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        plan: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add up the estimates of a batch."""
+        generator = torch.Generator(plan.device_name).manual_seed(batch_idx)
+        estimates = information(plan.model, batch, len(plan.data.splits["train"]), generator)
+        for name, value in estimates.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.sum()
+
+    def take(self, sequences: int) -> dict[str, float]:
+        """The means over the split, and start anew."""
+        means = {name: float(value) / sequences for name, value in self.sums.items()}
+        self.sums = {}
+        return means
+
+
+def information(
+    model: SequenceModel, batch: Batch, dataset_size: int, generator: torch.Generator
+) -> dict[str, Float[Tensor, "B"]]:
+    """The estimates of `Information` for each sequence of a batch.
+
+    Raises:
+        ValueError: the model's posteriors are not normal.
+    """
+    posterior = model.posterior(batch.x, batch.mask)
+    for name, part in (("static", posterior.static), ("dynamic", posterior.dynamic)):
+        if not isinstance(part, Normal):
+            raise ValueError(
+                f"training.track_information: the {name} posterior of {model.card.name} is "
+                f"{type(part).__name__}; the estimates are for normal ones, leave it out"
+            )
+    codes = Codes(draw(posterior.static, generator), draw(posterior.dynamic, generator))
+    steps = None if batch.mask is None else inside(batch.mask)
+    path = (codes, posterior, dataset_size, steps)
+    return {
+        "static_dynamic": static_dynamic_information(*path),
+        "static_dynamic_per_step": static_dynamic_information_per_step(*path),
+        "static_input": static_input_information(codes, posterior, dataset_size),
+        "dynamic_input": dynamic_input_information(*path),
+        "dynamic_input_per_step": dynamic_input_information_per_step(*path),
+    }
+
+
 class Metrics(lightning.Callback):
     """Appends rows to `metrics.csv`: the mean of the terms since the last row, and the validation split's."""
 
-    def __init__(self, path: Path, every: int, seconds_before: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        every: int,
+        information: Information | None = None,
+        seconds_before: float = 0.0,
+    ) -> None:
         self.path, self.every, self.seconds_before = path, every, seconds_before
+        self.information = information
         self.sums: dict[str, Tensor] = {}
         self.count = self.sequences = 0
         self.started = self.since = time.monotonic()
@@ -135,14 +231,22 @@ class Metrics(lightning.Callback):
         plan.validation_sums = {}
         weights = plan.weights_now(means)
         means["total"] = sum(means[name] * weight for name, weight in weights.items())
-        self._write(trainer, plan, "validation", means, None)
+        tracked = {} if self.information is None else self.information.take(size)
+        self._write(trainer, plan, "validation", means, None, tracked)
         self.since = time.monotonic()
 
     def _write(
-        self, trainer: Any, plan: Plan, split: str, means: dict[str, float], rate: float | None
+        self,
+        trainer: Any,
+        plan: Plan,
+        split: str,
+        means: dict[str, float],
+        rate: float | None,
+        tracked: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         terms = [name for name in means if name != "total"]
         weights = plan.weights_now(terms)
+        columns = () if self.information is None else self.information.names
         row = {
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
@@ -153,6 +257,7 @@ class Metrics(lightning.Callback):
             "total": f"{means['total']:.6g}",
             **{name: f"{means[name]:.6g}" for name in terms},
             **{f"weight/{name}": f"{weights[name]:.6g}" for name in terms},
+            **{f"information/{name}": f"{tracked[name]:.6g}" if tracked else "" for name in columns},
         }
         new = not self.path.exists()
         with open(self.path, "a", newline="", encoding="utf-8") as file:

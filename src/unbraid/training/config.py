@@ -30,6 +30,8 @@ class TrainingConfig:
         device: "cpu", "cuda" or "auto".
         checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
         log_every_steps: steps between rows of metrics.csv.
+        track_information: add the mutual information of the codes, estimated on validation after each epoch, to
+            metrics.csv; for models whose posteriors are normal.
     """
 
     max_epochs: int = 20
@@ -46,6 +48,7 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_minutes: float = 2.0
     log_every_steps: int = 10
+    track_information: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "log_every_steps"):

@@ -1,6 +1,7 @@
 """The Lightning plan round any model: terms, their weights, the optimiser and the noise."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unbraid.augment import check_views, draw_views
 from unbraid.data.base import Sequences
 from unbraid.models.base import SequenceModel
 from unbraid.objectives.schedules import learning_rate_share, weight_at
@@ -17,7 +19,14 @@ from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_device, choose_precision
 from unbraid.types import Batch, Terms
 
-__all__ = ["Plan", "make_optimizer", "terms_of", "weighted_sum"]
+__all__ = ["Plan", "complete", "make_optimizer", "terms_of", "weighted_sum"]
+
+
+def complete(
+    model: SequenceModel, batch: Batch, dataset_size: int, generator: torch.Generator | None = None
+) -> Batch:
+    """The batch with what the model's objective reads beside the data: its views, drawn now, and N."""
+    return replace(batch, views=draw_views(model.views, batch, generator), dataset_size=dataset_size)
 
 
 def terms_of(
@@ -53,6 +62,7 @@ class Plan(lightning.LightningModule):
 
     def __init__(self, model: SequenceModel, data: Sequences, config: TrainingConfig) -> None:
         super().__init__()
+        check_views(model.views, data.observation, data.steps)
         self.model, self.data, self.config = model, data, config
         self.device_name = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device_name)
@@ -61,6 +71,10 @@ class Plan(lightning.LightningModule):
         self.total_steps = len(self.batches) * config.max_epochs
         self.validation_sums: Terms = {}
         self.last: dict[str, Any] = {}
+
+    def complete(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch with the model's views and the number of training sequences."""
+        return complete(self.model, batch, len(self.data.splits["train"]), generator)
 
     def weights_now(self, terms: Collection[str]) -> dict[str, float]:
         """The weight of each term at this point of training.
@@ -91,6 +105,7 @@ class Plan(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighted sum of the terms; everything that is logged stays on the device until it is read."""
+        batch = self.complete(batch, self.noise)
         terms = terms_of(self.model, batch, self.precision, self.noise)
         weights = self.weights_now(terms)
         total = weighted_sum(terms, weights)
@@ -105,6 +120,7 @@ class Plan(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add up the terms of the validation split, with noise that is the same at every epoch."""
         generator = torch.Generator(self.device_name).manual_seed(batch_index)
+        batch = self.complete(batch, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             terms = self.model.terms(batch, generator)
         for name, term in terms.items():

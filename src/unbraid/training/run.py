@@ -18,15 +18,18 @@ import yaml
 from rich.console import Console
 
 from unbraid.data.base import Sequences
-from unbraid.io import load_model, save_model, write_atomically
+from unbraid.data.scaling import Features
+from unbraid.io import load_model, save_features, save_model, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.registry import build_model
 from unbraid.training.callbacks import (
     Checkpoints,
+    Information,
     Metrics,
     Progressing,
     Stopped,
     Stopping,
+    information,
     load_newest_checkpoint,
 )
 from unbraid.training.config import TrainingConfig
@@ -150,7 +153,8 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
 def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | None, quiet: bool) -> Run:
     say = Console(quiet=quiet)
     checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
-    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps)
+    tracked = Information() if plan.config.track_information else None
+    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, tracked)
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -161,7 +165,7 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
             devices=1,
             max_epochs=plan.config.max_epochs,
             gradient_clip_val=plan.config.gradient_clip,
-            callbacks=[metrics, Progressing(say), checkpoints, stopping],
+            callbacks=[*([tracked] if tracked else []), metrics, Progressing(say), checkpoints, stopping],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -177,6 +181,10 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
                 raise KeyboardInterrupt from None
     model = plan.model.cpu().eval()
     save_model(model, folder / "model")
+    data = plan.data
+    if data.feature_names is not None:
+        features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate)
+        save_features(features, folder / "model")
     _write_environment(folder, plan, {"steps": trainer.global_step, "seconds": round(metrics.seconds, 1)})
     say.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
@@ -200,9 +208,12 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
 def _try_one_batch(plan: Plan) -> None:
     """Fail now, not after an hour: the names of the weights and the shapes are checked on two sequences."""
     batch = plan.data.batch(plan.data.splits["train"][:2])
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         plan.model.eval()
-        terms = plan.model.terms(batch, torch.Generator().manual_seed(0))
+        terms = plan.model.terms(plan.complete(batch, generator), generator)
+        if plan.config.track_information:
+            information(plan.model, batch, len(plan.data.splits["train"]), generator)
         plan.model.train()
     plan.weights_now(terms)
 

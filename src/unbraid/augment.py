@@ -1,0 +1,281 @@
+"""Changed views of sequences: one that keeps the static factor and destroys the motion, others that do the reverse.
+
+Every way is a pure function of a batch and a generator. It treats all sequences in one call on the device they are
+on, changes each sequence in its own way and every step of a sequence alike, reads nothing that the mask hides, and
+leaves padding where it was.
+
+| way        | for                     | keeps  | does                                                               |
+|------------|-------------------------|--------|--------------------------------------------------------------------|
+| `shuffle`  | everything              | static | puts the observed steps in random order                            |
+| `colour`   | frames                  | motion | brightness, contrast, saturation, hue, greyscale; blur             |
+| `crop`     | frames                  | motion | `colour`, then a part of the frame, resized to the whole           |
+| `stroke`   | frames                  | motion | `colour`, then bright lines are made thicker or thinner            |
+| `scale`    | vectors, windows        | motion | scales and shifts each feature                                     |
+| `spectrum` | vectors of mel bands    | motion | gain, tilt and a stretch of the mel axis, as by another voice      |
+| `auto`     | everything              | motion | `colour` for frames, `scale` for vectors and windows               |
+
+C-DSVAE's paper (https://arxiv.org/abs/2110.12091) names the kinds of change (frames permuted; colour distortion, blur,
+crop and resize) but not their strengths. The colour strengths here are those usual in contrastive learning of images.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
+
+from unbraid.types import Batch, View
+
+__all__ = [
+    "WAYS",
+    "change_colour",
+    "change_crop",
+    "change_scale",
+    "change_spectrum",
+    "change_stroke",
+    "check_views",
+    "draw_views",
+    "shuffle_steps",
+]
+
+GREY = (0.299, 0.587, 0.114)
+
+
+def draw_views(
+    ways: Mapping[str, str], batch: Batch, generator: torch.Generator | None = None
+) -> dict[str, View]:
+    """Draw one view of each name.
+
+    Args:
+        ways: name of the view to the way to draw it, see the table above.
+        batch: sequences, on the device the views are wanted on.
+        generator: of the random numbers, which are drawn where it lives.
+
+    Raises:
+        ValueError: no way has that name, or it does not suit the observations.
+    """
+    check_views(ways, tuple(batch.x.shape[2:]), batch.x.shape[1])
+    with torch.no_grad():
+        return {
+            name: WAYS[_resolve(way, batch.x.shape[2:])].draw(batch, generator) for name, way in ways.items()
+        }
+
+
+def check_views(ways: Mapping[str, str], observation: tuple[int, ...], steps: int) -> None:
+    """Refuse views that sequences of `steps` observations of this shape cannot have.
+
+    Raises:
+        ValueError: naming the view, its way and what would do.
+    """
+    for name, given in ways.items():
+        if given != "auto" and given not in WAYS:
+            raise ValueError(
+                f"views: the {name} view is to be drawn by {given!r}; there is auto, {', '.join(WAYS)}"
+            )
+        way = WAYS[_resolve(given, observation)]
+        if len(observation) not in way.axes:
+            fitting = [other for other, rule in WAYS.items() if len(observation) in rule.axes]
+            raise ValueError(
+                f"views: {given!r} (the {name} view) does not suit observations of shape {observation}; "
+                f"give auto, {', '.join(fitting)}"
+            )
+        if steps < way.least_steps:
+            raise ValueError(
+                f"views: the {name} view reorders steps and the sequences have {steps}; it needs 2 at least. "
+                "Give longer sequences, or a model that needs no views"
+            )
+        if observation[-1] < way.least_values:
+            raise ValueError(
+                f"views: {given!r} (the {name} view) needs vectors of {way.least_values} bands at least; "
+                f"these have {observation[-1]}"
+            )
+
+
+def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Put each sequence's observed steps in random order, at the places that observed steps had."""
+    x, mask = batch.x, batch.mask
+    keys = _uniform((len(x), x.shape[1]), x, generator)
+    if mask is None:
+        order = keys.argsort(1)
+        return View(_reorder(x, order), None, order)
+    observed = mask if mask.ndim == 2 else mask.flatten(2).any(2)
+    drawn = torch.where(observed, keys, 2.0).argsort(dim=1, stable=True)
+    places = observed.logical_not().byte().argsort(dim=1, stable=True)
+    # Both name the observed steps first; those unobserved follow in the order they have.
+    order = torch.empty_like(drawn).scatter_(1, places, drawn)
+    return View(_reorder(_shown(x, mask), order), _reorder(mask, order), order)
+
+
+def change_colour(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Distort the colours of four clips in five, make one in five grey, blur every second one.
+
+    Brightness, contrast and saturation are multiplied by 0.2 to 1.8 (frames of one channel: 0.4 to 1.6, no
+    saturation), hues are turned by up to a fifth of the circle. All of it is one 3 x 3 matrix per clip.
+    """
+    x = _shown(batch.x, batch.mask)
+    n, channels = len(x), x.shape[2]
+    strength, distorted = (0.8, 0.8) if channels == 3 else (0.6, 0.8)
+    draws = _uniform((7, n), x, generator)
+    on = (draws[0] < distorted).to(x.dtype)
+    brightness, contrast, saturation = 1 + on * strength * (2 * draws[1:4] - 1)
+    saturation = saturation * (draws[4] >= 0.2)
+    if channels == 3:
+        angle = on * 0.4 * torch.pi * (2 * draws[5] - 1)
+        colours = _chroma(angle, saturation) * (brightness * contrast).view(-1, 1, 1)
+        grey = x.new_tensor(GREY)
+    else:
+        colours = torch.eye(channels, dtype=x.dtype, device=x.device) * (brightness * contrast).view(-1, 1, 1)
+        grey = x.new_full((channels,), 1 / channels)
+    middle = (x.mean((1, 3, 4)) * grey).sum(1) * brightness * (1 - contrast)
+    values = torch.einsum("bij,btjhw->btihw", colours, x) + middle.view(-1, 1, 1, 1, 1)
+    values = _blur(values.clamp_(0, 1), draws[6])
+    return View(_shown(values, batch.mask), batch.mask)
+
+
+def change_crop(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Change the colours, then show a part of 80% to 100% of the side, resized to the whole frame.
+
+    Where a place in the frame is itself part of the motion, `colour` is the better choice.
+    """
+    coloured = change_colour(batch, generator)
+    x = coloured.x
+    size, right, down = _uniform((3, len(x)), x, generator)
+    side = 1 - 0.2 * size
+    grid = torch.zeros(len(x), 2, 3, dtype=x.dtype, device=x.device)
+    grid[:, 0, 0] = grid[:, 1, 1] = side
+    grid[:, 0, 2], grid[:, 1, 2] = (1 - side) * (2 * right - 1), (1 - side) * (2 * down - 1)
+    flat = x.flatten(1, 2)
+    place = affine_grid(grid, list(flat.shape), align_corners=False)
+    values = grid_sample(flat, place, mode="bilinear", padding_mode="border", align_corners=False).view_as(x)
+    mask = coloured.mask
+    if mask is None or mask.ndim == 2:
+        return View(_shown(values, mask), mask)
+    seen = grid_sample(mask.to(x.dtype).flatten(1, 2), place, padding_mode="border", align_corners=False)
+    mask = seen.view_as(x) > 0.999
+    return View(_shown(values, mask), mask)
+
+
+def change_stroke(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Change the colours, then mix each frame with its 3 x 3 maximum or minimum: thicker or thinner bright lines."""
+    coloured = change_colour(batch, generator)
+    x = coloured.x.flatten(1, 2)
+    share = 2 * _uniform((len(x), 1, 1, 1), x, generator) - 1
+    sign = torch.where(share > 0, 1.0, -1.0).to(x.dtype)
+    extreme = sign * max_pool2d(sign * x, 3, 1, 1)
+    values = torch.lerp(x, extreme, share.abs()).view_as(coloured.x)
+    return View(_shown(values, batch.mask), batch.mask)
+
+
+def change_scale(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Multiply each feature by e^g, g ~ N(0, 0.25^2), and add N(0, 0.5^2), the same at every step and in every window.
+
+    In units of the features' standard deviations: the data are taken to be scaled.
+    """
+    x = batch.x
+    shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
+    factor = torch.exp(0.25 * _normal(shape, x, generator))
+    offset = 0.5 * _normal(shape, x, generator)
+    return View(_shown(_shown(x, batch.mask) * factor + offset, batch.mask), batch.mask)
+
+
+def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Stretch the mel axis by up to 10%, tilt it and change its level, as another voice would.
+
+    Level N(0, 0.5^2) and a tilt of N(0, 0.5^2) from the middle band to the last, in units of the bands' standard
+    deviations: log mel bands are taken to be scaled.
+    """
+    x = _shown(batch.x, batch.mask)
+    n, bands = len(x), x.shape[-1]
+    stretch = 1 + 0.1 * (2 * _uniform((n, 1), x, generator) - 1)
+    level, tilt = 0.5 * _normal((2, n, 1), x, generator)
+    place = (torch.arange(bands, device=x.device, dtype=x.dtype) * stretch).clamp_max(bands - 1)
+    low = place.long().clamp_max(bands - 2)
+    share = (place - low).unsqueeze(1)
+    low = low.unsqueeze(1).expand(-1, x.shape[1], -1)
+    values = torch.lerp(x.gather(2, low), x.gather(2, low + 1), share.expand_as(x))
+    slope = torch.linspace(-1, 1, bands, device=x.device, dtype=x.dtype)
+    values = values + (level + tilt * slope).unsqueeze(1)
+    mask = batch.mask
+    if mask is not None and mask.ndim == 3:
+        mask = (mask.gather(2, low) | (share >= 1)) & (mask.gather(2, low + 1) | (share <= 0))
+    return View(_shown(values, mask), mask)
+
+
+class Way(NamedTuple):
+    """A way to draw a view.
+
+    Attributes:
+        draw: the function.
+        axes: how many axes an observation may have: 1 vectors, 2 windows, 3 frames.
+        least_steps: steps that a sequence must have.
+        least_values: values that an observation's last axis must have.
+    """
+
+    draw: Callable[[Batch, torch.Generator | None], View]
+    axes: tuple[int, ...]
+    least_steps: int = 1
+    least_values: int = 1
+
+
+WAYS = {
+    "shuffle": Way(shuffle_steps, (1, 2, 3), least_steps=2),
+    "colour": Way(change_colour, (3,)),
+    "crop": Way(change_crop, (3,)),
+    "stroke": Way(change_stroke, (3,)),
+    "scale": Way(change_scale, (1, 2)),
+    "spectrum": Way(change_spectrum, (1,), least_values=8),
+}
+"""Name to way; "auto" stands for the one that suits the observations' shape."""
+
+
+def _resolve(way: str, observation: tuple[int, ...]) -> str:
+    if way != "auto":
+        return way
+    return "colour" if len(observation) == 3 else "scale"
+
+
+def _uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    device = like.device if generator is None else generator.device
+    return torch.rand(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
+
+
+def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    device = like.device if generator is None else generator.device
+    return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
+
+
+def _shown(x: Tensor, mask: Tensor | None) -> Tensor:
+    """X with zeros where the mask hides it."""
+    if mask is None:
+        return x
+    return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, torch.zeros_like(x[:1, :1]))
+
+
+def _reorder(x: Tensor, order: Int[Tensor, "B T"]) -> Tensor:
+    return x[torch.arange(len(x), device=x.device).unsqueeze(1), order]
+
+
+def _chroma(angle: Float[Tensor, "B"], saturation: Float[Tensor, "B"]) -> Float[Tensor, "B 3 3"]:
+    """Matrices that keep the grey value, turn the two axes of colour (YIQ) by an angle and stretch them."""
+    to_yiq = angle.new_tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
+    cosine, sine = saturation * angle.cos(), saturation * angle.sin()
+    turn = torch.zeros(len(angle), 3, 3, dtype=angle.dtype, device=angle.device)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = cosine
+    turn[:, 1, 2], turn[:, 2, 1] = -sine, sine
+    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+
+
+def _blur(x: Float[Tensor, "B T C H W"], draw: Float[Tensor, "B"]) -> Float[Tensor, "B T C H W"]:
+    """A 3 x 3 Gaussian of deviation 0.1 to 2 pixels for draws below one half."""
+    deviation = 0.1 + 1.9 * (2 * draw).clamp_max(1)
+    side = torch.exp(-0.5 / deviation.square())
+    share = torch.where(draw < 0.5, side / (1 + 2 * side), 0.0).view(-1, 1, 1, 1)
+    flat = x.flatten(1, 2)
+    wide = pad(flat, (1, 1, 0, 0), mode="replicate")
+    flat = (1 - 2 * share) * flat + share * (wide[..., :-2] + wide[..., 2:])
+    tall = pad(flat, (0, 0, 1, 1), mode="replicate")
+    flat = (1 - 2 * share) * flat + share * (tall[..., :-2, :] + tall[..., 2:, :])
+    return flat.view_as(x)

@@ -1,0 +1,90 @@
+"""Recordings, their voices exchanged, and sound: features are joined, decoded and heard again.
+
+A recording is all sequences of one number in `data.groups`, in their order; its voice is the mean of their static
+codes, its words are their dynamic codes.
+"""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unbraid.data.audio_features import Sound, to_waveform
+from unbraid.data.base import Sequences
+from unbraid.generation import decode, encode
+from unbraid.models.base import SequenceModel
+from unbraid.nn.masks import observed_steps
+from unbraid.types import Codes
+
+__all__ = ["decibels", "exchange", "hear", "joined", "write_wav"]
+
+PEAK = 0.9  # of every sound written, so that quiet recordings are heard as well
+SILENCE = 1e-4  # a peak below which nothing is amplified
+LOWEST = 1e-5  # magnitude of what is shown as silence
+
+
+def joined(x: Float[Tensor, "n T F"], like: Sequences) -> Float[np.ndarray, "L F"]:
+    """The observed steps of a recording's n sequences, one after the other."""
+    mask = like.batch(slice(None)).mask
+    return (x.flatten(0, 1) if mask is None else x[observed_steps(mask)]).numpy()
+
+
+def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[np.ndarray, "L F"]:
+    """What one recording says in the voice of another, as scaled features.
+
+    Args:
+        model: a trained model that encodes and decodes.
+        voice: the sequences of the recording that gives its static code.
+        words: the sequences of the recording that gives its dynamic codes; the result has its length. The same as
+            `voice` for the recording rebuilt.
+    """
+    static = encode(model, voice).static.mean(0)
+    dynamic = encode(model, words).dynamic
+    return joined(decode(model, Codes(static.expand(len(dynamic), -1), dynamic)), words)
+
+
+def hear(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, "samples"]:
+    """The sound of scaled features, by Griffin and Lim: its phases are found anew.
+
+    Raises:
+        ValueError: the data were not made of sound.
+    """
+    return to_waveform(torch.from_numpy(_raw(x, data)), _sound(data).kind, _sound(data).sampling_rate).numpy()
+
+
+def decibels(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, "L F"]:
+    """How loud each band is, for pictures: scaled features as 10 log10 of power.
+
+    Raises:
+        ValueError: the data were not made of sound.
+    """
+    raw = _raw(x, data)
+    if _sound(data).kind == "linear201":
+        return 20 * np.log10(np.maximum(raw, LOWEST))
+    powers = 1 if _sound(data).kind.startswith("mel") else 2  # logarithms of power, or of magnitude
+    return powers * 10 / np.log(10) * raw
+
+
+def write_wav(path: str | Path, waveform: Float[np.ndarray, "samples"], sampling_rate: int) -> Path:
+    """Write a sound as a WAV file, one channel of 16 bits, its peak at 0.9 (silence stays as it is)."""
+    peak = float(np.abs(waveform).max(initial=0))
+    scaled = waveform * (PEAK / peak if peak > SILENCE else 1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sampling_rate)
+        file.writeframes((scaled * 32767).round().astype("<i2").tobytes())
+    return Path(path)
+
+
+def _sound(data: Sequences) -> Sound:
+    if data.sound is None:
+        raise ValueError(f"data: {data.name} was not made of sound, so it cannot be heard")
+    return data.sound
+
+
+def _raw(x: np.ndarray, data: Sequences) -> np.ndarray:
+    return np.asarray(x, np.float32) if data.scaling is None else data.scaling.invert(x)
