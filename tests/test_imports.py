@@ -21,8 +21,8 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"settings"},
-    {"benchmark", "plots", "plots_audio", "testing"},
-    {"report", "report_audio"},
+    {"benchmark", "plots", "testing"},
+    {"report"},
     {"estimator", "cli", "page", "__main__"},
 ]
 # `data` and `augment` stand beside the models, not on them.
@@ -30,7 +30,7 @@ APART = {"data": {"models", "nn", "objectives"}, "augment": {"models", "nn", "ob
 ONLY_IN = {
     "lightning": {"training"},
     "pytorch_lightning": {"training"},
-    "matplotlib": {"plots", "plots_audio"},
+    "matplotlib": {"plots"},
     "gradio": {"page"},
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
