@@ -27,9 +27,9 @@ Their time-series code departs further from the paper. The recipes `dbse-code` o
 meant: the subtraction, computed there and not used (`subtract=False`); each window's dynamic code from that window alone
 (`memory=False`); several posterior samples per step (`samples`); two KL weights; a static loss heavier than the rest.
 Theirs is of the first hour alone and decides by its scale, so the recipes give the whole anchor window the same weight
-in all. Samples as codes are `encode(x, mask, generator)`. Not kept, because they are slips: codes extracted without the
-mask, a time axis rotated to the anchor under labels that are not, a decoder fed noise, a KL logged under the other's
-name.
+in all. Samples as codes are `encode(x, mask, generator)`. Not kept, because it learns too slowly (see nn/codecs.py): nets that
+read and write a window row by row. Not kept, because they are slips: codes extracted without the mask, a time axis
+rotated to the anchor under labels that are not, a decoder fed noise, a KL logged under the other's name.
 """
 
 from typing import Literal
@@ -98,7 +98,7 @@ class DBSE(SequenceModel):
             "two KL weights instead of one may be set",
             "series: the subtraction is used, the mask reaches the codes, time is not rotated to the anchor; a window's "
             "dynamic code depends on the windows before it, as in the paper (`memory=False`: the authors' code)",
-            "series: the decoder's LSTM reads a constant instead of noise; the deviation has a lower bound, 0.05",
+            "series: a window is read and written whole, not row by row; the deviation has a lower bound, 0.05",
         ),
     )
 

@@ -19,8 +19,8 @@ an interpolation gives the reconstruction of the sequence that lends its dynamic
 
 Differs from the baseline's code in: the bound is a sum over values, where theirs is a mean over values beside a KL
 divided by the number of features, which makes the KL weigh as much as a window has rows; codes are posterior means of
-every window, where theirs classify by the code of one window at a random place; the decoder's LSTM reads a constant, where
-theirs reads noise; the mask is read by the encoder.
+every window, where theirs classify by the code of one window at a random place; a window is read and written whole, where
+theirs goes row by row and feeds noise to the decoder; the mask is read by the encoder.
 """
 
 import torch
@@ -66,7 +66,7 @@ class VAE(SequenceModel):
         deviations=(
             "no static code of its own: it is the mean of the dynamic codes over the observed steps, and not decoded",
             "the bound is a sum over values and code dimensions, with one weight on its KL",
-            "windows: the decoder's LSTM reads a constant instead of noise; the encoder reads the mask",
+            "windows: read and written whole, not row by row; the encoder reads the mask",
         ),
     )
 
