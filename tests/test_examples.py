@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-FILE = Path(__file__).parent.parent / "examples" / "own_data.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FILE = EXAMPLES / "own_data.py"
+SERIES = EXAMPLES / "own_series.py"
 
 
 def test_own_data(tmp_path, capsys):
@@ -23,3 +25,18 @@ def test_own_file(tmp_path, capsys):
     np.save(tmp_path / "x.npy", x)
     runpy.run_path(str(FILE))["main"](str(tmp_path / "x.npy"), str(tmp_path / "run"), 1)
     assert "dynamic codes (30, 6, 16)" in capsys.readouterr().out
+
+
+def test_own_series(tmp_path, capsys):
+    assert len(SERIES.read_text().splitlines()) <= 40
+    example = runpy.run_path(str(SERIES))
+    example["machines"](24).to_csv(tmp_path / "machines.csv", index=False)
+    pipeline = example["main"](str(tmp_path / "machines.csv"), epochs=2)
+    assert "accuracy [" in capsys.readouterr().out
+    series = [np.zeros((90, 2)), np.full((40, 2), 30.0)]
+    assert pipeline.predict_proba(series).shape == (2, 2)
+    assert list(pipeline[0].get_feature_names_out()[[0, 8, 16]]) == [
+        "static_0",
+        "dynamic_mean_0",
+        "dynamic_std_0",
+    ]

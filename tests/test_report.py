@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,7 @@ import yaml
 from PIL import Image
 
 from unbraid.data.base import Label, Sequences
-from unbraid.evaluation import evaluate_generation, train_judge, write_scores
+from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
 from unbraid.io import save_model
 from unbraid.registry import build_model
 from unbraid.report import _varied_rows, _without_padding, make_pictures, write_report
@@ -122,6 +123,32 @@ def test_scores_in_the_report_are_those_on_disk(run):
     assert any(word.startswith(f"{scores['accuracy']['mean']:.1%} of the clips keep") for word in words)
 
 
+def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):
+    folder, data = run
+    more = shutil.copytree(folder, tmp_path / "run")
+    generation = json.loads((more / "evaluation" / "generation.json").read_text())
+    leakage = evaluate_leakage(model_for(data), data, generation=generation, repeats=1)
+    write_scores(more, "leakage", leakage)
+    config = yaml.safe_load((more / "config.yaml").read_text())
+    config["training"] |= {"track_information": True, "batch_size": 8}
+    (more / "config.yaml").write_text(yaml.safe_dump(config))
+    (more / "environment.json").write_text(json.dumps({"sequences": {"train": 20}}))
+    (more / "metrics.csv").write_text(
+        "step,epoch,split,total,kl,weight/kl,information/static_input\n10,0,train,5,2,1,\n10,0,validation,5,2,1,3.5\n"
+    )
+    words = "".join(Page(write_report(more, data).read_text()).words)
+    for heading in (
+        "What swapped clips are taken for",
+        "On the way from one content to another",
+        "What can be read from each code",
+        "Information in the codes",
+        "Where the judge sees something else",  # an untrained model's swaps show nothing
+    ):
+        assert heading in words
+    assert (more / "pictures" / "failures.png").is_file()
+    assert "What swapped" in "".join(Page((folder / "report.html").read_text()).words)
+
+
 def test_what_is_missing_is_left_out(tmp_path):
     (tmp_path / "config.yaml").write_text("data: {name: puppets}\nmodel: {name: dbse}\n")
     page = Page(write_report(tmp_path).read_text())
@@ -138,9 +165,9 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("observation", "labelled", "moving"), [((3, 16, 16), True, 3), ((1, 16, 16), False, 3), ((5,), True, 0)]
+    ("observation", "labelled", "moving"), [((3, 16, 16), True, 3), ((1, 16, 16), False, 3), ((40,), True, 0)]
 )
-def test_pictures_of_frames_and_of_vectors(tmp_path, observation, labelled, moving):
+def test_pictures_of_frames_and_of_many_features(tmp_path, observation, labelled, moving):
     lengths = generator.integers(2, 5, 45)
     data = sequences(observation, lengths=lengths, labelled=labelled)
     folder = make_pictures(model_for(data), data, tmp_path)

@@ -24,6 +24,7 @@ _PUBLIC = {
     "list_models": "unbraid.registry",
     "list_datasets": "unbraid.registry",
     "evaluate_generation": "unbraid.evaluation",
+    "SequenceDisentangler": "unbraid.estimator",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -73,6 +73,7 @@ ELSEWHERE = {
     "plot_leakage": "unbraid.plots_video",
     "plot_replaced": "unbraid.plots_video",
     "plot_series": "unbraid.plots_series",
+    "plot_series_between": "unbraid.plots_series",
     "plot_series_rows": "unbraid.plots_series",
     "plot_series_swaps": "unbraid.plots_series",
     "plot_swap_sets": "unbraid.plots_video",
@@ -391,7 +392,7 @@ def plot_codes(
     a class (NaN = unknown, left out) is coloured by its rank, from dark (low) to light.
     """
     names = list(labels) or [""]
-    wide = min(len(names), CODE_COLUMNS)
+    wide = -(-len(names) // -(-len(names) // CODE_COLUMNS))
     blocks = [names[i : i + wide] for i in range(0, len(names), wide)]
     figure = Figure(figsize=(2.6 * wide + 0.5, 6.4 * len(blocks)), dpi=DPI, facecolor="white")
     panels = figure.subfigures(len(blocks), 1, squeeze=False)[:, 0]

@@ -5,6 +5,7 @@ nothing is known; windows are joined before they come here.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "plot_downstream",
     "plot_dynamic_codes",
     "plot_series",
+    "plot_series_between",
     "plot_series_rows",
     "plot_series_swaps",
 ]
@@ -33,6 +35,7 @@ BOTH = "#8a5fa8"
 HIDDEN = "#eef0f3"  # where nothing was observed
 DIVERGING = LinearSegmentedColormap.from_list("codes", [DYNAMIC, "#f7f7f5", STATIC])
 MOST_FEATURES = 16  # drawn one below the other
+MANY_VALUES = 200  # of a series, above which values are drawn as a line without dots
 DURATIONS = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
 
 
@@ -80,7 +83,8 @@ def plot_series(
     figure.subplots_adjust(1.25 / width, 0.45 / height, 1 - 0.15 / width, 1 - 0.6 / height, 0.04, 0.14)
     time, unit = _time(length, sampling_rate)
     for row in range(features):
-        low, high = _limits(observed[..., row], mean[..., row])
+        spread = 0 if std is None else 2 * std[..., row]
+        low, high = _limits(observed[..., row], mean[..., row] - spread, mean[..., row] + spread)
         for column in range(count):
             axes = grid[row, column]
             _hidden(axes, time, np.isnan(observed[column, :, row]) & ~np.isnan(mean[column, :, row]))
@@ -88,10 +92,8 @@ def plot_series(
                 lower = mean[column, :, row] - 2 * std[column, :, row]
                 upper = mean[column, :, row] + 2 * std[column, :, row]
                 axes.fill_between(time, lower, upper, color=DYNAMIC, alpha=0.2, linewidth=0)
+            _points(axes, time, observed[column, :, row])
             axes.plot(time, mean[column, :, row], color=DYNAMIC, linewidth=1.3)
-            dots = 1.6 if length > 200 else 2.6
-            axes.plot(time, observed[column, :, row], color=INK, linewidth=0.5, alpha=0.5)
-            axes.plot(time, observed[column, :, row], ".", color=INK, markersize=dots)
             for start in range(window or length, length, window or length):
                 axes.axvline((time[start - 1] + time[start]) / 2, color=FAINT, linewidth=0.4, zorder=0.5)
             axes.set_ylim(low, high)
@@ -130,12 +132,25 @@ def _time(length: int, sampling_rate: float | None) -> tuple[np.ndarray, str]:
     return seconds / size, name
 
 
-def _limits(observed: np.ndarray, mean: np.ndarray) -> tuple[float, float]:
+def _limits(*values: np.ndarray) -> tuple[float, float]:
     """A range that shows all but the most extreme values."""
-    known = np.concatenate([observed[~np.isnan(observed)], mean[~np.isnan(mean)]])
-    low, high = np.quantile(known, (0.002, 0.998)) if len(known) else (0.0, 1.0)
-    margin = 0.12 * (high - low) + 1e-6 * abs(high) + 1e-9
+    known = np.concatenate([some[~np.isnan(some)] for some in values])
+    low, high = np.quantile(known, (0.0005, 0.9995)) if len(known) else (0.0, 1.0)
+    margin = 0.08 * (high - low) + 1e-6 * abs(high) + 1e-9
     return float(low - margin), float(high + margin)
+
+
+def _points(axes: Axes, time: np.ndarray, values: np.ndarray) -> None:
+    """What was observed: dots on a thin line, only the line where there are many; lone values are always dots."""
+    axes.plot(time, values, color=INK, linewidth=0.6, alpha=0.75 if len(values) > MANY_VALUES else 0.5)
+    shown = _alone(values) if len(values) > MANY_VALUES else ~np.isnan(values)
+    axes.plot(time[shown], values[shown], ".", color=INK, markersize=2.6)
+
+
+def _alone(values: np.ndarray) -> np.ndarray:
+    """Values with nothing known on either side, which no line shows."""
+    missing = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
+    return ~missing[1:-1] & missing[:-2] & missing[2:]
 
 
 def _hidden(axes: Axes, time: np.ndarray, where: np.ndarray) -> None:
@@ -182,8 +197,8 @@ def plot_series_swaps(
     figure = _lanes_sheet(cells, colours, names, apart=True)
     corner = figure.axes[0]  # stays empty
     style: dict[str, Any] = {"transform": corner.transAxes, "ha": "right", "va": "center", "fontsize": 10}
-    corner.text(0.97, 0.66, "changes from →", color=DYNAMIC, **style)
-    corner.text(0.97, 0.3, "level from ↓", color=STATIC, **style)
+    corner.text(0.97, 0.66, "dynamics from →", color=DYNAMIC, **style)
+    corner.text(0.97, 0.3, "static from ↓", color=STATIC, **style)
     return figure
 
 
@@ -195,15 +210,50 @@ def plot_series_rows(
     """Series one below the other in named columns, each feature in a lane of its own.
 
     Args:
-        columns: title to the series of the column; all have as many.
+        columns: title to the series of the column; below those of a shorter column the place stays empty.
         names: of the features.
         original: title of the column that was observed; the others were generated.
     """
-    cells = [list(row) for row in zip(*columns.values(), strict=True)]
+    cells = [list(row) for row in zip_longest(*columns.values())]
     colours = [[INK if title == original else DYNAMIC for title in columns] for _ in cells]
     figure = _lanes_sheet(cells, colours, names, apart=False)
     for axes, title in zip(figure.axes, columns, strict=False):
         axes.set_title(title, fontsize=10, color=INK if title == original else DYNAMIC, loc="left", pad=6)
+    return figure
+
+
+def plot_series_between(
+    between: Float[np.ndarray, "k L F"],
+    names: Sequence[str] | None = None,
+    ends: tuple[str, str] = ("own static code", "the other's"),
+) -> Figure:
+    """Series on the way between two, over one another; each feature in a lane of its own.
+
+    Args:
+        between: the series from the one to the other.
+        names: of the features.
+        ends: what the first and the last are.
+    """
+    features = min(between.shape[2], MOST_FEATURES)
+    low, high = _ranges(list(between), features)
+    width, height = 9.0, 0.55 + 0.42 * features
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((1 / width, 0.12 / height, 1 - 1.12 / width, 1 - 0.5 / height))
+    colours = LinearSegmentedColormap.from_list("ends", [DYNAMIC, "#b9bfc4", STATIC])(
+        np.linspace(0, 1, len(between))
+    )
+    for number, (clip, colour) in enumerate(zip(between, colours, strict=True)):
+        _lanes(axes, clip, low, high, colour, ground=number == 0)
+    labels = [names[f] if names else str(f + 1) for f in range(features)]
+    axes.set_yticks(np.arange(features)[::-1] + 0.5, labels, fontsize=8, color=QUIET)
+    handles = [
+        Line2D([], [], color=colours[0], linewidth=1.5, label=ends[0]),
+        Line2D([], [], color=colours[-1], linewidth=1.5, label=ends[1]),
+    ]
+    figure.legend(
+        handles=handles, loc="upper right", bbox_to_anchor=(1 - 0.05 / width, 1), ncols=2, frameon=False,
+        fontsize=8.5, labelcolor=QUIET, handlelength=1.6,
+    )  # fmt: skip
     return figure
 
 
@@ -241,7 +291,7 @@ def _lanes_sheet(
                 axes.set_axis_off()
             else:
                 _lanes(axes, clip, low, high, colours[i][j])
-                if j == 0 or row[j - 1] is None:
+                if j == 0 or (not apart and row[j - 1] is None):
                     labels = [names[f] if names else str(f + 1) for f in range(features)]
                     axes.set_yticks(np.arange(features)[::-1] + 0.5, labels, fontsize=6.5, color=QUIET)
             x += cell_width + (gaps_x[j] if j < wide - 1 else 0)
@@ -262,20 +312,18 @@ def _ranges(series: Sequence[np.ndarray], features: int) -> tuple[np.ndarray, np
     return low, np.where(high > low, high, low + 1)
 
 
-def _lanes(axes: Axes, clip: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> None:
+def _lanes(
+    axes: Axes, clip: np.ndarray, low: np.ndarray, high: np.ndarray, colour: Any, ground: bool = True
+) -> None:
     features = len(low)
     time = np.arange(len(clip))
     for feature in range(features):
         floor = features - 1 - feature
         share = np.clip((clip[:, feature] - low[feature]) / (high[feature] - low[feature]), 0, 1)
-        if feature % 2 == 0:
+        if ground and feature % 2 == 0:
             axes.axhspan(floor, floor + 1, color="#f6f7f8", linewidth=0, zorder=0)
         axes.plot(time, floor + 0.08 + 0.84 * share, color=colour, linewidth=0.9)
-        alone = (
-            ~np.isnan(share)
-            & np.isnan(np.append(share[1:], np.nan))
-            & np.isnan(np.append(np.nan, share[:-1]))
-        )
+        alone = _alone(share)
         axes.plot(time[alone], (floor + 0.08 + 0.84 * share)[alone], ".", color=colour, markersize=1.8)
     axes.set_xlim(0, len(clip) - 1)
     axes.set_ylim(0, features)
@@ -316,13 +364,13 @@ def plot_dynamic_codes(
     targets = targets or {}
     code_height = min(3.2, max(1.1, 0.13 * size))
     heights = [code_height] + [0.75] * len(targets)
-    width, height = 1.25 + 3.6 * count + 0.75, sum(heights) + 0.12 * len(targets) + 0.85
+    width, height = 1.35 + 3.6 * count + 0.75, sum(heights) + 0.12 * len(targets) + 0.85
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     grid = figure.subplots(
         len(heights), count, squeeze=False, sharex=True, sharey="row", gridspec_kw={"height_ratios": heights}
     )
     figure.subplots_adjust(
-        0.95 / width,
+        1.25 / width,
         0.5 / height,
         1 - 0.85 / width,
         1 - 0.35 / height,
@@ -349,9 +397,9 @@ def plot_dynamic_codes(
             below.locator_params(axis="y", nbins=3)
         grid[-1, column].set_xlabel(unit, fontsize=8.5, color=QUIET)
     label: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8.5}
-    grid[0, 0].set_ylabel(f"{size} dynamic\ncodes", color=DYNAMIC, labelpad=8, **label)
+    grid[0, 0].set_ylabel(f"{size} dynamic\ncodes", color=DYNAMIC, labelpad=6, **label)
     for row, name in enumerate(targets, 1):
-        grid[row, 0].set_ylabel(name.replace("_", "\n"), color=INK, labelpad=8, **label)
+        grid[row, 0].set_ylabel(name.replace("_", "\n"), color=INK, labelpad=6, **label)
     place = grid[0, -1].get_position()
     bar = figure.add_axes((1 - 0.7 / width, place.y0, 0.1 / width, place.height))
     figure.colorbar(image, cax=bar)

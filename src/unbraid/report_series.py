@@ -33,8 +33,8 @@ POINTS = 600  # codes in a scatter plot
 SERIES_PICTURES = (
     ("series", "Reconstruction", "Series of the test split in their own units, and what the model makes of their own two codes. Grey ground: nothing was observed there, so the model fills in. The band holds about 95% of the values where the model's standard deviation is right."),
     ("series_swap", "Swaps", "Every series in a row has the static code of the one at its left, every series in a column the dynamic codes of the one at its top. Those in colour are observed, all else is generated. A feature has one range in the whole picture, so levels compare."),
-    ("series_drawn", "One code kept, the other drawn", "Left an observed series; then its dynamic codes under static codes drawn from the prior; its static code with drawn dynamics; and both drawn: a series that never was."),
-    ("series_between", "From one static code to another", "One dynamic path while the static code goes in equal steps from its own (top) to that of another series (bottom)."),
+    ("series_drawn", "One code kept, the other drawn", "Left an observed series; then its dynamic codes under static codes drawn from the prior; its static code with drawn dynamics; and both drawn, wholly generated series."),
+    ("series_between", "From one static code to another", "One dynamic path while the static code goes in equal steps from its own to that of another series. What it holds should change, the shape along time should stay."),
     ("dynamic_codes", "The dynamic codes along time", "A row for each dimension, those that change most at the top; below, what they should tell where the data set says."),
     ("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label or target. Where a code holds it, colours form clumps or pass from one side to the other."),
 )  # fmt: skip
@@ -92,19 +92,17 @@ def make_series(
 
     first = np.zeros(ROWS, dtype=int)
     same = Codes(codes.static[:1].repeat(ROWS, 1), codes.dynamic[:1].repeat(ROWS, 1, 1))
-    drawn = {"content drawn": with_drawn_static(model, same, generator)}
+    drawn = {"static drawn": with_drawn_static(model, same, generator)}
     if "prior" in model.card.capabilities:
-        drawn["changes drawn"] = with_drawn_dynamic(model, same, generator)
-        drawn["both drawn"] = with_drawn_static(model, drawn["changes drawn"], generator)
-    columns = {"observed": np.repeat(observed[:1], ROWS, 0)}
+        drawn["dynamics drawn"] = with_drawn_dynamic(model, same, generator)
+        drawn["both drawn"] = with_drawn_static(model, drawn["dynamics drawn"], generator)
+    columns = {"observed": observed[:1]}
     columns |= {title: show(decode(model, some), first) for title, some in drawn.items()}
     plots.plot_series_rows(columns, names, "observed").savefig(pictures / "series_drawn.png")
 
     other = min(1, n - 1)
     between = interpolate(model, codes[:1], codes[other : other + 1], ROWS)[:, 0]
-    plots.plot_series_rows({"on the way": show(between, first)}, names).savefig(
-        pictures / "series_between.png"
-    )
+    plots.plot_series_between(show(between, first), names).savefig(pictures / "series_between.png")
 
     plots.plot_dynamic_codes(
         codes.dynamic[:SHOWN].numpy(),

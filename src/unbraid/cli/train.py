@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     """The recipe that the command names, the words that named it, and the other arguments."""
+    from unbraid.data import TABLE_ENDINGS
     from unbraid.settings import list_recipes, read_recipe
 
     if not arguments[0].startswith("-"):
@@ -53,7 +54,8 @@ def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     if path is None:
         raise ValueError(f"train: name a recipe ({', '.join(list_recipes())}) first, or pass --data PATH")
     model, rest = _take("--model", rest)
-    recipe = read_recipe(f"own/{model or 'dbse'}")
+    kind = "-series" if Path(path).suffix.lower() in TABLE_ENDINGS else ""
+    recipe = read_recipe(f"own/{model or 'dbse'}{kind}")
     return replace(recipe, data={"name": path} | recipe.data), f"--data {path}", rest
 
 

@@ -38,7 +38,7 @@ __all__ = ["CLASSIFIERS", "evaluate_leakage"]
 
 CLASSIFIERS: dict[str, Callable[[int], Any]] = {
     "support_vectors": lambda seed: SVC(),
-    "random_forest": lambda seed: RandomForestClassifier(random_state=seed),
+    "random_forest": lambda seed: RandomForestClassifier(random_state=seed, n_jobs=-1),
     "nearest_neighbours": lambda seed: KNeighborsClassifier(),
 }
 HELD_OUT = 0.2

@@ -4,12 +4,10 @@ Frames `(C, H, H)`, H = 16, 32, 64 or 128: convolutions of kernel 4 and stride 2
 (then 8w), batch norm and leaky ReLU, and a last layer over the whole 4x4 map; the decoder mirrors it and ends in a
 sigmoid. Width 32 is DBSE's (ICML 2024, appendix A.4), width 64 that of its authors' code.
 Vectors `(F,)`: three linear layers with ReLU.
-Windows `(W, F)` of a series: each row's values (zeros where unobserved) and their mask pass three linear layers of w,
-2w and w with ReLU, then an LSTM whose last output is the window's features. The decoder turns a code into the first
-state of an LSTM of width w, runs it W rows on a constant input, and gives a mean and a standard deviation for every
-value through layers of 2w and w. Width 32 and 32 features are the sizes of DBSE's authors' code (their static path
-reads the rows with a GRU, and their decoder is fed Gaussian noise, which no code can explain).
-All windows of a batch go through in one call.
+Windows `(W, F)` of a series: all values of a window (zeros where unobserved) and their mask pass three linear layers with
+ReLU, 4w wide; the decoder mirrors it and gives a mean and a standard deviation for every value. The recurrent nets of
+DBSE's authors' code read and write a window row by row; on PhysioNet they stand still for the first hundreds of steps (as
+plain autoencoders of the same code, the negative log-likelihood of a stay after 600 steps is 251 against -6 here).
 """
 
 from itertools import pairwise
@@ -120,48 +118,32 @@ class VectorDecoder(nn.Sequential):
         )
 
 
-class WindowEncoder(nn.Module):
-    """Rows of values and their mask to features: `(M, W, 2F)` -> `(M, features)`, each window on its own."""
+class WindowEncoder(nn.Sequential):
+    """Values and their mask to features: `(M, W, 2F)` -> `(M, features)`, each window on its own."""
 
-    def __init__(self, size: int, features: int, width: int) -> None:
-        super().__init__()
-        self.row = nn.Sequential(
-            nn.Linear(2 * size, width),
+    def __init__(self, rows: int, size: int, features: int, width: int) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(2 * rows * size, 4 * width),
             nn.ReLU(),
-            nn.Linear(width, 2 * width),
+            nn.Linear(4 * width, 4 * width),
             nn.ReLU(),
-            nn.Linear(2 * width, width),
-            nn.ReLU(),
+            nn.Linear(4 * width, features),
         )
-        self.rows = nn.LSTM(width, features, batch_first=True)
-
-    def forward(self, x: Float[Tensor, "M W values_and_mask"]) -> Float[Tensor, "M features"]:
-        """Encode M windows."""
-        return self.rows(self.row(x))[0][:, -1]
 
 
-class WindowDecoder(nn.Module):
+class WindowDecoder(nn.Sequential):
     """Code to window: `(M, latent)` -> `(M, 2, W, F)`, the mean of each value and what sets its deviation."""
 
     def __init__(self, rows: int, size: int, latent: int, width: int) -> None:
-        super().__init__()
-        self.count = rows
-        self.start = nn.Sequential(nn.Linear(latent, width), nn.Tanh())
-        self.rows = nn.LSTM(1, width, batch_first=True)
-        self.row = nn.Sequential(
-            nn.Linear(width, 2 * width),
+        super().__init__(
+            nn.Linear(latent, 4 * width),
             nn.ReLU(),
-            nn.Linear(2 * width, width),
+            nn.Linear(4 * width, 4 * width),
             nn.ReLU(),
-            nn.Linear(width, 2 * size),
+            nn.Linear(4 * width, 2 * rows * size),
+            nn.Unflatten(1, (2, rows, size)),
         )
-
-    def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M 2 W F"]:
-        """Decode M codes."""
-        state = self.start(z).unsqueeze(0)
-        # A constant input is a zero one with a bias of its own; zeros would leave weights without a gradient.
-        rows = self.rows(z.new_ones(len(z), self.count, 1), (state, state))[0]
-        return self.row(rows).unflatten(2, (2, -1)).transpose(1, 2)
 
 
 def _frame_size(observation: tuple[int, ...]) -> tuple[int, int]:
@@ -182,7 +164,7 @@ def build_encoder(observation: tuple[int, ...], features: int, width: int) -> nn
     if len(observation) == 3:
         return FrameEncoder(*_frame_size(observation), features, width)
     if len(observation) == 2:
-        return WindowEncoder(observation[1], features, width)
+        return WindowEncoder(*observation, features, width)
     if len(observation) == 1:
         return VectorEncoder(observation[0], features, width)
     raise ValueError(f"observation: no codec for shape {observation}; {SHAPES}")

@@ -1,0 +1,311 @@
+"""The scikit-learn face: static and dynamic features of series, in a Pipeline with whatever comes after.
+
+    features = SequenceDisentangler(window=24, random_state=0)
+    make_pipeline(features, StandardScaler(), LogisticRegression()).fit(X, y)
+
+X is `(N, T, F)`, NaN where a value is missing, or a list of `(T_i, F)` arrays. A 2-D X `(N, T)` is N series of one
+feature; a list of lists of numbers is one as well.
+"""
+
+import csv
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from unbraid.data.base import Sequences
+from unbraid.data.series import cut_windows, scale_windows
+from unbraid.generation import encode, evaluating
+from unbraid.registry import model_class
+from unbraid.settings import list_recipes, read_recipe
+from unbraid.training import TrainingConfig, fit
+from unbraid.types import Codes
+
+__all__ = ["SequenceDisentangler"]
+
+OUTPUTS = ("both", "static", "dynamic")
+FORMS = ("windows", "summary")
+FEWEST = 3  # sequences: two to train on, one to watch
+
+
+class SequenceDisentangler(TransformerMixin, BaseEstimator):
+    """Features of series: one static code for each, and a dynamic code for each of its windows.
+
+    A series is scaled to mean 0 and standard deviation 1 feature by feature (learned by `fit`) and cut into windows of
+    `window` rows, the last one padded. Missing values are masked: the model reads where they are, and they change
+    no code. Rows after the last observed value of a series are padding.
+
+    Args:
+        model: a registered model, see `unbraid.list_models()`.
+        window: rows of a window; None for a twelfth of the longest series in `fit`, at least 1.
+        static_size: size S of the static code (where the model has one of its own).
+        dynamic_size: size D of the dynamic code of a window.
+        output: what `transform` returns: "both", "static" or "dynamic".
+        dynamic: how it returns dynamic codes: "windows", all of them side by side, NaN for windows after the
+            end of a series; or "summary", their mean and standard deviation over the series' windows, which has as
+            many columns for every length.
+        settings: other settings of the model; by default those of the recipe `own/<model>-series`.
+        weights: weight of each term of the model; by default those of that recipe.
+        max_epochs: passes over the series.
+        batch_size: series in a training step, at least 2.
+        learning_rate: of Adam, at its highest.
+        validation_fraction: share of the series, at least one, that is watched (see `history_`) and not trained on.
+        random_state: of the weights, the order of the batches and all noise.
+        verbose: print the progress of the training.
+
+    Attributes:
+        model_: the trained `SequenceModel`.
+        scaling_: mean and standard deviation of each feature.
+        window_: rows of a window.
+        n_steps_: rows of the longest series in `fit`.
+        n_windows_: windows of it, at least 2.
+        n_features_in_: features F of `(N, T, F)` and of lists; T of a 2-D X.
+        history_: rows of the training's terms, as in a run's metrics.csv.
+    """
+
+    def __init__(
+        self,
+        model: str = "dbse",
+        *,
+        window: int | None = None,
+        static_size: int = 8,
+        dynamic_size: int = 8,
+        output: Literal["both", "static", "dynamic"] = "both",
+        dynamic: Literal["windows", "summary"] = "windows",
+        settings: dict[str, Any] | None = None,
+        weights: dict[str, Any] | None = None,
+        max_epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        validation_fraction: float = 0.1,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.window = window
+        self.static_size = static_size
+        self.dynamic_size = dynamic_size
+        self.output = output
+        self.dynamic = dynamic
+        self.settings = settings
+        self.weights = weights
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> "SequenceDisentangler":  # noqa: N803 - scikit-learn's name
+        """Train the model on series; y is not read.
+
+        Raises:
+            ValueError: settings or series that cannot be used, before training starts.
+        """
+        self._check_settings()
+        series = self._read(X, reset=True)
+        self.n_steps_ = max(len(rows) for rows in series)
+        self.window_ = self.window or max(1, round(self.n_steps_ / 12))
+        self.n_windows_ = max(2, -(-self.n_steps_ // self.window_))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order = np.random.default_rng(seed).permutation(len(series))
+        watched = min(len(series) - 2, max(1, round(self.validation_fraction * len(series))))
+        windows, _ = cut_windows(series, self.window_, self.n_windows_)
+        x, mask, self.scaling_ = scale_windows(windows, np.arange(len(series)))
+        splits = {"validation": np.sort(order[:watched]), "train": np.sort(order[watched:])}
+        data = Sequences(x, "series", mask=mask, splits=splits, scaling=self.scaling_)
+        recipe = f"own/{self.model}-series"
+        usual = read_recipe(recipe) if recipe in list_recipes() else None
+        sizes = {"static_size": self.static_size, "dynamic_size": self.dynamic_size}
+        settings = {
+            **({} if usual is None else {key: v for key, v in usual.model.items() if key != "name"}),
+            **{key: size for key, size in sizes.items() if key in model_class(self.model).setting_names()},
+            **(self.settings or {}),
+        }
+        weights = self.weights if self.weights is not None or usual is None else usual.training["weights"]
+        training = TrainingConfig(
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weights=weights or {},
+            seed=seed,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            run = fit(
+                data,
+                self.model,
+                folder=Path(folder) / "run",
+                settings=settings,
+                training=training,
+                quiet=not self.verbose,
+            )
+            with open(run.folder / "metrics.csv", newline="", encoding="utf-8") as file:
+                self.history_ = list(csv.DictReader(file))
+        self.model_ = run.model
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The codes of series, posterior means: `(N, columns)`, named by `get_feature_names_out`.
+
+        Raises:
+            ValueError: series with other features than those of `fit`, or longer ones where each window has columns
+                of its own.
+        """
+        check_is_fitted(self)
+        data = self._sequences(X, more_windows=self.output == "static" or self.dynamic == "summary")
+        codes = encode(self.model_, data)
+        static, dynamic = codes.static.double().numpy(), codes.dynamic.double().numpy()
+        observed: np.ndarray = np.any(np.asarray(data.mask), axis=(2, 3))
+        inside = np.logical_or.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
+        dynamic = np.where(inside[:, :, None], dynamic, np.nan)
+        if self.dynamic == "summary":
+            dynamic = np.concatenate([np.nanmean(dynamic, 1), np.nanstd(dynamic, 1)], 1)
+        parts = {"static": static, "dynamic": dynamic.reshape(len(dynamic), -1)}
+        return np.concatenate([parts[name] for name in self._parts()], 1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """`static_0`, ...; `dynamic_<window>_0`, ..., or `dynamic_mean_0`, ..., `dynamic_std_0`, ...; in order.
+
+        Args:
+            input_features: not read; scikit-learn passes it.
+        """
+        check_is_fitted(self)
+        places = ["mean", "std"] if self.dynamic == "summary" else range(self.n_windows_)
+        names = {
+            "static": [f"static_{k}" for k in range(self.model_.static_size)],
+            "dynamic": [f"dynamic_{place}_{k}" for place in places for k in range(self.model_.dynamic_size)],
+        }
+        return np.array([name for part in self._parts() for name in names[part]], dtype=object)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Series from codes of `transform`, with its `output="both"` and `dynamic="windows"`, in the units of `fit`.
+
+        Returns:
+            `(N, n_steps_, F)`, or `(N, n_steps_)` where `fit` was given a 2-D array; NaN after a series' end.
+
+        Raises:
+            ValueError: codes that do not say everything, or of another shape.
+        """
+        check_is_fitted(self)
+        if self.output != "both" or self.dynamic != "windows":
+            raise ValueError(
+                f"output: {self.output!r} with dynamic={self.dynamic!r} leaves codes out that a series needs; "
+                "use output='both' and dynamic='windows'"
+            )
+        size = self.model_.static_size
+        codes = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
+        columns = size + self.n_windows_ * self.model_.dynamic_size
+        if codes.shape[1] != columns:
+            raise ValueError(f"X: has {codes.shape[1]} columns; transform gives {columns}")
+        dynamic = codes[:, size:].reshape(len(codes), self.n_windows_, -1)
+        known = ~np.isnan(dynamic).any(2)
+        made = Codes(torch.from_numpy(codes[:, :size]), torch.from_numpy(np.nan_to_num(dynamic)))
+        with evaluating(self.model_):
+            windows = self.model_.decode(made, torch.from_numpy(known)).mean.numpy()
+        return self._series(np.where(known[:, :, None, None], windows, np.nan))
+
+    def sample(self, n_samples: int = 1) -> np.ndarray:
+        """Draw series from the prior, in the units of `fit`: `(n_samples, n_steps_, F)`, or 2-D as `fit` was given."""
+        check_is_fitted(self)
+        with evaluating(self.model_):
+            windows = self.model_.sample(n_samples, self.n_windows_, self._generator())
+        return self._series(windows.numpy())
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+        """The evidence lower bound for each observed value (scaled, in nats), mean over all: higher is better.
+
+        Raises:
+            ValueError: as `transform`.
+        """
+        check_is_fitted(self)
+        data = self._sequences(X, more_windows=True)
+        with evaluating(self.model_):
+            bound = self.model_.elbo(data.batch(slice(None)), self._generator()).sum().item()
+        return bound / np.count_nonzero(data.mask)  # type: ignore[arg-type]
+
+    def _parts(self) -> list[str]:
+        return ["static", "dynamic"] if self.output == "both" else [self.output]
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+
+    def _check_settings(self) -> None:
+        model_class(self.model)  # refuses unknown names
+        for name, value, choices in (("output", self.output, OUTPUTS), ("dynamic", self.dynamic, FORMS)):
+            if value not in choices:
+                raise ValueError(f"{name}: is {value!r}; choose {' or '.join(map(repr, choices))}")
+        if self.window is not None and self.window < 1:
+            raise ValueError(f"window: {self.window} must be at least 1, or None")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction: {self.validation_fraction} must be in [0, 1)")
+
+    def _sequences(self, X: Any, more_windows: bool) -> Sequences:  # noqa: N803
+        """Series as the model reads them, in windows."""
+        series = self._read(X, reset=False)
+        windows, lengths = cut_windows(series, self.window_, None)
+        if lengths.max() > self.n_windows_ and not more_windows:
+            row = int(lengths.argmax())
+            raise ValueError(
+                f"X: series {row} has {len(series[row])} rows; the longest in fit had {self.n_steps_}, and each "
+                "window has columns of its own; use dynamic='summary'"
+            )
+        steps = max(self.n_windows_, int(lengths.max()))
+        windows, _ = cut_windows(series, self.window_, steps)
+        x, mask, _ = scale_windows(windows, np.arange(0), self.scaling_)
+        return Sequences(x, "series", mask=mask)
+
+    def _series(self, windows: np.ndarray) -> np.ndarray:
+        """Windows as series in the units of `fit`."""
+        rows = self.scaling_.invert(windows).reshape(len(windows), -1, windows.shape[-1])
+        series = rows[:, : self.n_steps_].astype(np.float64)
+        return series[:, :, 0] if self._flat else series
+
+    def _read(self, X: Any, reset: bool) -> list[np.ndarray]:  # noqa: N803
+        """The series of X, each `(T, F)` and cut after its last observed value."""
+        fewest = FEWEST if reset else 1
+        rules: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+        if isinstance(X, list | tuple) and any(np.ndim(rows) == 2 for rows in X):
+            if len(X) < fewest:
+                raise ValueError(f"X: {len(X)} series are too few; {fewest} are needed")
+            series = [check_array(rows, input_name=f"X[{i}]", **rules) for i, rows in enumerate(X)]
+            flat = False
+        elif getattr(X, "ndim", 2) == 3:
+            series = list(check_array(X, allow_nd=True, ensure_min_samples=fewest, **rules))
+            flat = False
+        else:
+            values = validate_data(self, X, reset=reset, ensure_min_samples=fewest, **rules)
+            series, flat = list(values[:, :, None]), True
+        if reset:
+            self._flat = flat
+        elif flat != self._flat:
+            kinds = "3-D or a list", "2-D"
+            raise ValueError(f"X: is {kinds[flat]}; fit was given {kinds[self._flat]}")
+        if not flat:
+            self._check_features([rows.shape[1] for rows in series], reset)
+        observed = [np.flatnonzero(~np.isnan(rows).all(1)) for rows in series]
+        for i, places in enumerate(observed):
+            if not len(places):
+                raise ValueError(f"X: series {i} has no observed value; leave it out")
+        return [rows[: places[-1] + 1] for rows, places in zip(series, observed, strict=True)]
+
+    def _check_features(self, counts: list[int], reset: bool) -> None:
+        if reset:
+            self.n_features_in_ = counts[0]
+        expected: int = self.n_features_in_
+        for i, count in enumerate(counts):
+            if count != expected:
+                raise ValueError(
+                    f"X: series {i} has {count} features, but {type(self).__name__} is expecting {expected} "
+                    "features as input"
+                )
