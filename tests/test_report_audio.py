@@ -11,6 +11,7 @@ from PIL import Image
 
 from test_report import Page
 from tones import RATE, Additive, recordings
+from unbraid.evaluation import evaluate_verification, write_scores
 from unbraid.io import save_model
 from unbraid.registry import build_model
 from unbraid.report import make_pictures, write_report
@@ -93,6 +94,24 @@ def test_a_report_has_its_players_in_the_one_file(tmp_path, data):
     assert "Voices exchanged" in words and "Every voice with all words" in words
     assert "says “<ta>”" in words and "<ta>" not in text  # labels are text, never markup
     assert write_report(tmp_path).read_text() == text  # what is there is used again
+
+
+def test_a_report_shows_how_voices_are_verified(tmp_path, data):
+    scores = evaluate_verification(Additive(data.observation), data, resamples=20)
+    (tmp_path / "config.yaml").write_text("data: {name: tones}\nmodel: {name: additive}\n")
+    write_scores(tmp_path, "verification", scores)
+    words = Page(write_report(tmp_path).read_text()).words
+    low, high = scores["static_eer"]["interval"]
+    assert f"{scores['static_eer']['mean']:.1%} [{low:.1%}, {high:.1%}]" in words
+    assert f"{scores['static_eer']['floor']:.1%}" in words
+    assert f"{scores['probe']['content']['dynamic_parts']['mean']:.1%}" in words
+    lead = next(word for word in words if word.startswith("Voices are told apart"))
+    assert f"static code with an equal error rate of {scores['static_eer']['mean']:.1%}" in lead
+    scores |= {"probe": {}, "left_out": {"probe of the speaker": "1 of 2 <classes>"}}
+    scores["static_eer"]["interval"] = None
+    write_scores(tmp_path, "verification", scores)
+    words = "".join(Page(write_report(tmp_path).read_text()).words)
+    assert "probe of the speaker is not scored: 1 of 2 <classes>." in words
 
 
 def listed(folder):

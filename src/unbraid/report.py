@@ -134,7 +134,12 @@ def write_report(run_folder: str | Path, data: Sequences | None = None) -> Path:
         _on_the_way(scores),
         _leakage(every.get("leakage", {})),
         _downstream(every.get("downstream", {})),
-        *[_figures(name, found) for name, found in every.items() if name not in ("generation", "downstream")],
+        _verification(every.get("verification", {})),
+        *[
+            _figures(name, found)
+            for name, found in every.items()
+            if name not in ("generation", "downstream", "verification")
+        ],
         *[_picture(folder, name, heading, caption) for name, heading, caption in _pictures(folder)],
         _training(folder),
         _information(folder, config, environment),
@@ -265,6 +270,16 @@ HEARD = (
     "originals as well: how rough they are says nothing of the model. Each is as loud as the others, and coloured from "
     "its own loudest down by 60 dB."
 )
+VERIFICATION = (
+    "Low is good for the static code, high for the dynamic one: 50% means that it holds no trace of who speaks. A useless "
+    "code is at 50% as well, so it is also asked what is said. The floors are the same tests on the features themselves, "
+    "averaged over the recording, or over four parts of it."
+)
+READ = {
+    "static": "the static code",
+    "dynamic_mean": "the mean of the dynamic code",
+    "dynamic_parts": "four parts of the dynamic code in order",
+}
 PICTURES = (
     ("reconstruction", "Reconstruction", "Clips of the test split, and what the model makes of their own two codes."),
     ("fixed_motion", "One motion, drawn content", "First the original; the others keep its dynamic code under static codes drawn from the prior: other content, the same motion."),
@@ -309,6 +324,8 @@ def _headline(every: Mapping[str, Any]) -> str:
         return "This run has not been scored yet: run `unbraid evaluate` on it."
     if "generation" not in every and every.get("downstream", {}).get("tasks"):
         return _told(every["downstream"]["tasks"])
+    if "generation" not in every and "verification" in every:
+        return _verified(every["verification"])
     if "generation" not in every:
         return f"Scored by {' and '.join(every)}; the figures stand beside their floors below."
     scores = every["generation"]
@@ -469,6 +486,65 @@ def _told(tasks: Mapping[str, Any]) -> str:
         words = f"{name.replace('_', ' ')} {_number(figure['mean'], False)} (floor {_number(figure['floor'], False)})"
         said.append(f"{words}, {plots.DOWNSTREAM_FIGURES[wanted]}")
     return "Told from both codes by a linear reader: " + "; ".join(said) + "."
+
+
+def _verified(scores: Mapping[str, Any]) -> str:
+    """How well voices are told apart, and what is said, in plain words."""
+    static, dynamic = scores["static_eer"], scores["dynamic_eer"]
+    said = (
+        f"Voices are told apart by the static code with an equal error rate of {static['mean']:.1%} (by the features "
+        f"themselves {static['floor']:.1%}), by the dynamic code with {dynamic['mean']:.1%} (no trace of them: 50%)."
+    )
+    if words := scores["probe"].get("content"):
+        said += (
+            f" What is said is read rightly from the dynamic code in {words['dynamic_parts']['mean']:.1%}, from the "
+            f"static code in {words['static']['mean']:.1%} (chance {words['static']['chance']:.1%})."
+        )
+    return said
+
+
+def _verification(scores: Mapping[str, Any]) -> str:
+    """The equal error rates of both codes on all pairs and on parts of them, and what is read from the codes."""
+    if not scores:
+        return ""
+    about, labels = scores["protocol"], scores["labels"]
+    tests = {
+        "all pairs": scores,
+        "the same said": scores.get("same_content"),
+        "different things said": scores.get("different_content"),
+    }
+    rows = [
+        [name, *[_with_interval(found[rate]) for rate in ("static_eer", "dynamic_eer", "gap")],
+         _number(found["static_eer"]["floor"], True), f"{found.get('pairs', about['pairs']):,}"]
+        for name, found in tests.items() if found
+    ]  # fmt: skip
+    head = ["equal error rate", "static code", "dynamic code", "gap", "floor", "pairs"]
+    out = [
+        "<h2>Verification</h2>",
+        f"<p class='facts'>{about['recordings']:,} recordings of {about['speakers']} {_text(labels['speaker'])}s of the "
+        f"{about['split']} split · brackets: 95% of {about['resamples']} resamples of the {_text(labels['speaker'])}s</p>",
+        _table(head, rows),
+    ]
+    probes = [
+        [
+            f"{labels[kind]}, from {READ[form]}",
+            *[_number(figure[key], True) for key in ("mean", "floor", "chance")],
+        ]
+        for kind, forms in scores["probe"].items()
+        for form, figure in forms.items()
+    ]
+    if probes:
+        out.append(_table(["read rightly", "", "from the features", "chance"], probes))
+    out.append(f"<figcaption>{_text(VERIFICATION)}</figcaption>")
+    for name, why in scores["left_out"].items():
+        out.append(f"<p class='warning'>{_text(name)} is not scored: {_text(why)}.</p>")
+    return "\n".join(out)
+
+
+def _with_interval(figure: Mapping[str, Any]) -> str:
+    interval = figure.get("interval")
+    between = f" [{_number(interval[0], True)}, {_number(interval[1], True)}]" if interval else ""
+    return _number(figure["mean"], True) + between
 
 
 def _downstream(scores: Mapping[str, Any]) -> str:
