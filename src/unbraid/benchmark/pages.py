@@ -185,14 +185,17 @@ def _page(data: str, groups: Experiments) -> str:
 
 
 def readme_block(root: str | Path) -> str:
-    """The README's results: one table per data set in the ledger."""
+    """The README's results: one table per data set in the ledger, of the methods that were trained on it."""
     trained = read_ledger(Path(root) / "results" / "ledger.csv")
     if not trained:
         return "No run is recorded yet."
-    return "\n\n".join(
-        f"**{data}**\n\n{table(experiments(trained, data), read_published(data))}"
-        for data in _data_sets(trained)
-    )
+    parts = []
+    for data in _data_sets(trained):
+        groups = experiments(trained, data)
+        ours = {one.config["model"]["name"] for runs in groups.values() for one in runs}
+        theirs = [one for one in read_published(data) if one.method.lower().replace("-", "_") in ours]
+        parts.append(f"**{data}** ([all of it](results/{data}.md))\n\n{table(groups, theirs)}")
+    return "\n\n".join(parts)
 
 
 def with_block(text: str, block: str) -> str:
