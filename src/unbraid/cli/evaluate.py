@@ -137,6 +137,7 @@ def show_run(folder: Path) -> int:
 
 def show_generation(scores: dict[str, Any]) -> None:
     """Print the scores of generation beside their floors."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -151,7 +152,10 @@ def show_generation(scores: dict[str, Any]) -> None:
     tests = [test for test in LABELS if test in scores]
     if not tests:
         return
-    labels = Table("label", title="clips in which the judge sees the right label, %")
+    labels = Table(
+        title="clips in which the judge sees the right label, %", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
+    labels.add_column("label", no_wrap=True)
     for heading in ("kind", *(LABELS[test] for test in tests), "chance", "judge on real clips"):
         labels.add_column(heading, justify="left" if heading == "kind" else "right")
     for label, about in scores["labels"].items():
