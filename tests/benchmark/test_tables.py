@@ -183,7 +183,8 @@ def test_time_is_known_from_a_training_of_the_recipe():
     same = trained(settings("sprites/dbse", "--training.seed", "1"), {}, seconds=60.0, epochs=6)
     config = settings("sprites/dbse", "--training.max_epochs", "12")
     assert known_seconds(config, [other]) == (1200.0, "P, 2 cores")
-    assert known_seconds(settings("sprites/dbse"), [other, same])[0] == pytest.approx(10.0 * 12)
+    plain = settings("sprites/dbse")
+    assert known_seconds(plain, [other, same])[0] == pytest.approx(10.0 * plain["training"]["max_epochs"])
     assert known_seconds(settings("puppets/dbse"), [other]) is None
     assert known_seconds(settings("sprites/dbse", "--training.max_minutes", "1"), [other])[0] == 60
 
