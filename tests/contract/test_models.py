@@ -20,6 +20,7 @@ VARIANTS = {
         {"anchor": -2},
         {"anchor": "random_run"},
         {"anchor": "random_batch"},
+        {"anchor": "mean"},
         {"subtract": False},
         {"bidirectional": True},
         {"memory": False},
