@@ -30,6 +30,7 @@ TRAINING = {
     "max_epochs": 3,
     "batch_size": 8,
     "learning_rate": 3e-3,
+    "kernel_learning_rate": 3e-3,
     "weights": {"kl_static": [[0, 1], [1, 0.5]], "reconstruction_anchor": 0.2},
     "log_every_steps": 2,
     "checkpoint_minutes": 1e-9,

@@ -22,6 +22,8 @@ class TrainingConfig:
         schedule: "constant", or "cosine" down to 1% at the end.
         warmup_steps: steps over which the learning rate rises linearly.
         beta2: Adam's second decay rate.
+        kernel_learning_rate: of the kernels of convolutions, at its highest, which then learn by Muon (see
+            `unbraid.training.muon`); None for Adam throughout.
         gradient_clip: highest norm of the gradient; None for no limit.
         weights: weight of each term; a number, or a list of [share of training, value] points joined by straight
             lines. Terms that are not named have weight 1.
@@ -41,6 +43,7 @@ class TrainingConfig:
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: int = 0
     beta2: float = 0.999
+    kernel_learning_rate: float | None = None
     gradient_clip: float | None = None
     weights: Weights = field(default_factory=dict)
     seed: int = 0
@@ -54,7 +57,13 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
-        for name in ("learning_rate", "checkpoint_minutes", "max_minutes", "gradient_clip"):
+        for name in (
+            "learning_rate",
+            "kernel_learning_rate",
+            "checkpoint_minutes",
+            "max_minutes",
+            "gradient_clip",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name}: {value} must be above 0")

@@ -17,6 +17,7 @@ from unbraid.registry import nearest
 from unbraid.training.batches import Batches
 from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_device, choose_precision
+from unbraid.training.muon import AdamWithMuon
 from unbraid.types import Batch, Terms
 
 __all__ = ["Plan", "complete", "make_optimizer", "terms_of", "weighted_sum"]
@@ -44,12 +45,12 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
 
 
 def make_optimizer(model: SequenceModel, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam in one fused pass."""
-    return torch.optim.Adam(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, config.beta2),
-        fused=model.device.type != "mps",
+    """Adam in one fused pass, with Muon for the kernels of convolutions where they have a rate of their own."""
+    betas, fused = (0.9, config.beta2), model.device.type != "mps"
+    if config.kernel_learning_rate is None:
+        return torch.optim.Adam(model.parameters(), config.learning_rate, betas, fused=fused)
+    return AdamWithMuon(
+        model.parameters(), config.learning_rate, config.kernel_learning_rate, betas, fused=fused
     )
 
 
@@ -91,7 +92,7 @@ class Plan(lightning.LightningModule):
         return {name: weight_at(self.config.weights.get(name, 1.0), share) for name in terms}
 
     def configure_optimizers(self) -> Any:
-        """Adam and the learning rate's schedule, step by step."""
+        """The optimiser and the learning rate's schedule, step by step."""
         config, optimizer = self.config, make_optimizer(self.model, self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
