@@ -13,7 +13,8 @@ from unbraid.data.base import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
 from unbraid.io import save_model
 from unbraid.registry import build_model
-from unbraid.report import _varied_rows, _without_padding, make_pictures, write_report
+from unbraid.report import _varied_rows, make_pictures, write_report
+from unbraid.report_video import _without_padding
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "hidden": 8, "features": 8}
 generator = np.random.default_rng(0)

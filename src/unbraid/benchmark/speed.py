@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def measure(
         batch: sequences per step.
         steps: how many steps are timed, after two that are not; the median is reported.
         settings: changes to the model's settings.
-        config: precision, device and optimiser; the weights are the recipe's.
+        config: precision and device; the weights and the optimiser are the recipe's, where there is one.
         product_seconds: about as long as the matrix product is timed, for each precision, before and after.
 
     Returns:
@@ -94,6 +95,11 @@ def measure(
     recipe = read_recipe(f"{data}/{model}") if f"{data}/{model}" in list_recipes() else None
     chosen = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
     config = config or TrainingConfig(batch_size=batch)
+    if recipe:
+        optimiser = ("learning_rate", "kernel_learning_rate", "beta2")
+        config = replace(
+            config, **{name: recipe.training[name] for name in optimiser if name in recipe.training}
+        )
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     keep_freed_memory()
