@@ -2,8 +2,8 @@
 
 A frame codec learns slowly under Adam: a few directions of each kernel take most of the gradient, and the small parts of
 a picture (the skin of hands and face, trousers under a robe) wait behind them. Orthogonal steps move all directions of a
-kernel by as much. On Sprites at 32x32 (width 16, the same minute on one core, batches of 32) the validation error after
-300 steps is 231 instead of 355; a step costs the same within the noise.
+kernel by as much. DBSE on Sprites at 32x32, width 16, batches of 32: the validation error that Adam reaches in 400 steps
+(260 per clip, cosine over those steps) Muon reaches in 195 (267). A step costs the same within the noise.
 
 Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein. "Muon: An optimizer for hidden layers in neural networks." 2024.
 https://kellerjordan.github.io/posts/muon/
