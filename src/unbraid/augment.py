@@ -24,11 +24,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
 
-from unbraid.nn.masks import observed_steps
 from unbraid.types import Batch, View
 
 __all__ = [
@@ -105,7 +104,7 @@ def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> Vie
     if mask is None:
         order = keys.argsort(1)
         return View(_reorder(x, order), None, order)
-    observed = mask if mask.ndim == 2 else mask.flatten(2).any(2)
+    observed = _observed(mask)
     drawn = torch.where(observed, keys, 2.0).argsort(dim=1, stable=True)
     places = observed.logical_not().byte().argsort(dim=1, stable=True)
     # Both name the observed steps first; those unobserved follow in the order they have.
@@ -266,6 +265,11 @@ def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | N
     return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
 
 
+def _observed(mask: Tensor) -> Bool[Tensor, "B T"]:
+    """Steps with at least one observed value."""
+    return mask if mask.ndim == 2 else mask.flatten(2).any(2)
+
+
 def _shown(x: Tensor, mask: Tensor | None) -> Tensor:
     """X with zeros where the mask hides it."""
     if mask is None:
@@ -276,7 +280,7 @@ def _shown(x: Tensor, mask: Tensor | None) -> Tensor:
 def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> View:
     """A random stretch of one half of the observed steps, moved to the front."""
     x, mask = batch.x, batch.mask
-    observed = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else observed_steps(mask)
+    observed = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else _observed(mask)
     count = observed.sum(1)
     half = (count // 2).clamp_min(1)
     first = torch.where(count > 1, half, 0) if late else torch.zeros_like(half)
