@@ -228,8 +228,8 @@ class CDSVAE(SequenceModel):
         if "dynamic" in self.views:
             view = batch.views["dynamic"]
             q_view = self._dynamic(*self._both_ways(self._see(view, g), view.mask))
-            paths = [self._path(q, steps) for q in (posterior.dynamic, q_view)]
-            terms["contrastive_dynamic"] = self._contrast(*paths, self.temperature)
+            here, there = self._path(posterior.dynamic, steps), self._path(q_view, steps)
+            terms["contrastive_dynamic"] = self._contrast(here, there, self.temperature)
         if self.samples:
             terms |= self._sampled(codes, posterior, steps, dataset_size)
         return terms
