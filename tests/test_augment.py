@@ -8,9 +8,9 @@ from unbraid.types import Batch
 
 SHAPES = {1: (12,), 2: (6, 4), 3: (3, 16, 16)}
 CASES = [(name, SHAPES[axes]) for name, way in WAYS.items() for axes in way.axes] + [
-    (name, (1, 16, 16)) for name in ("shuffle", "colour", "crop", "stroke")
+    (name, (1, 16, 16)) for name in ("shuffle", "early", "late", "colour", "crop", "stroke")
 ]
-CHANGES = [case for case in CASES if case[0] != "shuffle"]
+CHANGES = [case for case in CASES if case[0] not in ("shuffle", "early", "late")]
 
 
 def generator(seed=0):
@@ -71,6 +71,43 @@ def test_shuffle_under_masks():
     for i in range(3):
         assert torch.equal(shuffled.mask[i], values[i, shuffled.order[i]])
         assert torch.equal(shuffled.x[i], torch.where(values[i], batch.x[i], 0.0)[shuffled.order[i]])
+
+
+@pytest.mark.parametrize("observation", SHAPES.values())
+@pytest.mark.parametrize("steps", [2, 5, 10])
+def test_halves_are_stretches_that_share_no_step(observation, steps):
+    batch = batch_of(observation, size=200, steps=steps)
+    lengths, starts = {"early": set(), "late": set()}, {"early": set(), "late": set()}
+    for way, half in (("early", range(steps // 2)), ("late", range(steps // 2, steps))):
+        shown = view(way, batch)
+        for i in range(200):
+            length = int(shown.mask[i].sum())
+            taken = shown.order[i, :length]
+            assert shown.mask[i, :length].all(), "a stretch stands at the beginning"
+            assert torch.equal(taken, torch.arange(taken[0], taken[0] + length)), "not one stretch"
+            assert set(taken.tolist()) <= set(half) and length >= 0.4 * len(half)
+            assert torch.equal(shown.x[i, :length], batch.x[i, taken]) and (shown.x[i, length:] == 0).all()
+            lengths[way].add(length)
+            starts[way].add(int(taken[0]))
+        assert max(lengths[way]) == len(half), "never the whole half"
+        assert len(starts[way]) > 1 or len(half) == 1, "always at the same place"
+
+
+def test_halves_count_observed_steps():
+    """Gaps and padding are no part of a half; one step alone is both; values keep their own mask."""
+    batch = batch_of((4,), size=3, steps=6)
+    steps = torch.tensor([[1, 0, 1, 1, 1, 0], [0, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]], dtype=torch.bool)
+    values = steps.unsqueeze(2) & (torch.arange(4) != 2)
+    for seed in range(20):
+        for way, halves in (("early", [{0, 2}, {1}, {0, 1, 2}]), ("late", [{3, 4}, {1}, {3, 4, 5}])):
+            by_step, by_value = (
+                view(way, Batch(batch.x, steps), seed),
+                view(way, Batch(batch.x, values), seed),
+            )
+            for i, half in enumerate(halves):
+                length = int(by_step.mask[i].sum())
+                assert length >= 1 and set(by_step.order[i, :length].tolist()) <= half
+            assert torch.equal(by_value.mask, by_step.mask.unsqueeze(2) & (torch.arange(4) != 2))
 
 
 @pytest.mark.parametrize(("way", "observation"), CHANGES)
@@ -169,10 +206,11 @@ def test_auto_goes_by_the_shape():
     ("way", "observation", "steps", "told"),
     [
         ("shuffle", (3, 16, 16), 1, "the static view reorders steps and the sequences have 1"),
+        ("late", (12,), 1, "the static view reorders steps and the sequences have 1"),
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
-        ("spectrum", (3, 16, 16), 5, "give auto, shuffle, colour, crop, stroke"),
+        ("spectrum", (3, 16, 16), 5, "give auto, shuffle, early, late, colour, crop, stroke"),
         ("spectrum", (4,), 5, "needs vectors of 8 bands at least"),
-        ("color", (3, 16, 16), 5, "there is auto, shuffle, colour"),
+        ("color", (3, 16, 16), 5, "there is auto, shuffle, early, late, colour"),
     ],
 )
 def test_views_that_cannot_be_had_are_refused(way, observation, steps, told):

@@ -2,11 +2,13 @@
 
 Every way is a pure function of a batch and a generator. It treats all sequences in one call on the device they are
 on, changes each sequence in its own way and every step of a sequence alike, reads nothing that the mask hides, and
-leaves padding where it was.
+leaves padding where it was; a stretch stands at the sequence's beginning, with padding after it.
 
 | way        | for                     | keeps  | does                                                               |
 |------------|-------------------------|--------|--------------------------------------------------------------------|
 | `shuffle`  | everything              | static | puts the observed steps in random order                            |
+| `early`    | everything              | static | shows a random stretch of the first half of the observed steps     |
+| `late`     | everything              | static | shows a random stretch of their second half                        |
 | `colour`   | frames                  | motion | brightness, contrast, saturation, hue, greyscale; blur             |
 | `crop`     | frames                  | motion | `colour`, then a part of the frame, resized to the whole           |
 | `stroke`   | frames                  | motion | `colour`, then bright lines are made thicker or thinner            |
@@ -22,7 +24,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
 
@@ -37,6 +39,8 @@ __all__ = [
     "change_stroke",
     "check_views",
     "draw_views",
+    "show_early",
+    "show_late",
     "shuffle_steps",
 ]
 
@@ -100,12 +104,25 @@ def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> Vie
     if mask is None:
         order = keys.argsort(1)
         return View(_reorder(x, order), None, order)
-    observed = mask if mask.ndim == 2 else mask.flatten(2).any(2)
+    observed = _observed(mask)
     drawn = torch.where(observed, keys, 2.0).argsort(dim=1, stable=True)
     places = observed.logical_not().byte().argsort(dim=1, stable=True)
     # Both name the observed steps first; those unobserved follow in the order they have.
     order = torch.empty_like(drawn).scatter_(1, places, drawn)
     return View(_reorder(_shown(x, mask), order), _reorder(mask, order), order)
+
+
+def show_early(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Show a stretch of 40% to 100% of the first half of each sequence's observed steps, at a random place in it.
+
+    A single observed step is both halves.
+    """
+    return _stretch(batch, generator, late=False)
+
+
+def show_late(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Show a stretch of 40% to 100% of the second half, as `show_early` does of the first."""
+    return _stretch(batch, generator, late=True)
 
 
 def change_colour(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -221,6 +238,8 @@ class Way(NamedTuple):
 
 WAYS = {
     "shuffle": Way(shuffle_steps, (1, 2, 3), least_steps=2),
+    "early": Way(show_early, (1, 2, 3), least_steps=2),
+    "late": Way(show_late, (1, 2, 3), least_steps=2),
     "colour": Way(change_colour, (3,)),
     "crop": Way(change_crop, (3,)),
     "stroke": Way(change_stroke, (3,)),
@@ -246,11 +265,36 @@ def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | N
     return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
 
 
+def _observed(mask: Tensor) -> Bool[Tensor, "B T"]:
+    """Steps with at least one observed value."""
+    return mask if mask.ndim == 2 else mask.flatten(2).any(2)
+
+
 def _shown(x: Tensor, mask: Tensor | None) -> Tensor:
     """X with zeros where the mask hides it."""
     if mask is None:
         return x
     return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, torch.zeros_like(x[:1, :1]))
+
+
+def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> View:
+    """A random stretch of one half of the observed steps, moved to the front."""
+    x, mask = batch.x, batch.mask
+    observed = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else _observed(mask)
+    count = observed.sum(1)
+    half = (count // 2).clamp_min(1)
+    first = torch.where(count > 1, half, 0) if late else torch.zeros_like(half)
+    half = (count - first) if late else half
+    share, place = _uniform((2, len(x)), x, generator)
+    length = (half * (0.4 + 0.6 * share)).ceil().long().clamp_min(1)
+    first = first + (place * (half - length + 1)).long()
+    rank = observed.cumsum(1) - 1
+    shown = observed & (rank >= first.unsqueeze(1)) & (rank < (first + length).unsqueeze(1))
+    order = shown.logical_not().byte().argsort(dim=1, stable=True)
+    seen = (
+        shown if mask is None or mask.ndim == 2 else mask & shown.view(*shown.shape, *[1] * (mask.ndim - 2))
+    )
+    return View(_reorder(_shown(x, seen), order), _reorder(seen, order), order)
 
 
 def _reorder(x: Tensor, order: Int[Tensor, "B T"]) -> Tensor:

@@ -33,6 +33,8 @@ VARIANTS = {
         {"static_estimate": "mws", "dynamic_estimate": "mws"},
         {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
         {"static_estimate": "none", "dynamic_estimate": "none", "pair_estimate": "none"},
+        {"static_view": "halves", "static_temperature": 2.0},
+        {"static_view": "halves", "static_from": "mean", "subtract": True},
     ],
     "vae": [{}, {"samples": 3}],
 }

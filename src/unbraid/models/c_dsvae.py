@@ -40,13 +40,13 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, zero_unobserved
+from unbraid.nn.masks import inside, observed_steps, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.nn.statistics import keep_statistics
 from unbraid.objectives import mutual_information as mi
@@ -57,6 +57,8 @@ __all__ = ["CDSVAE"]
 
 Estimate = Literal["contrastive", "mws", "none"]
 PairEstimate = Literal["per_step", "trajectory", "none"]
+StaticView = Literal["shuffle", "halves"]
+StaticFrom = Literal["ends", "mean"]
 DynamicView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
 Compare = Literal["process", "all_processes"]
 
@@ -77,13 +79,25 @@ class CDSVAE(SequenceModel):
             paper's form, whose gradient vanishes once the paths' posteriors separate) or "none". Sampling of
             I(d; x) takes the same form.
         dynamic_view: how the view that keeps the motion is drawn, see `unbraid.augment`; "auto" goes by the
-            observations' shape. The view that keeps the static factor is always `shuffle`.
-        temperature: of the contrastive terms.
+            observations' shape.
+        static_view: what keeps the static factor: "shuffle", the steps in another order, contrasted with the sequence
+            as it is, or "halves" (ours): a stretch of the first half, contrasted with one of the second. What is
+            said or done differs between the halves and not between the orders, so the static code cannot be a
+            summary of it.
+        static_from: what the static code is read from: "ends", the LSTM's last outputs in both directions, or "mean"
+            (ours), the mean of all steps' features through one hidden layer, which no order of the steps can reach.
+        subtract: whether the mean of a sequence's features is subtracted from each before the LSTM of d, as DBSE subtracts
+            its anchor's (ours); not with static_from "ends", whose LSTM reads for both codes.
+        temperature: of the contrastive term of d, and of that of s.
+        static_temperature: of the contrastive term of s; None for `temperature`. A high one makes the term a ratio of
+            variances between and within sequences, so that it gathers sequences of one kind instead of telling each
+            from all others.
         compare: whose sequences the estimates compare when several processes train together: each process its own, or
             "all_processes".
 
     Raises:
-        ValueError: a temperature that is not above 0.
+        ValueError: a temperature that is not above 0; a mean of steps contrasted with that of the same steps in
+            another order.
     """
 
     card = Card(
@@ -98,6 +112,8 @@ class CDSVAE(SequenceModel):
         deviations=(
             "views: steps in random order for s; for d, by default, colours and blur (frames) or scaled and shifted "
             "features (vectors, windows), drawn for every batch; the paper's strengths are not known",
+            "a static code read from the mean of the steps' features, that mean subtracted before d is read, contrast "
+            "between two halves of a sequence and a temperature of its own for s are settings of ours",
             "I(s; d) per step by default, as in the authors' code; the paper's whole-path form is a setting",
             "the sampling's density reads standard deviations (the authors' code: log variances as log deviations)",
             "batch norm's running statistics are those of the data, not of the views",
@@ -116,21 +132,43 @@ class CDSVAE(SequenceModel):
         dynamic_estimate: Estimate = "contrastive",
         pair_estimate: PairEstimate = "per_step",
         dynamic_view: DynamicView = "auto",
+        static_view: StaticView = "shuffle",
+        static_from: StaticFrom = "ends",
+        subtract: bool = False,
         temperature: float = 0.5,
+        static_temperature: float | None = None,
         compare: Compare = "process",
     ) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be above 0")
+        for name, value in (("temperature", temperature), ("static_temperature", static_temperature)):
+            if value is not None and value <= 0:
+                raise ValueError(f"{name}: {value} must be above 0")
+        if static_from == "mean" and static_view == "shuffle" and static_estimate == "contrastive":
+            raise ValueError(
+                "static_view: shuffled steps have the mean that they had in order, there is nothing to contrast; "
+                "with static_from=mean give halves"
+            )
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.static_estimate, self.dynamic_estimate = static_estimate, dynamic_estimate
         self.pair_estimate, self.temperature, self.compare = pair_estimate, temperature, compare
+        if subtract and static_from == "ends":
+            raise ValueError(
+                "subtract: the LSTM that reads s would lose it; with subtract give static_from=mean"
+            )
+        self.subtract = subtract
+        self.static_temperature, self.static_from = static_temperature or temperature, static_from
         self.samples = "mws" in (static_estimate, dynamic_estimate) or pair_estimate != "none"
-        wanted = {"static": (static_estimate, "shuffle"), "dynamic": (dynamic_estimate, dynamic_view)}
-        self.views = {name: way for name, (estimate, way) in wanted.items() if estimate == "contrastive"}
+        self.views = {}
+        if static_estimate == "contrastive":
+            halves = {"static": "early", "static_other": "late"}
+            self.views |= {"static": "shuffle"} if static_view == "shuffle" else halves
+        if dynamic_estimate == "contrastive":
+            self.views |= {"dynamic": dynamic_view}
         self.encoder = build_encoder(observation, features, width)
         self.both_ways = MaskedLSTM(features, hidden, bidirectional=True)
-        self.static_head = GaussianHead(2 * hidden, static_size)
+        if static_from == "mean":
+            self.static_path = nn.Sequential(nn.Linear(features, hidden), nn.Tanh())
+        self.static_head = GaussianHead(hidden if static_from == "mean" else 2 * hidden, static_size)
         self.onwards = MaskedLSTM(2 * hidden, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
@@ -143,7 +181,7 @@ class CDSVAE(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x) q(d | x)."""
-        return self._posterior(encode_steps(self.encoder, x, mask), None if mask is None else inside(mask))
+        return self._posterior(encode_steps(self.encoder, x, mask), mask)
 
     def prior(self, dynamic: Float[Tensor, "B T D"]) -> Normal:
         """p(d_t | d_<t) along a path."""
@@ -171,7 +209,7 @@ class CDSVAE(SequenceModel):
         dataset_size = self._check(batch)
         g = encode_steps(self.encoder, batch.x, batch.mask)
         steps = None if batch.mask is None else inside(batch.mask)
-        posterior = self._posterior(g, steps)
+        posterior = self._posterior(g, batch.mask)
         codes = posterior.sample(generator)
         x = zero_unobserved(batch.x, batch.mask)
         terms = {
@@ -180,37 +218,62 @@ class CDSVAE(SequenceModel):
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }
         if "static" in self.views:
-            seen = self._see(batch.views["static"], g)
-            terms["contrastive_static"] = self._contrast(posterior.static.mean, self._static(*seen).mean)
+            seen = self._static_of(batch.views["static"], g)
+            other = (
+                self._static_of(batch.views["static_other"], g)
+                if "static_other" in self.views
+                else posterior.static
+            )
+            terms["contrastive_static"] = self._contrast(other.mean, seen.mean, self.static_temperature)
         if "dynamic" in self.views:
-            seen = self._see(batch.views["dynamic"], g)
-            paths = [self._path(q, steps) for q in (posterior.dynamic, self._dynamic(*seen))]
-            terms["contrastive_dynamic"] = self._contrast(*paths)
+            view = batch.views["dynamic"]
+            q_view = self._dynamic(*self._both_ways(self._see(view, g), view.mask))
+            here, there = self._path(posterior.dynamic, steps), self._path(q_view, steps)
+            terms["contrastive_dynamic"] = self._contrast(here, there, self.temperature)
         if self.samples:
             terms |= self._sampled(codes, posterior, steps, dataset_size)
         return terms
 
     # ---- posterior ----------------------------------------------------------------------------------
 
-    def _posterior(self, g: Tensor, steps: Tensor | None) -> Posterior:
-        h = self.both_ways(g, steps)
-        return Posterior(self._static(h, steps), self._dynamic(h, steps))
+    def _posterior(self, g: Tensor, mask: Tensor | None) -> Posterior:
+        h, steps = self._both_ways(g, mask)
+        return Posterior(self._static(g, h, mask), self._dynamic(h, steps))
 
-    def _static(self, h: Tensor, steps: Tensor | None) -> Normal:
-        return self.static_head(last_outputs(h, steps))
+    def _both_ways(self, g: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The outputs h, and the steps inside the sequences."""
+        steps = None if mask is None else inside(mask)
+        if self.subtract:
+            g = g - self._mean(g, mask).unsqueeze(1)
+            g = g if mask is None else torch.where(observed_steps(mask).unsqueeze(2), g, 0.0)
+        return self.both_ways(g, steps), steps
+
+    def _mean(self, g: Tensor, mask: Tensor | None) -> Tensor:
+        """The mean of the observed steps' features."""
+        shown = g.new_ones(g.shape[:2]) if mask is None else observed_steps(mask).to(g.dtype)
+        return (shown.unsqueeze(2) * g).sum(1) / shown.sum(1, keepdim=True).clamp_min(1)
+
+    def _static(self, g: Tensor, h: Tensor | None, mask: Tensor | None) -> Normal:
+        """q(s | x) from the features g, or from the LSTM's outputs h over them (computed here when None)."""
+        if self.static_from == "mean":
+            return self.static_head(self.static_path(self._mean(g, mask)))
+        if h is None:
+            h = self._both_ways(g, mask)[0]
+        return self.static_head(last_outputs(h, None if mask is None else inside(mask)))
+
+    def _static_of(self, view: View, g: Tensor) -> Normal:
+        """q(s | view); `g` are the features of x."""
+        return self._static(self._see(view, g), None, view.mask)
 
     def _dynamic(self, h: Tensor, steps: Tensor | None) -> Normal:
         return self.dynamic_head(self.onwards(h, steps))
 
-    def _see(self, view: View, g: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The outputs h of a view, and the steps inside its sequences; `g` are the features of x."""
+    def _see(self, view: View, g: Tensor) -> Tensor:
+        """The features of a view; `g` are those of x."""
         if view.order is not None:
-            g = g.take_along_dim(view.order.unsqueeze(2), 1)
-        else:
-            with keep_statistics(self.encoder):
-                g = encode_steps(self.encoder, view.x, view.mask)
-        steps = None if view.mask is None else inside(view.mask)
-        return self.both_ways(g, steps), steps
+            return g.take_along_dim(view.order.unsqueeze(2), 1)
+        with keep_statistics(self.encoder):
+            return encode_steps(self.encoder, view.x, view.mask)
 
     # ---- informations -------------------------------------------------------------------------------
 
@@ -218,8 +281,8 @@ class CDSVAE(SequenceModel):
         mean = q.mean if steps is None else torch.where(steps.unsqueeze(2), q.mean, 0.0)
         return mean.flatten(1)
 
-    def _contrast(self, u: Tensor, v: Tensor) -> Tensor:
-        return mi.contrastive_loss(self._pool(u), self._pool(v), self.temperature).mean()
+    def _contrast(self, u: Tensor, v: Tensor, temperature: float) -> Tensor:
+        return mi.contrastive_loss(self._pool(u), self._pool(v), temperature).mean()
 
     def _pool(self, x: Tensor) -> Tensor:
         return mi.gather_processes(x) if self.compare == "all_processes" else x
