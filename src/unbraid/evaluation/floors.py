@@ -71,7 +71,7 @@ def raw_view(data: Sequences) -> View:
     table = raw_summaries(
         x.reshape(len(x), steps * windows, features), observed.reshape(len(x), -1, features)
     )
-    return View(np.zeros((len(x), 0)), path, valid_steps(data), table, means)
+    return View(np.zeros((len(x), 0)), path, valid_steps(data), table, means, groups=(features,) * 4)
 
 
 def raw_summaries(
