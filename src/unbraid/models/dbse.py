@@ -172,7 +172,7 @@ class DBSE(SequenceModel):
         posterior = self._posterior(batch.x, batch.mask, anchor, generator)
         draws = Posterior(repeat(posterior.static, self.samples), repeat(posterior.dynamic, self.samples))
         codes, many = draws.sample(generator), batch.repeat(self.samples)
-        steps = None if many.mask is None else inside(many.mask)
+        steps = None if batch.mask is None else inside(batch.mask).repeat(self.samples, 1)
         error = self._over_draws(
             reconstruction_error(self.decode(codes, steps), zero_unobserved(many.x, many.mask), many.mask)
         )
