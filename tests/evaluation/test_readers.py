@@ -217,6 +217,6 @@ def test_nearest_neighbour_and_centre():
         rows[split] = Sequences(x.astype(np.float32))
         seen[split] = raw_view(rows[split])
     floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), seen)
-    assert set(floors) == {"constant", "raw_linear", "raw_neighbour", "raw_centroid"}
+    assert set(floors) == {"constant", "raw_linear", "raw_chosen", "raw_neighbour", "raw_centroid"}
     for name in ("raw_neighbour", "raw_centroid", "raw_linear"):
         assert (floors[name].guesses["test"].argmax(1) == truth["test"]).all()
