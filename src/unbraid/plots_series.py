@@ -420,6 +420,7 @@ DOWNSTREAM_PARTS = {
 DOWNSTREAM_FLOORS = {
     "constant": "constant",
     "raw_linear": "raw series, linear",
+    "raw_chosen": "raw series, linear on chosen summaries",
     "raw_neighbour": "raw series, nearest neighbour",
     "raw_centroid": "raw series, nearest centre",
     "raw_network": "raw series, network end to end",

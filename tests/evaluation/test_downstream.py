@@ -155,7 +155,14 @@ def test_floors_stand_beside_the_scores(data, scores):
     third = tasks["third"]["floors"]
     assert third["constant"]["accuracy"]["mean"] == np.mean(test.labels["third"].values == majority)
     assert third["constant"]["balanced_accuracy"]["mean"] == pytest.approx(1 / 3)
-    assert set(third) == {"constant", "raw_linear", "raw_neighbour", "raw_centroid", "raw_network"}
+    assert set(third) == {
+        "constant",
+        "raw_linear",
+        "raw_chosen",
+        "raw_neighbour",
+        "raw_centroid",
+        "raw_network",
+    }
     assert third["raw_centroid"]["accuracy"]["mean"] > 0.8
     steps = tasks["temperature"]["floors"]
     assert steps["constant"]["skill"]["mean"] == 0

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,23 @@ def test_the_linear_reader_shrinks_what_is_noise():
     seen = views(static=40)
     task = told(seen, "target", "sequence", lambda view: random.normal(size=len(view.static)))
     assert read_linear(task, seen).chosen["strength"] >= 1
+
+
+def test_the_linear_reader_leaves_out_groups_that_hide_the_others():
+    random = np.random.default_rng(3)
+    seen = views(static=2, dynamic=0)
+    task = told(seen, "binary", "sequence", lambda view: (view.static[:, 0] > 0).astype(int), ("no", "yes"))
+    crowded = {
+        split: dataclasses.replace(
+            view,
+            table=np.concatenate([view.static, random.normal(size=(len(view.static), 80))], 1),
+            groups=(2, 40, 40),
+        )
+        for split, view in seen.items()
+    }
+    reading = read_linear(task, crowded)
+    assert reading.chosen["columns"] == 2
+    assert (reading.guesses["test"].argmax(1) == task.truth["test"]).mean() > 0.9
 
 
 def test_probabilities_of_the_linear_reader_are_those_of_the_model_that_made_the_labels():
@@ -198,6 +217,6 @@ def test_nearest_neighbour_and_centre():
         rows[split] = Sequences(x.astype(np.float32))
         seen[split] = raw_view(rows[split])
     floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), seen)
-    assert set(floors) == {"constant", "raw_linear", "raw_neighbour", "raw_centroid"}
+    assert set(floors) == {"constant", "raw_linear", "raw_chosen", "raw_neighbour", "raw_centroid"}
     for name in ("raw_neighbour", "raw_centroid", "raw_linear"):
         assert (floors[name].guesses["test"].argmax(1) == truth["test"]).all()

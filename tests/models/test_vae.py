@@ -26,7 +26,7 @@ def test_terms_equal_the_equations():
         h = torch.relu(model.path[0](model.encoder(torch.cat([x[:, t], torch.ones(3, 4, 3)], 2))))
         mean, std = model.head.mean(h), (model.head.log_variance(h) / 2).exp()
         y = model.decoder(mean + std * d_noise[:, t])
-        spread = 0.05 + 0.45 * torch.sigmoid(y[:, 1])
+        spread = 0.05 + 1.95 * torch.sigmoid(y[:, 1])
         error = (
             (x[:, t] - y[:, 0]) ** 2 / (2 * spread**2)
             + spread.log()

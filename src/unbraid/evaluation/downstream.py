@@ -28,7 +28,7 @@ from unbraid.registry import nearest
 
 __all__ = ["downstream_tasks", "evaluate_downstream"]
 
-VERSION = 1  # raise when floors change, so that older cached ones are not used
+VERSION = 3  # raise when floors change, so that older cached ones are not used
 PARTS = ("static", "dynamic", "both")
 FIGURES = {
     "binary": ("auroc", "auprc"),
@@ -65,8 +65,9 @@ def evaluate_downstream(
     Keys of the result:
 
     - `tasks/<name>/codes/<static|dynamic|both>/<linear|network>/<figure>`, and there `chosen`: what validation chose.
-    - `tasks/<name>/floors/<floor>/<figure>`: `constant`; and for vectors and windows `raw_linear`, `raw_neighbour`,
-      `raw_centroid` (see `unbraid.evaluation.floors`) and `raw_network`, the network end to end on the raw series.
+    - `tasks/<name>/floors/<floor>/<figure>`: `constant`; and for vectors and windows `raw_linear`, `raw_chosen`,
+      `raw_neighbour`, `raw_centroid` (see `unbraid.evaluation.floors`) and `raw_network`, the network end to end on the
+      raw series.
     - `tasks/<name>/{kind, level, classes}`.
     - `left_out`: name of each label or target that cannot be scored, and why.
     - `protocol`: data, fingerprint, split, sequences, groups (what is drawn for the intervals), repeats, seed,
@@ -210,9 +211,12 @@ def _code_views(
         s, d = codes.static.double().numpy(), codes.dynamic.double().numpy()
         d = np.where(steps[:, :, None], d, 0)
         summary = path_summary(d, steps)
+        of_path = (d.shape[2],) * 4
         views["static"][split] = View(s, d[:, :, :0], steps, s)
-        views["dynamic"][split] = View(s[:, :0], d, steps, summary)
-        views["both"][split] = View(s, d, steps, np.concatenate([s, summary], 1))
+        views["dynamic"][split] = View(s[:, :0], d, steps, summary, groups=of_path)
+        views["both"][split] = View(
+            s, d, steps, np.concatenate([s, summary], 1), groups=(s.shape[1], *of_path)
+        )
     return views
 
 

@@ -3,6 +3,8 @@
 For vectors `(F,)` and windows `(W, F)` of a series; of frames only the constant is given.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -18,6 +20,7 @@ def plain_floors(task: Task, views: dict[str, View] | None) -> dict[str, Reading
 
     - `constant`: the share of each class on train (the most frequent one wins), the median of a target.
     - `raw_linear`: logistic or ridge regression on `raw_summaries`; for targets of steps on the step's means.
+    - `raw_chosen`: the same, on as many of the four summaries as do best on validation.
     - `raw_neighbour`, `raw_centroid` (more than two classes): the class of the nearest training sequence, and of the
       nearest class centre, by the distance of the features' means over the sequence.
 
@@ -28,7 +31,9 @@ def plain_floors(task: Task, views: dict[str, View] | None) -> dict[str, Reading
     floors = {"constant": constant(task)}
     if views is None:
         return floors
-    floors["raw_linear"] = read_linear(task, views)
+    floors["raw_linear"] = read_linear(task, {name: replace(view, groups=()) for name, view in views.items()})
+    if task.level == "sequence":
+        floors["raw_chosen"] = read_linear(task, views)
     if task.kind == "classes":
         floors["raw_neighbour"] = _nearest(task, views, KNeighborsClassifier(1))
         floors["raw_centroid"] = _nearest(task, views, NearestCentroid())
@@ -71,7 +76,7 @@ def raw_view(data: Sequences) -> View:
     table = raw_summaries(
         x.reshape(len(x), steps * windows, features), observed.reshape(len(x), -1, features)
     )
-    return View(np.zeros((len(x), 0)), path, valid_steps(data), table, means)
+    return View(np.zeros((len(x), 0)), path, valid_steps(data), table, means, groups=(features,) * 4)
 
 
 def raw_summaries(

@@ -3,7 +3,8 @@
 Two kinds, both learned on `train` and chosen on `validation`:
 
 - *linear*: logistic or ridge regression of scikit-learn on a table of features; a path of codes enters it as four
-  numbers for each dimension (`path_summary`). The strength of regularisation is chosen on validation. Ridge
+  numbers for each dimension (`path_summary`). The strength of regularisation is chosen on validation, and how many of
+  the table's groups are read: with few sequences, features that say nothing of a task hide those that do. Ridge
   regression tells the mean of a target: where that is far from the median (rain) a constant beats it by absolute error.
 - *network*: the predictors of DBSE (Berman et al., ICML 2024, appendix) and GLR (Tonekaboni et al., AISTATS 2022):
   for a whole sequence an LSTM of 32 units over the path, its last state beside s, one hidden layer (16 units and dropout
@@ -13,6 +14,7 @@ Two kinds, both learned on `train` and chosen on `validation`:
 """
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,6 +66,8 @@ class View:
         steps: `(n, T)`, True up to the last step of each sequence.
         table: `(n, P)` features of each sequence for the linear reader.
         means: `(n, T, P)` features of each step for the linear reader; None for what the network gets, (d_t, s).
+        groups: widths of the groups of `table`'s columns, in the order that the linear reader may leave them out from
+            the end; none where it is one group.
     """
 
     static: Float[np.ndarray, "n S"]
@@ -71,6 +75,7 @@ class View:
     steps: Bool[np.ndarray, "n T"]
     table: Float[np.ndarray, "n P"]
     means: Float[np.ndarray, "n T P"] | None = None
+    groups: tuple[int, ...] = ()
 
     def step_table(self) -> Float[np.ndarray, "n T P"]:
         """(d_t, s) of each step."""
@@ -109,26 +114,37 @@ def path_summary(
 def read_linear(task: Task, views: dict[str, View]) -> Reading:
     """Train logistic regression (classes) or ridge regression (targets) and read all splits but `train`.
 
-    Classes are chosen by the cross-entropy on validation, targets by the mean absolute error.
+    Strength and groups are chosen by the cross-entropy on validation for classes, the mean absolute error for targets.
     """
     tables = {split: _table(task, view) for split, view in views.items()}
     known = {split: ~np.isnan(task.truth[split].astype(float)) for split in views}
     x, y = tables["train"][known["train"]], task.truth["train"][known["train"]]
     check, truth = tables["validation"][known["validation"]], task.truth["validation"][known["validation"]]
-    best: tuple[float, float, Callable[[np.ndarray], np.ndarray]] | None = None
-    for strength in STRENGTHS:
-        guess = (_fit_target if task.kind == "target" else _fit_classes)(x, y, strength, len(task.classes))
-        said = guess(check)
+    fit = _fit_target if task.kind == "target" else _fit_classes
+    best: tuple[float, float, int, Callable[[np.ndarray], np.ndarray]] | None = None
+    for columns, strength in itertools.product(_offers(task, views["train"]), STRENGTHS):
+        guess = fit(x[:, :columns], y, strength, len(task.classes))
+        said = guess(check[:, :columns])
         loss = np.abs(said - truth).mean() if task.kind == "target" else _cross_entropy(said, truth)
         if best is None or loss < best[0]:
-            best = (float(loss), strength, guess)
+            best = (float(loss), strength, columns, guess)
     assert best is not None
+    loss, strength, columns, guess = best
     guesses = {
-        split: _filled(best[2](tables[split][known[split]]), known[split])
+        split: _filled(guess(tables[split][known[split]][:, :columns]), known[split])
         for split in views
         if split != "train"
     }
-    return Reading(guesses, {"strength": best[1], "validation_loss": best[0]})
+    return Reading(guesses, {"strength": strength, "columns": columns, "validation_loss": loss})
+
+
+def _offers(task: Task, view: View) -> list[int]:
+    """How many columns of its table the linear reader may read."""
+    groups = view.groups
+    if task.level == "step":
+        groups = (view.path.shape[2], view.static.shape[1]) if view.means is None else ()
+    widths = np.cumsum([width for width in groups if width])
+    return widths.tolist() or [_table(task, view).shape[-1]]
 
 
 def _table(task: Task, view: View) -> np.ndarray:

@@ -26,18 +26,18 @@ class SquaredErrorNormal(Normal):
 
 
 class BoundedNormal(Normal):
-    """A normal whose standard deviation is learned, between 0.05 and 0.5.
+    """A normal whose standard deviation is learned, between 0.05 and 2.
 
-    The observations are scaled to deviation 1. The upper bound (that of DBSE's authors' code, 0.5 sigmoid) keeps a
-    decoder from calling everything noise; the lower one keeps a value that is easily told, such as a sensor that stands
-    still, from growing without bound in the likelihood.
+    The observations are scaled to deviation 1. The lower bound keeps a value that is easily told, such as a sensor that
+    stands still, from growing without bound in the likelihood. The upper one is wide, so that what no code tells (the
+    noise of a sensor) may be called noise: with 0.5, that of DBSE's authors' code, the codes are spent on it.
 
     Args:
         mean: of each value.
         raw: of the same shape; 0 gives the middle between the bounds.
     """
 
-    LOWEST, HIGHEST = 0.05, 0.5
+    LOWEST, HIGHEST = 0.05, 2.0
 
     def __init__(self, mean: Tensor, raw: Tensor) -> None:
         spread = self.HIGHEST - self.LOWEST
