@@ -1,11 +1,13 @@
 """The pages made from the ledger."""
 
+import json
+
 import pytest
 
 from unbraid.benchmark.columns import columns, read_columns
 from unbraid.benchmark.grid import latex, markdown
 from unbraid.benchmark.ledger import main, read_ledger, record
-from unbraid.benchmark.pages import experiments, table, with_block
+from unbraid.benchmark.pages import experiments, figure_tables, table, with_block
 from unbraid.benchmark.published import read_published
 
 
@@ -35,6 +37,26 @@ def test_the_table_is_over_seeds(make_run, ledger):
     assert cells(lines[4])[:6] == ["floor", "", "", "", "10.0", "0.100"]
     published = next(cells(line) for line in lines if line.startswith("| DBSE, published"))
     assert published[4:6] == ["100.0", "8.942"]
+
+
+def test_each_form_of_the_data_has_floors_of_its_own(make_run, ledger):
+    record(make_run(0), ledger)
+    record(make_run(0, 0.5, ["--model.width", "64"]), ledger)
+    other = make_run(0, 0.5, ["--data.size", "32"], fingerprint="other")
+    found = json.loads((other / "evaluation" / "generation.json").read_text())
+    found["accuracy"]["floor"] = 0.25
+    (other / "evaluation" / "generation.json").write_text(json.dumps(found))
+    record(other, ledger)
+    floors = {cells(line)[0]: cells(line)[4] for line in text_of(ledger).splitlines() if "floor" in line}
+    assert floors == {
+        "floor of **sprites/dbse**, **sprites/dbse** `model.width=64`": "10.0",
+        "floor of **sprites/dbse** `data.size=32`": "25.0",
+    }
+    groups = experiments(read_ledger(ledger), "sprites")
+    lines = figure_tables(groups, "generation").splitlines()
+    assert set(cells(lines[0])[4:]) == set(floors)
+    accuracy = dict(zip(cells(lines[0]), cells(lines[2]), strict=True))
+    assert [accuracy[title] for title in floors] == ["0.1", "0.25"]
 
 
 def test_shares_of_several_labels_are_averaged(make_run, ledger):

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from unbraid.benchmark.columns import columns, figure_at, show
+from unbraid.benchmark.columns import Column, columns, figure_at, show
 from unbraid.benchmark.grid import markdown
 from unbraid.benchmark.ledger import Trained, changes, read_ledger
 from unbraid.benchmark.published import Published, read_published
@@ -64,12 +64,8 @@ def table(groups: Experiments, published: Iterable[Published]) -> str:
             found = [figure_at(one.scores, column.score, "both") for one in trained]
             cells.append(show(column, [figure.mean for figure in found if figure]))
         rows.append(cells)
-    floors = []
-    for column in shown:  # floors depend on the data alone, so any run has them
-        found = [figure_at(one.scores, column.score, "both") for one in everyone]
-        known = [figure.floor for figure in found if figure and figure.floor is not None]
-        floors.append(show(column, known[:1]))
-    rows.append(["floor", "", "", "", *floors])
+    for name, floors in _floors(groups, shown).items():
+        rows.append([name, "", "", "", *floors])
     for method, theirs in _by_method(published).items():
         cells = [
             show(column, [theirs[column.name].value] if column.name in theirs else []) for column in shown
@@ -78,6 +74,30 @@ def table(groups: Experiments, published: Iterable[Published]) -> str:
             source = next(iter(theirs.values())).source
             rows.append([f"{method}, published ([source]({source}))", "", "", "", *cells])
     return markdown(rows)
+
+
+def _floors(groups: Experiments, shown: list[Column]) -> dict[str, list[str]]:
+    """The rows of floors by their titles: one row, or one for the experiments of each form of the data that differs."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for alike in _by_form(groups).values():
+        figures = [
+            [figure_at(one.scores, column.score, "both") for title in alike for one in groups[title]]
+            for column in shown
+        ]
+        known = [[one.floor for one in found if one and one.floor is not None][:1] for found in figures]
+        if any(known):
+            rows.setdefault(tuple(map(show, shown, known)), []).extend(alike)
+    if len(rows) == 1:
+        return {"floor": list(next(iter(rows)))}
+    return {f"floor of {', '.join(sorted(titles))}": list(cells) for cells, titles in rows.items()}
+
+
+def _by_form(groups: Experiments) -> dict[str, list[str]]:
+    """The titles of experiments by the fingerprint of their data: floors depend on the data alone."""
+    forms: dict[str, list[str]] = {}
+    for title, trained in groups.items():
+        forms.setdefault(trained[0].fingerprint, []).append(title)
+    return forms
 
 
 def _whole(values: list[float]) -> str:
@@ -114,18 +134,24 @@ def _percent(shares: list[float]) -> str:
 
 
 def figure_tables(groups: Experiments, protocol: str) -> str:
-    """Every figure of a protocol, a column for each experiment, in Markdown."""
+    """Every figure of a protocol, a column for each experiment and for floors, in Markdown."""
     scored = {
         title: [figures(one.scores[protocol]) for one in trained if protocol in one.scores]
         for title, trained in groups.items()
     }
     scored = {title: found for title, found in scored.items() if found}
     paths = list(dict.fromkeys(path for found in scored.values() for path in found[0]))
-    rows = [["", *scored, "floor"]]
-    for path in paths:
+    floors: dict[tuple[str, ...], list[str]] = {}
+    for alike in _by_form({title: groups[title] for title in scored}).values():
+        of_form = [one for title in alike for one in scored[title]]
+        cells = [[one[path].get("floor") for one in of_form if path in one] for path in paths]
+        shown = ("" if not known or known[0] is None else f"{known[0]:.4g}" for known in cells)
+        floors.setdefault(tuple(shown), []).extend(alike)
+    names = [f"floor of {', '.join(sorted(titles))}" for titles in floors.values()]
+    rows = [["", *scored, *(names if len(names) > 1 else ["floor"])]]
+    for place, path in enumerate(paths):
         known = [[one[path]["mean"] for one in found if path in one] for found in scored.values()]
-        floors = [one[path].get("floor") for found in scored.values() for one in found if path in one]
-        rows.append([path, *map(_plain, known), "" if floors[0] is None else f"{floors[0]:.4g}"])
+        rows.append([path, *map(_plain, known), *(column[place] for column in floors)])
     return markdown(rows)
 
 
