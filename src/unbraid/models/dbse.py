@@ -213,7 +213,7 @@ class DBSE(SequenceModel):
         """Share of each step in the anchor: 1 at the anchor's step, or the same for all observed ones ("mean")."""
         observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
         if self.anchor == "mean":
-            return observed / observed.sum(1, keepdim=True)
+            return observed / observed.sum(1, keepdim=True).clamp_min(1)
         where: str | int | float = self.anchor
         if self.anchor == "random_run":
             where = self.anchor_share
