@@ -96,6 +96,34 @@ def test_rain_is_a_mean_of_what_is_known_or_the_published_sum(folder, tmp_path):
     assert not np.array_equal(other.splits["validation"], official.splits["validation"])
 
 
+def test_overlapping_sequences_train_only(folder, tmp_path):
+    for station in STATIONS:
+        text = "\n".join(lines(station, "2014-10-01", "2016-03-01")) + "\n"
+        (folder / air_quality._file(station)).write_text(text)
+    apart, months = load(folder, tmp_path), load(folder, tmp_path, stride=7)
+    assert np.array_equal(months.scaling.mean, apart.scaling.mean)
+    for split in ("validation", "test"):
+        rows, others = months.splits[split], apart.splits[split]
+        assert np.array_equal(months.x[rows], apart.x[others])
+        assert np.array_equal(months.labels["month"].values[rows], apart.labels["month"].values[others])
+    starts = months.times[months.splits["train"], 0].astype("datetime64[D]").astype(str)
+    # those of the months, then every 7 days from October 1 to the last month's start
+    assert starts[::2].tolist() == [
+        *("2014-10-01", "2014-11-01", "2014-12-01"),
+        *("2014-10-08", "2014-10-15", "2014-10-22", "2014-10-29"),
+        *("2014-11-05", "2014-11-12", "2014-11-19", "2014-11-26"),
+    ]
+    named = [months.labels["month"].classes[v] for v in months.labels["month"].values[months.splits["train"]]]
+    assert named[::2] == [
+        *("October", "November", "December"),
+        *("October", "October", "November", "November", "November", "November", "December", "December"),
+    ]
+    with pytest.raises(ValueError, match="stride: 0 days"):
+        air_quality.load(folder, tmp_path, stride=0)
+    with pytest.raises(ValueError, match="stride: 7 days; the official form"):
+        air_quality.load(folder, tmp_path, stride=7, form="official")
+
+
 def test_refused(folder, tmp_path):
     def refused(message):
         with pytest.raises(ValueError, match=message):
@@ -117,7 +145,7 @@ def test_refused(folder, tmp_path):
     path.write_text("".join(rows[:30] + rows[31:]))
     refused(r"line 31: 2014-12-02T06:00:00 does not follow 2014-12-02T04:00:00 by one hour")
     path.write_text("".join(rows[:1] + rows[1 + 31 * 24 :]))
-    refused("cover different months")
+    refused("cover different hours")
     path.unlink()
     with pytest.raises(FileNotFoundError, match="lacks 1 of the 12 files, the first is PRSA_Data_Dongsi"):
         air_quality.load(folder, tmp_path)

@@ -67,6 +67,24 @@ def test_scaling_learns_from_train_only(folder, tmp_path):
     assert days.scaling.std[1] == 1  # a constant feature
 
 
+def test_overlapping_sequences_train_only(folder, tmp_path):
+    apart, days = load(folder, tmp_path), load(folder, tmp_path, stride=4)
+    assert np.array_equal(days.scaling.mean, apart.scaling.mean)
+    for split in ("validation", "test"):
+        assert np.array_equal(days.x[days.splits[split]], apart.x[apart.splits[split]])
+    hour = days.scaling.invert(days.x)[..., 0]
+    assert np.allclose(hour[..., 0] / 24, days.targets["oil_temperature"], atol=0.01)
+    held = {round(h) for split in ("validation", "test") for h in hour[days.splits[split]].ravel()}
+    train = hour[days.splits["train"]]
+    assert not held & {round(h) for h in train.ravel()}
+    # three blocks of 28 days in a row: 15 starts, every 4 days; five times
+    assert len(train) == 5 * 15
+    assert len(load(folder, tmp_path, stride=28)) == 25
+    for stride in (0, 29):
+        with pytest.raises(ValueError, match=f"stride: {stride} days"):
+            etth1.load(folder, tmp_path, stride=stride)
+
+
 def test_refused(folder, tmp_path, text):
     path = folder / "ETTh1.csv"
 

@@ -9,6 +9,9 @@ target `rain` of each day. Rain is never an input. Two forms, both tested on 201
 - `official`: as in the code published with GLR and DBSE. 15% of the other years' sequences, at random, are the
   validation split. `rain` is the sum over a day in mm, and 0 for a day with any unknown hour.
 
+With a `stride` below 28 days, train also has sequences from every `stride` days on, where they share no hour with
+validation or test; their month is that of their middle. The official form has none.
+
 `groups` are the calendar months: the stations are neighbours and share their weather. Times are Beijing's.
 """
 
@@ -24,7 +27,7 @@ import pooch
 
 from unbraid.data.base import Label, Sequences
 from unbraid.data.download import fetch_files
-from unbraid.data.series import cut_windows, read_columns, scale_windows, window_means
+from unbraid.data.series import cut_windows, overlapping_starts, read_columns, scale_windows, window_means
 from unbraid.data.store import download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -78,6 +81,7 @@ SEASONS = ("winter", "spring", "summer", "autumn")  # winter is December to Febr
 WETNESS = ("dry", "some rain", "wet")
 WET = (0.1, 2.0)  # mm a day, where a sequence is no longer dry, and where it is wet
 WINDOW, DAYS = 24, 28
+HOURS = WINDOW * DAYS
 TEST_YEAR, VALIDATION_YEAR = 2016, 2015
 TRAIN_SHARE = 0.85  # of the official pool
 
@@ -87,9 +91,10 @@ def load(
     cache: str | Path | None = None,
     *,
     form: Literal["corrected", "official"] = "corrected",
+    stride: int = DAYS,
     seed: int = 0,
 ) -> Sequences:
-    """Load the months: x `(576, 28, 24, 10)` with a mask, scaled.
+    """Load the months: x `(576, 28, 24, 10)` with a mask, scaled; more than 576 with a stride.
 
     Static labels `month` (12), `season` (4, part of month), `station` (12), `wetness` (3); target `rain` `(576, 28)`.
 
@@ -97,15 +102,25 @@ def load(
         root: the folder with the twelve CSV files; None for the one `fetch` downloads to.
         cache: where the prepared arrays (20 MB) are kept; see `store.cache_folder`.
         form: `corrected`, or `official` for numbers that compare with published ones.
+        stride: days from one training sequence to the next; below 28 they overlap.
         seed: of the official form's random validation split; the corrected form's splits are years.
 
     Raises:
         FileNotFoundError: the folder or a file is missing.
-        ValueError: a file cannot be read or has gaps in its hours; another `form`.
+        ValueError: a file cannot be read or has gaps in its hours; another `form`; a stride out of 1 to 28, or with the official
+            form.
     """
     if form not in ("corrected", "official"):
         raise ValueError(f"form: is {form!r}; choose 'corrected' or 'official'")
+    if not 1 <= stride <= DAYS:
+        raise ValueError(
+            f"stride: {stride} days; give 1 (a sequence from every day on) to {DAYS} (no overlap)"
+        )
+    if stride != DAYS and form == "official":
+        raise ValueError(f"stride: {stride} days; the official form has months alone, drop one of the two")
     published = {"form": form, "seed": seed if form == "official" else None, "files": _digest(STATIONS)}
+    if stride != DAYS:
+        published["stride"] = stride
     folder = download_folder("air_quality", cache) if root is None else Path(root).expanduser()
     if root is None and stored("air_quality", published, cache):
         files, options = {}, published
@@ -117,7 +132,7 @@ def load(
         warnings.warn(
             f"root: the files in {folder} are not the published ones; no table compares", stacklevel=2
         )
-    return prepared("air_quality", options, lambda space: _build(files, form, seed), cache)
+    return prepared("air_quality", options, lambda space: _build(files, form, stride, seed), cache)
 
 
 def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
@@ -178,31 +193,43 @@ def _find(folder: Path, given: bool) -> dict[str, Path]:
     return files
 
 
-def _build(files: Mapping[str, Path], form: str, seed: int) -> Sequences:
-    values, starts = [], []
+def _build(files: Mapping[str, Path], form: str, stride: int, seed: int) -> Sequences:
+    values, times = [], []
     for path in files.values():
-        found = _months(path)
+        found = _hours(path)
         values.append(found[0])
-        starts.append(found[1])
-    if any(not np.array_equal(starts[0], other) for other in starts):
-        raise ValueError(f"root: the files in {path.parent} cover different months; get them again")
-    # (stations, months, hours, columns) to one row for each month and station, in the order of time
-    rows = np.stack(values, axis=1).reshape(-1, DAYS * WINDOW, len(FEATURES) + 1)
-    start = np.repeat(starts[0], len(files))
-    station = np.tile(np.arange(len(files)), len(starts[0]))
-    year = start.astype("datetime64[Y]").astype(int) + 1970
+        times.append(found[1])
+    if any(not np.array_equal(times[0], other) for other in times):
+        raise ValueError(f"root: the files in {path.parent} cover different hours; get them again")
+    hours = times[0]
+    firsts = _month_starts(hours)
+    if not len(firsts):
+        raise ValueError(f"{path}: holds no month of {DAYS} days; get the file again")
+    more = firsts[:0]
+    if stride < DAYS:
+        more = overlapping_starts(firsts, _split(_year(hours[firsts])), HOURS, stride * WINDOW)
+    several = np.concatenate([firsts, more])
+    # (stations, hours, columns) to one row for each start and station, the months in the order of time
+    rows = np.stack([found[first : first + HOURS] for first in several for found in values])
+    first = np.repeat(several, len(files))
+    station = np.tile(np.arange(len(files)), len(several))
+    months = len(firsts) * len(files)
+    year = _year(hours[first[:months]])
     splits = _official_split(year, seed) if form == "official" else _split(year)
     windows, _ = cut_windows(list(rows[..., :-1]), WINDOW)
     x, mask, scaling = scale_windows(windows, splits["train"])
+    splits["train"] = np.concatenate([splits["train"], np.arange(months, len(rows))])
     hourly = window_means(rows[..., -1], WINDOW)
     daily = rows[..., -1].reshape(len(rows), DAYS, WINDOW).sum(2)
     unknown = np.flatnonzero(np.isnan(hourly).all(1))
     if len(unknown):
         where = unknown[0]
         raise ValueError(
-            f"root: {list(files)[station[where]]} knows no rain in {str(start[where])[:7]}; get it again"
+            f"root: {list(files)[station[where]]} knows no rain in the {DAYS} days from "
+            f"{str(hours[first[where]])[:10]} on; get it again"
         )
-    month = start.astype("datetime64[M]").astype(int) % 12
+    calendar = hours[first + HOURS // 2].astype("datetime64[M]").astype(int)
+    month = calendar % 12
     wetness = np.digitize(24 * np.nanmean(hourly, axis=1), WET)
     return Sequences(
         x,
@@ -216,8 +243,8 @@ def _build(files: Mapping[str, Path], form: str, seed: int) -> Sequences:
         },
         splits=splits,
         targets={"rain": np.nan_to_num(daily, nan=0.0) if form == "official" else hourly},
-        groups=start.astype("datetime64[M]").astype(int),
-        times=start[:, None] + np.arange(DAYS) * np.timedelta64(1, "D"),
+        groups=calendar,
+        times=hours[first][:, None] + np.arange(DAYS) * np.timedelta64(1, "D"),
         scaling=scaling,
         feature_names=tuple(FEATURES),
         units=tuple(FEATURES.values()),
@@ -225,8 +252,8 @@ def _build(files: Mapping[str, Path], form: str, seed: int) -> Sequences:
     )
 
 
-def _months(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The first 28 days of each month, `(months, 672, features and rain)`, and when they start."""
+def _hours(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Every hour of a station's file: `(hours, features and rain)`, and when it is."""
     values, _ = read_columns(path, (*CALENDAR, *FEATURES, "RAIN"))
     calendar, values = values[:, :4], values[:, 4:]
     if np.isnan(calendar).any():
@@ -242,11 +269,17 @@ def _months(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path}, line {gaps[0] + 3}: {times[gaps[0] + 1]} does not follow {times[gaps[0]]} by one hour; "
             "get the file again"
         )
-    firsts = np.flatnonzero((day == 1) & (hour == 0))
-    firsts = firsts[firsts + DAYS * WINDOW <= len(values)]
-    if not len(firsts):
-        raise ValueError(f"{path}: holds no month of {DAYS} days; get the file again")
-    return np.stack([values[first : first + DAYS * WINDOW] for first in firsts]), times[firsts]
+    return values, times
+
+
+def _month_starts(times: np.ndarray) -> np.ndarray:
+    """The hours from which a month's first 28 days are there in full."""
+    firsts = np.flatnonzero(times == times.astype("datetime64[M]"))
+    return firsts[firsts + HOURS <= len(times)]
+
+
+def _year(times: np.ndarray) -> np.ndarray:
+    return times.astype("datetime64[Y]").astype(int) + 1970
 
 
 def _split(year: np.ndarray) -> dict[str, np.ndarray]:

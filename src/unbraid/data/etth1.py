@@ -9,6 +9,9 @@ Six loads are the input; a sequence is 28 days, one window a day. Target: `oil_t
   month; 2016 is the test split, 15% of the other months, at random, are validation. The two forms differ in the
   default split only.
 - `ett_12_4_4`: the borders usual for this file, 12, 4 and 4 times 30 days.
+
+With a `stride` below 28 days, train also has the sequences between these, one every `stride` days, that share no hour
+with validation or test.
 """
 
 import warnings
@@ -20,7 +23,7 @@ import pooch
 
 from unbraid.data.base import Sequences
 from unbraid.data.download import fetch_files
-from unbraid.data.series import cut_windows, read_columns, scale_windows, window_means
+from unbraid.data.series import cut_windows, overlapping_starts, read_columns, scale_windows, window_means
 from unbraid.data.store import download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -54,29 +57,38 @@ def load(
     *,
     form: Literal["corrected", "official"] = "corrected",
     split: Literal["blocked", "official", "ett_12_4_4"] | None = None,
+    stride: int = DAYS,
     seed: int = 0,
 ) -> Sequences:
     """Load the 28-day sequences: x `(N, 28, 24, 6)`, scaled; target `oil_temperature` `(N, 28)` in °C.
 
-    N is 25 (`blocked`), 23 (`official`) or 20 (`ett_12_4_4`). Nothing is missing, so there is no mask.
+    N is 25 (`blocked`), 23 (`official`) or 20 (`ett_12_4_4`), more with a stride. Nothing is missing, so there is no
+    mask.
 
     Args:
         root: the folder with ETTh1.csv; None for the one `fetch` downloads to.
         cache: where the prepared arrays (under 1 MB) are kept; see `store.cache_folder`.
         form: `corrected`, or `official` for numbers that compare with published ones.
         split: how sequences are cut and split; None for the form's default.
+        stride: days from one training sequence to the next; below 28 they overlap.
         seed: of the random part of the split `official`.
 
     Raises:
         FileNotFoundError: the folder or the file is missing.
-        ValueError: the file cannot be read or has gaps; another `form` or `split`.
+        ValueError: the file cannot be read or has gaps; another `form`, `split` or a stride out of 1 to 28.
     """
     if form not in DEFAULT_SPLIT:
         raise ValueError(f"form: is {form!r}; choose 'corrected' or 'official'")
     split_name = split or DEFAULT_SPLIT[form]
     if split_name not in SPLITS:
         raise ValueError(f"split: is {split!r}; choose one of {', '.join(map(repr, SPLITS))}")
+    if not 1 <= stride <= DAYS:
+        raise ValueError(
+            f"stride: {stride} days; give 1 (a sequence from every day on) to {DAYS} (no overlap)"
+        )
     published = {"split": split_name, "seed": seed if split_name == "official" else None, "file": FILES[FILE]}
+    if stride != DAYS:
+        published["stride"] = stride
     folder = download_folder("etth1", cache) if root is None else Path(root).expanduser()
     path = folder / FILE
     if root is None and stored("etth1", published, cache):
@@ -92,7 +104,7 @@ def load(
         options = published | {"file": pooch.file_hash(str(path))}
     if options != published:
         warnings.warn(f"root: {path} is not the published file; no table compares", stacklevel=2)
-    return prepared("etth1", options, lambda space: _build(path, split_name, seed), cache)
+    return prepared("etth1", options, lambda space: _build(path, split_name, stride, seed), cache)
 
 
 def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
@@ -110,7 +122,7 @@ def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> P
     return fetch_files(target, base_url or BASE_URL, FILES)
 
 
-def _build(path: Path, split: str, seed: int) -> Sequences:
+def _build(path: Path, split: str, stride: int, seed: int) -> Sequences:
     values, texts = read_columns(path, (*FEATURES, TARGET), ("date",))
     times = _times(path, texts["date"])
     if np.isnan(values).any():
@@ -119,9 +131,14 @@ def _build(path: Path, split: str, seed: int) -> Sequences:
             f"{path}, line {row + 2}, column {(*FEATURES, TARGET)[column]!r}: is empty; get the file again"
         )
     firsts, splits = SPLITS[split](times, seed)
+    apart = splits["train"]  # without overlap, so that no hour weighs more in the scaling
+    if stride < DAYS:
+        more = overlapping_starts(firsts, splits, HOURS, stride * WINDOW)
+        splits = splits | {"train": np.concatenate([apart, len(firsts) + np.arange(len(more))])}
+        firsts = np.concatenate([firsts, more])
     rows = np.stack([values[first : first + HOURS] for first in firsts])
     windows, _ = cut_windows(list(rows[..., :-1]), WINDOW)
-    x, _, scaling = scale_windows(windows, splits["train"])
+    x, _, scaling = scale_windows(windows, apart)
     return Sequences(
         x,
         "etth1",

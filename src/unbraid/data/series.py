@@ -14,6 +14,7 @@ __all__ = [
     "cut_windows",
     "in_order_of_splits",
     "lengths_or_none",
+    "overlapping_starts",
     "read_columns",
     "scale_windows",
     "window_means",
@@ -127,6 +128,27 @@ def in_order_of_splits(parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dic
 def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:
     """None when all sequences have `steps` steps."""
     return None if (lengths == steps).all() else lengths
+
+
+def overlapping_starts(
+    firsts: np.ndarray, splits: Mapping[str, np.ndarray], length: int, stride: int
+) -> np.ndarray:
+    """Where further training sequences may start, so that they overlap those of training and no other one.
+
+    Args:
+        firsts: `(N,)` rows of one long series at which its sequences start.
+        splits: which of the sequences train, and which are held out.
+        length: rows of a sequence.
+        stride: rows from one start to the next; a start of `firsts` is not given again.
+
+    Returns:
+        Rows from the first training sequence's start on; none of these sequences goes beyond the last training
+        sequence or shares a row with a held-out one.
+    """
+    train = firsts[splits["train"]]
+    held = np.concatenate([firsts[rows] for name, rows in splits.items() if name != "train"])
+    starts = np.setdiff1d(np.arange(train.min(), train.max() + 1, stride), train)
+    return starts[(np.abs(starts[:, None] - held) >= length).all(1)]
 
 
 def scale_windows(
