@@ -46,7 +46,7 @@ from torch.distributions import Distribution, Normal
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, observed_steps, zero_unobserved
+from unbraid.nn.masks import inside, mean_shares, observed_steps, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.nn.statistics import keep_statistics
 from unbraid.objectives import mutual_information as mi
@@ -250,8 +250,7 @@ class CDSVAE(SequenceModel):
 
     def _mean(self, g: Tensor, mask: Tensor | None) -> Tensor:
         """The mean of the observed steps' features."""
-        shown = g.new_ones(g.shape[:2]) if mask is None else observed_steps(mask).to(g.dtype)
-        return (shown.unsqueeze(2) * g).sum(1) / shown.sum(1, keepdim=True).clamp_min(1)
+        return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
 
     def _static(self, g: Tensor, h: Tensor | None, mask: Tensor | None) -> Normal:
         """q(s | x) from the features g, or from the LSTM's outputs h over them (computed here when None)."""

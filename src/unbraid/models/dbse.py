@@ -42,7 +42,7 @@ from torch.distributions import Distribution, Normal
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, observed_steps, pick_step, zero_unobserved
+from unbraid.nn.masks import inside, mean_shares, observed_steps, pick_step, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.registry import Card
 from unbraid.types import Batch, Codes, Posterior, Terms, repeat, standard_normal
@@ -211,9 +211,9 @@ class DBSE(SequenceModel):
         self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None
     ) -> Float[Tensor, "B T"]:
         """Share of each step in the anchor: 1 at the anchor's step, or the same for all observed ones ("mean")."""
-        observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
         if self.anchor == "mean":
-            return observed / observed.sum(1, keepdim=True).clamp_min(1)
+            return mean_shares(x, mask)
+        observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
         where: str | int | float = self.anchor
         if self.anchor == "random_run":
             where = self.anchor_share

@@ -6,7 +6,15 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-__all__ = ["apply_to_steps", "inside", "observed_steps", "pick_step", "take_step", "zero_unobserved"]
+__all__ = [
+    "apply_to_steps",
+    "inside",
+    "mean_shares",
+    "observed_steps",
+    "pick_step",
+    "take_step",
+    "zero_unobserved",
+]
 
 
 def observed_steps(mask: Tensor) -> Bool[Tensor, "B T"]:
@@ -17,6 +25,12 @@ def observed_steps(mask: Tensor) -> Bool[Tensor, "B T"]:
 def inside(mask: Tensor) -> Bool[Tensor, "B T"]:
     """Steps up to the last observed one; what follows is padding. Gaps inside a sequence count as inside."""
     return observed_steps(mask).flip(1).cummax(1).values.flip(1) if mask.numel() else observed_steps(mask)
+
+
+def mean_shares(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> Float[Tensor, "B T"]:
+    """Share of each step in the mean over the observed ones, in x's type; all 0 where none is observed."""
+    observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
+    return observed / observed.sum(1, keepdim=True).clamp_min(1)
 
 
 def zero_unobserved(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> Float[Tensor, "B T *X"]:
