@@ -156,6 +156,30 @@ def test_codes_and_named_floors_have_rows_of_their_own():
     ]
 
 
+def test_each_form_of_the_data_has_its_floor():
+    columns = (Column("accuracy", "a", "generation/accuracy"),)
+    table = Table("t", "", "t", (Row("A", "x"), Row("B", "x"), Row("C", "x"), Row("D", "x")), columns)
+
+    def one(data, fingerprint, floor):
+        found = {"generation": {"accuracy": figure(0.5) | {"floor": floor}}}
+        return trained({"data": {"name": data}}, found, fingerprint)
+
+    found = {
+        ("A", 0): one("fsdd", "segments", 0.1),
+        ("B", 0): one("fsdd", "words", 0.2),
+        ("C", 0): one("fsdd", "words", 0.2),
+        ("D", 0): one("puppets", "abc", 0.1),
+    }
+    floors = [row for row in rows_of_text(table, found) if row[0].startswith("floor")]
+    assert floors == [
+        ["floor of A", "", "0.100"],
+        ["floor of B, C", "", "0.200"],
+        ["floor, puppets", "", "0.100"],
+    ]
+    del found["A", 0], found["D", 0]
+    assert rows_of_text(table, found)[-1] == ["floor", "", "0.200"]
+
+
 def test_trainings_on_other_data_do_not_mix():
     table = read_table("sprites")
     one, two = cells(table, 2, [])[:2]

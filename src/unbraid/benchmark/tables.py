@@ -35,6 +35,8 @@ __all__ = ["Cell", "Row", "Table", "cells", "find", "list_tables", "read_table",
 PARTS = ("title", "data", "published", "codes", "rows", "columns")
 OF_A_ROW = ("title", "recipe", "set", "published")
 
+Cells = tuple[tuple[str, ...], ...]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -247,8 +249,7 @@ def rows_of_text(table: Table, found: dict[tuple[str, int], Trained]) -> list[li
         for name in row.published:
             if name in published:
                 rows.append(_published_row(name, published.pop(name), table))
-    everyone = [one for trained in ours.values() for one in trained]
-    rows += _floor_rows(table, everyone)
+    rows += _floor_rows(table, ours)
     for name, scores in published.items():
         if name in table.published or name.partition(": ")[0] in table.published:
             rows.append(_published_row(name, scores, table))
@@ -268,27 +269,40 @@ def _our_row(title: str, table: Table, trained: list[Trained], codes: str) -> li
     return cells
 
 
-def _floor_rows(table: Table, everyone: list[Trained]) -> list[list[str]]:
-    """The floor of each column, and rows of named floors; once for each data set, as they depend on it alone."""
-    by_data: dict[str, list[Trained]] = {}
-    for one in everyone:
-        by_data.setdefault(one.config["data"]["name"], []).append(one)
+def _floor_rows(table: Table, ours: dict[str, list[Trained]]) -> list[list[str]]:
+    """The floor of each column, and rows of named floors; once for each form of the data, as they depend on it alone."""
+    forms: dict[tuple[str, str], list[str]] = {}  # a data set and its fingerprint to the rows trained on it
+    for title, trained in ours.items():
+        if trained:
+            form = trained[0].config["data"]["name"], trained[0].fingerprint
+            forms.setdefault(form, []).append(title)
+    blocks: dict[tuple[str, Cells], list[str]] = {}  # a data set and its floors to the rows they belong to
+    for (data, _), titles in forms.items():
+        floors = _floors(table, [one for title in titles for one in ours[title]])
+        blocks.setdefault((data, floors), []).extend(titles)
+    alike = [data for data, _ in blocks]
     rows = []
-    for data, trained in by_data.items():
-        on = f", {data}" if len(by_data) > 1 else ""
-        named: dict[str, dict[str, str]] = {}
-        plain = []
-        for column in table.columns:
-            figures = [figure_at(one.scores, column.score, next(iter(table.codes))) for one in trained]
-            known = [figure.floor for figure in figures if figure and figure.floor is not None]
-            plain.append(show(column, known[:1]))
-            for name, value in _named_floors(column, trained).items():
-                named.setdefault(name, {})[column.name] = show(column, [value])
-        rows.append([f"floor{on}", "", *plain])
-        for name, cells in named.items():
-            title = f"floor{on}: {name.replace('_', ' ')}"
-            rows.append([title, "", *(cells.get(column.name, "") for column in table.columns)])
+    for (data, floors), titles in blocks.items():
+        of = f" of {', '.join(titles)}" if alike.count(data) > 1 else f", {data}" if len(blocks) > 1 else ""
+        rows += [[f"floor{of}{name}", "", *cells] for name, *cells in floors]
     return rows
+
+
+def _floors(table: Table, trained: list[Trained]) -> Cells:
+    """The plain floor of each column, then those with a name, which comes first in each row."""
+    named: dict[str, dict[str, str]] = {}
+    plain = []
+    for column in table.columns:
+        figures = [figure_at(one.scores, column.score, next(iter(table.codes))) for one in trained]
+        known = [figure.floor for figure in figures if figure and figure.floor is not None]
+        plain.append(show(column, known[:1]))
+        for name, value in _named_floors(column, trained).items():
+            named.setdefault(name, {})[column.name] = show(column, [value])
+    of_name = (
+        (f": {name.replace('_', ' ')}", *(cells.get(column.name, "") for column in table.columns))
+        for name, cells in named.items()
+    )
+    return (("", *plain), *of_name)
 
 
 def _named_floors(column: Column, trained: list[Trained]) -> dict[str, float]:
