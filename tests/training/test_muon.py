@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from unbraid.nn.codecs import build_decoder, build_encoder, kernels
 from unbraid.training.muon import AdamWithMuon, orthogonal
 
 RATES = {"learning_rate": 1e-2, "kernel_learning_rate": 3e-3}
@@ -30,6 +31,10 @@ def net():
         )
 
 
+def muon(model, **settings):
+    return AdamWithMuon(model.parameters(), kernels(model), **settings)
+
+
 def train(model, optimizer, steps, first=0):
     for step in range(first, first + steps):
         x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(step))
@@ -39,7 +44,7 @@ def train(model, optimizer, steps, first=0):
 
 def test_kernels_take_steps_of_the_given_size_and_the_rest_takes_adam_s():
     ours, adam = net(), net()
-    train(ours, AdamWithMuon(ours.parameters(), **RATES), 1)
+    train(ours, muon(ours, **RATES), 1)
     train(adam, torch.optim.Adam(adam.parameters(), RATES["learning_rate"]), 1)
     for name, before in net().named_parameters():
         step = ours.get_parameter(name) - before
@@ -51,7 +56,7 @@ def test_kernels_take_steps_of_the_given_size_and_the_rest_takes_adam_s():
 
 def test_kernels_follow_the_equations():
     ours, momentum = net(), 0.9
-    optimizer = AdamWithMuon(ours.parameters(), **RATES, momentum=momentum)
+    optimizer = muon(ours, **RATES, momentum=momentum)
     kernel, average = ours[0].weight, 0.0
     for step in range(3):
         x, before = (
@@ -68,12 +73,22 @@ def test_kernels_follow_the_equations():
 
 def test_a_saved_state_goes_on_as_if_nothing_had_happened():
     whole, broken = net(), net()
-    optimizer = AdamWithMuon(whole.parameters(), **RATES)
+    optimizer = muon(whole, **RATES)
     train(whole, optimizer, 5)
-    first = AdamWithMuon(broken.parameters(), **RATES)
+    first = muon(broken, **RATES)
     train(broken, first, 2)
-    second = AdamWithMuon(broken.parameters(), learning_rate=1, kernel_learning_rate=1)
+    second = muon(broken, learning_rate=1, kernel_learning_rate=1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     train(broken, second, 3, 2)
     for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_kernels_are_convolutions_and_the_matrices_of_codecs_without():
+    def shapes(*modules):
+        return [tuple(kernel.shape) for kernel in kernels(nn.ModuleList(modules))]
+
+    assert shapes(nn.Linear(3, 4), nn.LSTM(3, 4)) == []
+    assert shapes(build_encoder((1, 16, 16), 8, 2)) == [(2, 1, 4, 4), (4, 2, 4, 4)]
+    assert shapes(build_encoder((5,), 8, 2), nn.Linear(3, 4)) == [(2, 5), (4, 2), (8, 4)]
+    assert shapes(build_decoder((3, 5), 6, 2)) == [(8, 6), (8, 8), (30, 8)]

@@ -31,6 +31,7 @@ __all__ = [
     "build_encoder",
     "decode_steps",
     "encode_steps",
+    "kernels",
 ]
 
 FRAME_SIZES = (16, 32, 64, 128)
@@ -213,3 +214,12 @@ def decode_steps(
     y = apply_to_steps(decoder, z, steps)
     y = y.float() if y.dtype == torch.bfloat16 else y
     return BoundedNormal(*y.unbind(2)) if isinstance(decoder, WindowDecoder) else SquaredErrorNormal(y)
+
+
+def kernels(model: nn.Module) -> list[nn.Parameter]:
+    """What training may move by Muon: kernels of convolutions, and matrices of the codecs of vectors and windows."""
+    found = [kernel for kernel in model.parameters() if kernel.ndim == 4]
+    for module in model.modules():
+        if isinstance(module, VectorEncoder | VectorDecoder | WindowEncoder | WindowDecoder):
+            found += [matrix for matrix in module.parameters() if matrix.ndim == 2]
+    return found

@@ -22,8 +22,8 @@ class TrainingConfig:
         schedule: "constant", or "cosine" down to 1% at the end.
         warmup_steps: steps over which the learning rate rises linearly.
         beta2: Adam's second decay rate.
-        kernel_learning_rate: of the kernels of convolutions, at its highest, which then learn by Muon (see
-            `unbraid.training.muon`); None for Adam throughout.
+        kernel_learning_rate: of the kernels of convolutions and the matrices of the codecs of vectors and windows, at
+            its highest, which then learn by Muon (see `unbraid.training.muon`); None for Adam throughout.
         gradient_clip: highest norm of the gradient; None for no limit.
         weights: weight of each term; a number, or a list of [share of training, value] points joined by straight
             lines. Terms that are not named have weight 1.

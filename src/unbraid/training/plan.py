@@ -12,6 +12,7 @@ from torch import Tensor
 from unbraid.augment import check_views, draw_views
 from unbraid.data.base import Sequences
 from unbraid.models.base import SequenceModel
+from unbraid.nn.codecs import kernels
 from unbraid.objectives.schedules import learning_rate_share, weight_at
 from unbraid.registry import nearest
 from unbraid.training.batches import Batches
@@ -45,13 +46,12 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
 
 
 def make_optimizer(model: SequenceModel, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam in one fused pass, with Muon for the kernels of convolutions where they have a rate of their own."""
+    """Adam in one fused pass, with Muon for the kernels of codecs where they have a rate of their own."""
     betas, fused = (0.9, config.beta2), model.device.type != "mps"
     if config.kernel_learning_rate is None:
         return torch.optim.Adam(model.parameters(), config.learning_rate, betas, fused=fused)
-    return AdamWithMuon(
-        model.parameters(), config.learning_rate, config.kernel_learning_rate, betas, fused=fused
-    )
+    rates = config.learning_rate, config.kernel_learning_rate
+    return AdamWithMuon(model.parameters(), kernels(model), *rates, betas, fused=fused)
 
 
 class Plan(lightning.LightningModule):
