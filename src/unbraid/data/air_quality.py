@@ -27,7 +27,14 @@ import pooch
 
 from unbraid.data.base import Label, Sequences
 from unbraid.data.download import fetch_files
-from unbraid.data.series import cut_windows, overlapping_starts, read_columns, scale_windows, window_means
+from unbraid.data.series import (
+    check_stride,
+    cut_windows,
+    overlapping_starts,
+    read_columns,
+    scale_windows,
+    window_means,
+)
 from unbraid.data.store import download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -112,10 +119,7 @@ def load(
     """
     if form not in ("corrected", "official"):
         raise ValueError(f"form: is {form!r}; choose 'corrected' or 'official'")
-    if not 1 <= stride <= DAYS:
-        raise ValueError(
-            f"stride: {stride} days; give 1 (a sequence from every day on) to {DAYS} (no overlap)"
-        )
+    check_stride(stride, DAYS)
     if stride != DAYS and form == "official":
         raise ValueError(f"stride: {stride} days; the official form has months alone, drop one of the two")
     published = {"form": form, "seed": seed if form == "official" else None, "files": _digest(STATIONS)}

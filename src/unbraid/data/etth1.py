@@ -23,7 +23,14 @@ import pooch
 
 from unbraid.data.base import Sequences
 from unbraid.data.download import fetch_files
-from unbraid.data.series import cut_windows, overlapping_starts, read_columns, scale_windows, window_means
+from unbraid.data.series import (
+    check_stride,
+    cut_windows,
+    overlapping_starts,
+    read_columns,
+    scale_windows,
+    window_means,
+)
 from unbraid.data.store import download_folder, prepared, stored
 from unbraid.registry import DataCard
 
@@ -82,10 +89,7 @@ def load(
     split_name = split or DEFAULT_SPLIT[form]
     if split_name not in SPLITS:
         raise ValueError(f"split: is {split!r}; choose one of {', '.join(map(repr, SPLITS))}")
-    if not 1 <= stride <= DAYS:
-        raise ValueError(
-            f"stride: {stride} days; give 1 (a sequence from every day on) to {DAYS} (no overlap)"
-        )
+    check_stride(stride, DAYS)
     published = {"split": split_name, "seed": seed if split_name == "official" else None, "file": FILES[FILE]}
     if stride != DAYS:
         published["stride"] = stride

@@ -11,6 +11,7 @@ from unbraid.registry import nearest
 
 __all__ = [
     "bin_means",
+    "check_stride",
     "cut_windows",
     "in_order_of_splits",
     "lengths_or_none",
@@ -128,6 +129,18 @@ def in_order_of_splits(parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dic
 def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:
     """None when all sequences have `steps` steps."""
     return None if (lengths == steps).all() else lengths
+
+
+def check_stride(stride: int, days: int) -> None:
+    """Refuse a stride of training sequences that are `days` long.
+
+    Raises:
+        ValueError: it is out of 1 to `days`.
+    """
+    if not 1 <= stride <= days:
+        raise ValueError(
+            f"stride: {stride} days; give 1 (a sequence from every day on) to {days} (no overlap)"
+        )
 
 
 def overlapping_starts(
