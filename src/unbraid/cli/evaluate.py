@@ -86,13 +86,19 @@ def tell(folder: Path, failed: dict[str, Exception]) -> None:
             print(f"To score it all the same: unbraid evaluate {folder} --accept_weak_judge")
 
 
-def finish(folder: Path, data: "Sequences", protocols: tuple[str, ...] | None = None) -> int:
+def finish(
+    folder: Path,
+    data: "Sequences",
+    protocols: tuple[str, ...] | None = None,
+    accept_weak_judge: bool = False,
+) -> int:
     """Score a run that has just been trained; where it cannot be scored, say why, and do the rest.
 
     Args:
         folder: of the run.
         data: its data set.
         protocols: names; None for those that fit the data set.
+        accept_weak_judge: score although the judge is below 99% on some label of real clips.
 
     Returns:
         The exit code.
@@ -102,7 +108,8 @@ def finish(folder: Path, data: "Sequences", protocols: tuple[str, ...] | None = 
 
     names = protocols or fitting_protocols(open_run(folder).config["data"]["name"], data)
     try:
-        failed = score(folder, data, names, {"split": "test", "seed": 0})
+        options = {"split": "test", "seed": 0, "accept_weak_judge": accept_weak_judge}
+        failed = score(folder, data, names, options)
     except KeyboardInterrupt:
         print(f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {folder}")
         return 130

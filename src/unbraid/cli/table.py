@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["main", "table"]
 
 USAGE = """usage: unbraid table NAME [--seeds 3] [--rows TITLE,TITLE] [--dry-run] [--data NAME] [--device auto]
-                     [--runs FOLDER] [--results FOLDER] [--data.* ...] [--model.* ...] [--training.* ...]
+                     [--accept_weak_judge true] [--runs FOLDER] [--results FOLDER]
+                     [--data.* ...] [--model.* ...] [--training.* ...]
 
 Train what a table lacks, then print it in Markdown and LaTeX: ours over independently trained seeds, floors, and the
 published scores. What the ledger (FOLDER/ledger.csv) or FOLDER of runs holds is not trained again, so a table that was
@@ -22,7 +23,8 @@ stopped goes on where it was.
 
 NAME is one of these, or a YAML file of your own:
 {tables}
---dry-run says what would be trained and about how long. --rows leaves the other rows out. --data chooses another data set, where a table allows it.
+--dry-run says what would be trained and about how long. --rows leaves the other rows out. --data chooses another data set, where a table allows it. --accept_weak_judge true scores although
+a judge is below 99% on real clips; the table shows by how much.
 --data.*, --model.* and --training.* are settings of `unbraid train` for every row: --data.root FOLDER, for one.
 """
 
@@ -68,6 +70,7 @@ def table(
     results: Path = Path("results"),
     device: str = "auto",
     rows: str | None = None,
+    accept_weak_judge: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Train what a table lacks, then print it in Markdown and LaTeX.
@@ -81,6 +84,7 @@ def table(
         results: folder of the ledger.
         device: that is trained on: "cpu", "cuda" or "auto".
         rows: titles of the rows that are wanted, joined by commas; by default all.
+        accept_weak_judge: score although a judge is below 99% on some label of real clips.
         dry_run: only say what would be trained, and about how long.
     """
     from unbraid.benchmark.tables import cells, read_table, with_rows
@@ -95,7 +99,7 @@ def table(
     if dry_run:
         _plan(needed, found, _without_data(missing), runs, results)
         return 0
-    failed = _train(missing, _without_data(missing), declared, runs)
+    failed = _train(missing, _without_data(missing), declared, runs, accept_weak_judge)
     _show(declared, _found(declared, needed, runs, results))
     for error in failed:
         raise error
@@ -154,14 +158,16 @@ def _without_data(missing: "list[Cell]") -> dict[str, str]:
 # ---- training -------------------------------------------------------------------------------------------
 
 
-def _train(missing: "list[Cell]", absent: dict[str, str], declared: "Table", runs: Path) -> list[Exception]:
+def _train(
+    missing: "list[Cell]", absent: dict[str, str], declared: "Table", runs: Path, weak: bool
+) -> list[Exception]:
     """Train and score what is missing; returns the mistakes of the rows that could not be trained."""
     failed: list[Exception] = []
     todo = [cell for cell in missing if cell.config["data"]["name"] not in absent]
     for number, cell in enumerate(todo, 1):
         print(f"\n[{number} of {len(todo)}] {cell.row.title}, seed {cell.seed}", flush=True)
         try:
-            _train_one(cell, _protocols(declared, cell), runs)
+            _train_one(cell, _protocols(declared, cell), runs, weak)
         except (ValueError, OSError) as error:
             print(f"{cell.row.title}, seed {cell.seed} went wrong: {error}")
             failed.append(error)
@@ -171,7 +177,7 @@ def _train(missing: "list[Cell]", absent: dict[str, str], declared: "Table", run
     return failed
 
 
-def _train_one(cell: "Cell", protocols: tuple[str, ...], runs: Path) -> None:
+def _train_one(cell: "Cell", protocols: tuple[str, ...], runs: Path, weak: bool) -> None:
     from unbraid.benchmark.ledger import differences, read_runs
     from unbraid.cli.train import train
     from unbraid.training import resume
@@ -180,20 +186,20 @@ def _train_one(cell: "Cell", protocols: tuple[str, ...], runs: Path) -> None:
     for run in read_runs(runs):
         if run.folder and not differences(run.config, cell.config):
             lacking = tuple(name for name in protocols if name not in run.scores)
-            return _finish(run.folder, data, lacking)
+            return _finish(run.folder, data, lacking, weak)
     folder = _folder(cell, runs)
     if folder.exists():
         print(f"Going on with {folder}.")
         resume(folder, data)
     else:
         train(cell.config, folder, evaluate=False)
-    _finish(folder, data, protocols)
+    _finish(folder, data, protocols, weak)
 
 
-def _finish(folder: Path, data: "Sequences", protocols: tuple[str, ...]) -> None:
+def _finish(folder: Path, data: "Sequences", protocols: tuple[str, ...], weak: bool) -> None:
     from unbraid.cli.evaluate import finish
 
-    if finish(folder, data, protocols):
+    if finish(folder, data, protocols, accept_weak_judge=weak):
         raise KeyboardInterrupt
 
 
