@@ -276,7 +276,7 @@ def test_a_stopped_table_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("unbraid.cli.table._without_data", lambda missing: {})
     done = []
 
-    def train_one(cell, protocols, runs):
+    def train_one(cell, protocols, runs, weak):
         if len(done) == 3:
             done.append("stopped")
             raise KeyboardInterrupt
@@ -302,7 +302,8 @@ def test_a_stopped_table_goes_on(tmp_path, capsys, monkeypatch):
 def test_a_row_that_cannot_be_trained_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("unbraid.cli.table._without_data", lambda missing: {})
 
-    def train_one(cell, protocols, runs):
+    def train_one(cell, protocols, runs, weak):
+        assert weak
         if cell.row.title == "DBSE":
             raise ValueError("weights: no such term")
         write_run(runs / cell.row.title, cell.config, {name: scores(0.9) for name in protocols})
@@ -310,7 +311,7 @@ def test_a_row_that_cannot_be_trained_does_not_stop_the_others(tmp_path, capsys,
 
     monkeypatch.setattr("unbraid.cli.table._train_one", train_one)
     words = ["table", "sprites", "--seeds", "1", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
-    assert main(words) == 2
+    assert main([*words, "--accept_weak_judge", "true"]) == 2
     said = capsys.readouterr()
     assert "DBSE, seed 0 went wrong: weights" in said.out and "weights" in said.err
     assert "| **DBSE paper weights** | 1 |" in said.out
