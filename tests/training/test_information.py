@@ -93,7 +93,7 @@ def test_validation_rows_hold_the_estimates(tmp_path, model):
     rows = rows_of(run)
     assert [column for column in rows[0] if column.startswith("information/")] == COLUMNS
     validation = [row for row in rows if row["split"] == "validation"]
-    assert len(validation) == 2
+    assert [row["step"] for row in validation] == ["0", "4", "8"]  # before training, and after each epoch
     for row in validation:  # 24 training sequences; a validation batch holds 3
         values = [float(row[column]) for column in COLUMNS]
         assert all(-1 < value < math.log(24 * 3) + 1e-3 for value in values)

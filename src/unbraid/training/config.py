@@ -32,8 +32,8 @@ class TrainingConfig:
         device: "cpu", "cuda" or "auto".
         checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
         log_every_steps: steps between rows of metrics.csv.
-        track_information: add the mutual information of the codes, estimated on validation after each epoch, to
-            metrics.csv; for models whose posteriors are normal.
+        track_information: add the mutual information of the codes, estimated on validation before the first step and
+            after each epoch, to metrics.csv; for models whose posteriors are normal.
     """
 
     max_epochs: int = 20

@@ -170,7 +170,8 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            num_sanity_val_steps=0,
+            # A new training whose information is followed has its first point before the first step.
+            num_sanity_val_steps=-1 if tracked and checkpoint is None else 0,
             use_distributed_sampler=False,
         )
         try:
