@@ -126,6 +126,14 @@ def test_lengths_and_masks_train(tmp_path):
     assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
 
 
+def test_a_training_that_diverges_says_so_and_stops(tmp_path):
+    training = TrainingConfig(max_epochs=20, batch_size=10, learning_rate=1e30, log_every_steps=2)
+    with pytest.raises(
+        ValueError, match=r"training: reconstruction.* before step \d+ are no longer finite.*lower"
+    ):
+        fit(tiny_data(), "dbse", folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
+
+
 def test_minutes_end_a_training_cleanly(tmp_path):
     training = TrainingConfig(max_epochs=1000, batch_size=8, max_minutes=0.02)
     run = fit(tiny_data(), folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)

@@ -1,6 +1,7 @@
 """What happens beside the steps: checkpoints that survive a kill, the metrics file, the progress bar, a clean stop."""
 
 import csv
+import math
 import os
 import signal
 import sys
@@ -169,6 +170,15 @@ def information(
     }
 
 
+def _check_finite(means: Mapping[str, float], step: int) -> None:
+    lost = [name for name, value in means.items() if not math.isfinite(value)]
+    if lost:
+        raise ValueError(
+            f"training: {', '.join(lost)} before step {step} are no longer finite, and stay so; train anew "
+            "with a lower training.learning_rate or training.kernel_learning_rate, or a training.gradient_clip"
+        )
+
+
 class Metrics(lightning.Callback):
     """Appends rows to `metrics.csv`: the mean of the terms since the last row, and the validation split's."""
 
@@ -222,6 +232,7 @@ class Metrics(lightning.Callback):
             means = {name: float(value) / self.count for name, value in self.sums.items()}
             rate = self.sequences / (time.monotonic() - self.since)
             self._write(trainer, plan, "train", means, rate)
+            _check_finite(means, trainer.global_step)
             self.sums, self.count, self.sequences, self.since = {}, 0, 0, time.monotonic()
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, plan: Any) -> None:
