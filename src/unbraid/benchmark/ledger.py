@@ -14,6 +14,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from unbraid.settings import read_recipe, recipe_parser, resolve
 __all__ = [
     "COLUMNS",
     "Trained",
+    "by_form",
     "changes",
     "differences",
     "read_ledger",
@@ -173,6 +175,16 @@ def _epochs(run: Path) -> int:
     """Epochs that were trained, the last of them perhaps not to its end."""
     metrics = csv.DictReader(_read(run / "metrics.csv", run, "unbraid train").splitlines())
     return 1 + max(int(row["epoch"]) for row in metrics)
+
+
+def by_form(groups: Mapping[str, list[Trained]]) -> dict[tuple[str, str], list[str]]:
+    """The titles of trainings by the name and the fingerprint of their data: floors depend on the data alone."""
+    forms: dict[tuple[str, str], list[str]] = {}
+    for title, trained in groups.items():
+        if trained:
+            form = trained[0].config["data"]["name"], trained[0].fingerprint
+            forms.setdefault(form, []).append(title)
+    return forms
 
 
 def changes(config: Config) -> list[str]:

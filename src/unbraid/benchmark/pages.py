@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unbraid.benchmark.columns import Column, columns, figure_at, show
 from unbraid.benchmark.grid import markdown
-from unbraid.benchmark.ledger import Trained, changes, read_ledger
+from unbraid.benchmark.ledger import Trained, by_form, changes, read_ledger
 from unbraid.benchmark.published import Published, read_published
 from unbraid.evaluation import figures
 
@@ -79,7 +79,7 @@ def table(groups: Experiments, published: Iterable[Published]) -> str:
 def _floors(groups: Experiments, shown: list[Column]) -> dict[str, list[str]]:
     """The rows of floors by their titles: one row, or one for the experiments of each form of the data that differs."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for alike in _by_form(groups).values():
+    for alike in by_form(groups).values():
         figures = [
             [figure_at(one.scores, column.score, "both") for title in alike for one in groups[title]]
             for column in shown
@@ -90,14 +90,6 @@ def _floors(groups: Experiments, shown: list[Column]) -> dict[str, list[str]]:
     if len(rows) == 1:
         return {"floor": list(next(iter(rows)))}
     return {f"floor of {', '.join(sorted(titles))}": list(cells) for cells, titles in rows.items()}
-
-
-def _by_form(groups: Experiments) -> dict[str, list[str]]:
-    """The titles of experiments by the fingerprint of their data: floors depend on the data alone."""
-    forms: dict[str, list[str]] = {}
-    for title, trained in groups.items():
-        forms.setdefault(trained[0].fingerprint, []).append(title)
-    return forms
 
 
 def _whole(values: list[float]) -> str:
@@ -142,7 +134,7 @@ def figure_tables(groups: Experiments, protocol: str) -> str:
     scored = {title: found for title, found in scored.items() if found}
     paths = list(dict.fromkeys(path for found in scored.values() for path in found[0]))
     floors: dict[tuple[str, ...], list[str]] = {}
-    for alike in _by_form({title: groups[title] for title in scored}).values():
+    for alike in by_form({title: groups[title] for title in scored}).values():
         of_form = [one for title in alike for one in scored[title]]
         cells = [[one[path].get("floor") for one in of_form if path in one] for path in paths]
         shown = ("" if not known or known[0] is None else f"{known[0]:.4g}" for known in cells)

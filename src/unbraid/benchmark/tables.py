@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from unbraid.benchmark.columns import SHARED, TABLES, Column, figure_at, read_columns, show
-from unbraid.benchmark.ledger import Config, Trained, differences
+from unbraid.benchmark.ledger import Config, Trained, by_form, differences
 from unbraid.benchmark.published import Published, read_published
 from unbraid.registry import nearest
 from unbraid.settings import read_recipe, recipe_parser, resolve
@@ -271,11 +271,7 @@ def _our_row(title: str, table: Table, trained: list[Trained], codes: str) -> li
 
 def _floor_rows(table: Table, ours: dict[str, list[Trained]]) -> list[list[str]]:
     """The floor of each column, and rows of named floors; once for each form of the data, as they depend on it alone."""
-    forms: dict[tuple[str, str], list[str]] = {}  # a data set and its fingerprint to the rows trained on it
-    for title, trained in ours.items():
-        if trained:
-            form = trained[0].config["data"]["name"], trained[0].fingerprint
-            forms.setdefault(form, []).append(title)
+    forms = by_form(ours)
     blocks: dict[tuple[str, Cells], list[str]] = {}  # a data set and its floors to the rows they belong to
     for (data, _), titles in forms.items():
         floors = _floors(table, [one for title in titles for one in ours[title]])
