@@ -10,6 +10,7 @@ import pytest
 import yaml
 from made_runs import figure, scores, settings, write_run
 
+import unbraid.evaluation
 from unbraid.benchmark.columns import Column, figure_at, show
 from unbraid.benchmark.estimate import known_seconds, measured_seconds
 from unbraid.benchmark.ledger import Trained, read_runs
@@ -341,6 +342,13 @@ def mine(tmp_path):
 def test_a_table_trains_what_it_lacks(mine, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("unbraid.report.write_report", lambda *_: None)  # takes longer than the training
+    scored, accepted = unbraid.evaluation.run_protocols, []
+
+    def run_protocols(model, data, folder, protocols, options):
+        accepted.append(options["accept_weak_judge"])
+        return scored(model, data, folder, protocols, options)
+
+    monkeypatch.setattr("unbraid.evaluation.run_protocols", run_protocols)
     runs = tmp_path / "runs"
     words = ["table", str(mine), "--seeds", "1", "--runs", str(runs), "--results", str(tmp_path)]
 
@@ -368,7 +376,8 @@ def test_a_table_trains_what_it_lacks(mine, tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert f"full, seed 0: is trained in {full.folder}, to be scored" in said
     assert "no sub, seed 0: to be resumed" in said
-    assert main(words) == 0
+    assert main([*words, "--accept_weak_judge", "true"]) == 0
+    assert accepted == [False, False, True, True]
     said = capsys.readouterr().out
     assert f"Going on with {without.folder}" in said
     again = {path: path.stat().st_mtime_ns for path in full.folder.glob("model/*")}

@@ -23,8 +23,8 @@ stopped goes on where it was.
 
 NAME is one of these, or a YAML file of your own:
 {tables}
---dry-run says what would be trained and about how long. --rows leaves the other rows out. --data chooses another data set, where a table allows it. --accept_weak_judge true scores although
-a judge is below 99% on real clips; the table shows by how much.
+--dry-run says what would be trained and about how long. --rows leaves the other rows out. --data chooses another data set, where a table allows it.
+--accept_weak_judge true scores although a judge is below 99% on real clips; the table shows by how much.
 --data.*, --model.* and --training.* are settings of `unbraid train` for every row: --data.root FOLDER, for one.
 """
 

@@ -174,7 +174,7 @@ def _check_finite(means: Mapping[str, float], step: int) -> None:
     lost = [name for name, value in means.items() if not math.isfinite(value)]
     if lost:
         raise ValueError(
-            f"training: {', '.join(lost)} before step {step} are no longer finite, and stay so; train anew "
+            f"training: no longer finite at step {step}: {', '.join(lost)}; that does not mend itself, train anew "
             "with a lower training.learning_rate or training.kernel_learning_rate, or a training.gradient_clip"
         )
 

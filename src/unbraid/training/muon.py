@@ -4,9 +4,10 @@ A codec learns slowly under Adam: a few directions of each kernel take most of t
 a picture (the skin of hands and face, trousers under a robe) wait behind them. Orthogonal steps move all directions of a
 kernel by as much. DBSE on Sprites at 32x32, width 16, batches of 32, cosine over the steps, one training each: Adam's
 validation error after 400 steps is 260 per clip, Muon's after 195 is 252 at a rate of 0.01 and 235 at 0.015. A step takes
-3 to 5% longer (179 and 182 ms for 173, on one thread). C-DSVAE on spoken words of 80 bands (fsdd/c_dsvae-words with
-width 256, d of 64, batches of 24, cosine over 500 steps): Adam's training error over the last 100 is 871 per word, Muon's 415 at a rate of 0.004 and 711 at 0.01; a step
-takes about 25% longer (147 and 155 ms for 120, one thread).
+3 to 5% longer (179 and 182 ms for 173, on one thread). C-DSVAE on spoken words of 80 bands (an earlier
+fsdd/c_dsvae-sound, with width 256, hidden 64 and kl_dynamic 0.1, cosine over 500 steps): Adam's training error over the last
+100 is 871 per word, Muon's 415 at a rate of 0.004 and 711 at 0.01; a step takes about 25% longer (147 and 155 ms for 120,
+one thread).
 
 Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein. "Muon: An optimizer for hidden layers in neural networks." 2024.
 https://kellerjordan.github.io/posts/muon/
