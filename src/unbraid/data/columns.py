@@ -27,7 +27,6 @@ __all__ = [
     "measure_wide",
     "open_table",
     "outcome_values",
-    "read_numbers",
     "read_stamps",
     "read_texts",
     "refuse_duplicates",
