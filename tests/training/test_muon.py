@@ -23,6 +23,14 @@ def test_orthogonal_keeps_the_singular_vectors_and_levels_the_values(shape):
     assert s.max() / s.min() > values.max() / values.min() or min(shape) == 1
 
 
+def test_bfloat16_serves_large_matrices():
+    large, small = (torch.randn(n, 80, generator=torch.Generator().manual_seed(0)) for n in (70, 8))
+    rounded, exact = orthogonal(large, precision=torch.bfloat16), orthogonal(large)
+    assert rounded.dtype == torch.float32 and not torch.equal(rounded, exact)
+    assert (rounded - exact).norm() < 0.1 * exact.norm()
+    assert torch.equal(orthogonal(small, precision=torch.bfloat16), orthogonal(small))
+
+
 def net():
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -85,10 +93,12 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened():
 
 
 def test_kernels_are_convolutions_and_the_matrices_of_codecs_without():
-    def shapes(*modules):
-        return [tuple(kernel.shape) for kernel in kernels(nn.ModuleList(modules))]
+    def shapes(*modules, heads=False):
+        return [tuple(kernel.shape) for kernel in kernels(nn.ModuleList(modules), heads)]
 
     assert shapes(nn.Linear(3, 4), nn.LSTM(3, 4)) == []
     assert shapes(build_encoder((1, 16, 16), 8, 2)) == [(2, 1, 4, 4), (4, 2, 4, 4)]
+    assert shapes(build_encoder((1, 16, 16), 8, 2), nn.Linear(3, 4), heads=True)[2:] == [(8, 64)]
+    assert shapes(build_decoder((1, 16, 16), 8, 2), heads=True)[2:] == [(64, 8)]
     assert shapes(build_encoder((5,), 8, 2), nn.Linear(3, 4)) == [(2, 5), (4, 2), (8, 4)]
     assert shapes(build_decoder((3, 5), 6, 2)) == [(8, 6), (8, 8), (30, 8)]

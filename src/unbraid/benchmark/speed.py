@@ -96,7 +96,7 @@ def measure(
     chosen = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
     config = config or TrainingConfig(batch_size=batch)
     if recipe:
-        optimiser = ("learning_rate", "kernel_learning_rate", "beta2")
+        optimiser = ("learning_rate", "kernel_learning_rate", "kernel_heads", "beta2")
         config = replace(
             config, **{name: recipe.training[name] for name in optimiser if name in recipe.training}
         )

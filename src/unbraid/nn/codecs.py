@@ -216,10 +216,17 @@ def decode_steps(
     return BoundedNormal(*y.unbind(2)) if isinstance(decoder, WindowDecoder) else SquaredErrorNormal(y)
 
 
-def kernels(model: nn.Module) -> list[nn.Parameter]:
-    """What training may move by Muon: kernels of convolutions, and matrices of the codecs of vectors and windows."""
+def kernels(model: nn.Module, heads: bool = False) -> list[nn.Parameter]:
+    """What training may move by Muon: kernels of convolutions, and matrices of the codecs of vectors and windows.
+
+    Args:
+        model: any module.
+        heads: whether the layers of frame codecs that read and write the whole 4x4 map are kernels too.
+    """
     found = [kernel for kernel in model.parameters() if kernel.ndim == 4]
     for module in model.modules():
+        if heads and isinstance(module, FrameEncoder | FrameDecoder):
+            found += [matrix for matrix in module.head.parameters() if matrix.ndim == 2]
         if isinstance(module, VectorEncoder | VectorDecoder | WindowEncoder | WindowDecoder):
             found += [matrix for matrix in module.parameters() if matrix.ndim == 2]
     return found

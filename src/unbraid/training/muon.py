@@ -17,7 +17,7 @@ https://kellerjordan.github.io/posts/muon/
 
 Here a kernel (O, I, k, k) is a matrix of O rows, and a step is scaled so that the root mean square of its values is the
 learning rate, whatever the kernel's shape. `torch.optim.Muon` takes matrices only, and iterates in bfloat16, which many
-processors compute a hundred times slower than float32.
+processors compute a hundred times slower than float32; here large matrices are iterated in the training's precision.
 """
 
 import math
@@ -34,14 +34,28 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the iteration: the largest slope at zero that keeps every singular value between about 0.7 and 1.2."""
 
 
-def orthogonal(matrix: Float[Tensor, "n m"], steps: int = 5) -> Float[Tensor, "n m"]:
-    """The nearest matrix with orthonormal rows or columns, roughly: singular values between about 0.7 and 1.2."""
+SMALL = 64  # rows or columns of a matrix that bfloat16 does not make faster
+
+
+def orthogonal(
+    matrix: Float[Tensor, "n m"], steps: int = 5, precision: torch.dtype | None = None
+) -> Float[Tensor, "n m"]:
+    """The nearest matrix with orthonormal rows or columns, roughly: singular values between about 0.7 and 1.2.
+
+    Args:
+        matrix: any matrix.
+        steps: of the iteration.
+        precision: that a large matrix is iterated in; None for its own.
+    """
     a, b, c = COEFFICIENTS
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / (wide.norm() + 1e-12)
+    if precision is not None and len(x) >= SMALL:
+        x = x.to(precision)
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.to(matrix.dtype)
     return x if wide is matrix else x.T
 
 
@@ -56,6 +70,7 @@ class AdamWithMuon(torch.optim.Adam):
         betas: Adam's.
         momentum: Muon's.
         fused: whether Adam's part is one pass.
+        precision: that large kernels are made orthogonal in.
     """
 
     def __init__(
@@ -67,6 +82,7 @@ class AdamWithMuon(torch.optim.Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         momentum: float = 0.95,
         fused: bool = False,
+        precision: torch.dtype | None = None,
     ) -> None:
         given, moved = list(parameters), {id(kernel) for kernel in kernels}
         groups: list[dict[str, Any]] = [
@@ -74,7 +90,7 @@ class AdamWithMuon(torch.optim.Adam):
             {"params": [p for p in given if id(p) in moved], "lr": kernel_learning_rate},
         ]
         super().__init__(groups, learning_rate, betas, fused=fused)
-        self.momentum = momentum
+        self.momentum, self.precision = momentum, precision
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -93,7 +109,7 @@ class AdamWithMuon(torch.optim.Adam):
             state["step"] += 1
             average = state["exp_avg"].lerp_(kernel.grad, 1 - self.momentum)
             ahead = kernel.grad.lerp(average, self.momentum).flatten(1)
-            step = orthogonal(ahead) * math.sqrt(max(ahead.shape))
+            step = orthogonal(ahead, precision=self.precision) * math.sqrt(max(ahead.shape))
             kernel.sub_(step.view(kernel.shape), alpha=kernels["lr"])
             kernel.grad = None
         super().step()

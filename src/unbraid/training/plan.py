@@ -50,8 +50,15 @@ def make_optimizer(model: SequenceModel, config: TrainingConfig) -> torch.optim.
     betas, fused = (0.9, config.beta2), model.device.type != "mps"
     if config.kernel_learning_rate is None:
         return torch.optim.Adam(model.parameters(), config.learning_rate, betas, fused=fused)
-    rates = config.learning_rate, config.kernel_learning_rate
-    return AdamWithMuon(model.parameters(), kernels(model), *rates, betas, fused=fused)
+    return AdamWithMuon(
+        model.parameters(),
+        kernels(model, config.kernel_heads),
+        config.learning_rate,
+        config.kernel_learning_rate,
+        betas,
+        fused=fused,
+        precision=choose_precision(config.precision, model.device.type),
+    )
 
 
 class Plan(lightning.LightningModule):
