@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from oracle import Oracle
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.svm import SVC
 
 from unbraid.data.base import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage
@@ -84,6 +85,16 @@ def test_a_leak_is_read_from_the_code(data, generation):
         for name in (*STATIC, *DYNAMIC):
             figure = latent[code][name]["mean"]
             assert figure["mean"] > figure["floor"] + 0.3
+
+
+def test_support_vectors_are_scikit_learn_s():
+    generator = np.random.default_rng(0)
+    classes = generator.integers(0, 3, 120)
+    table = generator.normal(size=(120, 40)) + classes[:, None]
+    known, new = slice(0, 80), slice(80, None)
+    ours = CLASSIFIERS["support_vectors"](0).fit(table[known], classes[known]).predict(table[new])
+    theirs = SVC().fit(table[known], classes[known]).predict(table[new])
+    assert np.array_equal(ours, theirs) and 0.4 < np.mean(ours == classes[new]) < 1
 
 
 def test_parts_are_read_off_the_whole(scores):

@@ -10,8 +10,8 @@ How the published latent test was done is not known in full. Ours: clips of the 
 stratified divisions, three classifiers of scikit-learn with their defaults on standardised features (support
 vectors with a radial kernel, random forest, nearest neighbours), each and their mean. Labels that are part of another
 are read off what is said of the whole. As a floor the same classifiers read the pixels (frames averaged to 8x8, in 64
-principal components of the training clips), or the values of a series. Sprites' 2664 test clips take a quarter of an
-hour of one core; with `clips=1000` a third of that, and small looks are told less well (two of three clips are unseen).
+principal components of the training clips), or the values of a series. Sprites' 2664 test clips take about ten
+minutes of one core; with `clips=1000` a third of that, and small looks are told less well (two of three clips are unseen).
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -37,8 +38,23 @@ from unbraid.models.base import SequenceModel
 
 __all__ = ["CLASSIFIERS", "evaluate_leakage"]
 
+
+class SupportVectors:
+    """scikit-learn's SVC as it is by default, its kernel by matrix products: 18 times faster on 2048 columns."""
+
+    def fit(self, x: Float[np.ndarray, "n P"], y: np.ndarray) -> "SupportVectors":
+        """Learn the classes y."""
+        self.x, self.gamma = x, 1 / (x.shape[1] * (x.var() or 1.0))  # SVC's gamma="scale"
+        self.classifier = SVC(kernel="precomputed").fit(rbf_kernel(x, gamma=self.gamma), y)
+        return self
+
+    def predict(self, x: Float[np.ndarray, "m P"]) -> np.ndarray:
+        """The class of each row."""
+        return self.classifier.predict(rbf_kernel(x, self.x, gamma=self.gamma))
+
+
 CLASSIFIERS: dict[str, Callable[[int], Any]] = {
-    "support_vectors": lambda seed: SVC(),
+    "support_vectors": lambda seed: SupportVectors(),
     "random_forest": lambda seed: RandomForestClassifier(random_state=seed, n_jobs=-1),
     "nearest_neighbours": lambda seed: KNeighborsClassifier(),
 }
