@@ -164,6 +164,7 @@ def test_wrong_names_are_refused_before_a_folder_is_made(tmp_path, change, messa
         ("max_epochs", 0),
         ("batch_size", 1),
         ("learning_rate", -1.0),
+        ("kernel_heads", True),
         ("weights", {"kl_static": -1.0}),
         ("weights", {"kl_static": [[0.5, 1.0], [0.1, 2.0]]}),
         ("weights", {"kl_static": "much"}),

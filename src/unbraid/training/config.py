@@ -70,6 +70,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name}: {value} must be above 0")
+        if self.kernel_heads and self.kernel_learning_rate is None:
+            raise ValueError(
+                "training.kernel_heads: needs a training.kernel_learning_rate; give one, or leave it out"
+            )
         if self.batch_size < 2:
             raise ValueError("training.batch_size: 1 is too small for batch statistics; give 2 or more")
         check_weights(self.weights)
