@@ -203,16 +203,18 @@ def _page(data: str, groups: Experiments) -> str:
 
 
 def readme_block(root: str | Path) -> str:
-    """The README's results: one table per data set in the ledger, of the methods that were trained on it."""
+    """The README's results: a table per data set, of the recipes as they stand and the methods that they train."""
     trained = read_ledger(Path(root) / "results" / "ledger.csv")
     if not trained:
         return "No run is recorded yet."
     parts = []
     for data in _data_sets(trained):
-        groups = experiments(trained, data)
+        every = experiments(trained, data)
+        groups = {title: runs for title, runs in every.items() if not changes(runs[0].config)}
         ours = {one.config["model"]["name"] for runs in groups.values() for one in runs}
         theirs = [one for one in read_published(data) if one.method.lower().replace("-", "_") in ours]
-        parts.append(f"**{data}** ([all of it](results/{data}.md))\n\n{table(groups, theirs)}")
+        others = ", trainings with changed settings too" if len(groups) < len(every) else ""
+        parts.append(f"**{data}** ([every figure{others}](results/{data}.md))\n\n{table(groups, theirs)}")
     return "\n\n".join(parts)
 
 
