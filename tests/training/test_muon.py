@@ -98,7 +98,7 @@ def test_kernels_are_convolutions_and_the_matrices_of_codecs_without():
 
     assert shapes(nn.Linear(3, 4), nn.LSTM(3, 4)) == []
     assert shapes(build_encoder((1, 16, 16), 8, 2)) == [(2, 1, 4, 4), (4, 2, 4, 4)]
-    assert shapes(build_encoder((1, 16, 16), 8, 2), nn.Linear(3, 4), heads=True)[2:] == [(8, 64)]
-    assert shapes(build_decoder((1, 16, 16), 8, 2), heads=True)[2:] == [(64, 8)]
+    assert shapes(build_encoder((1, 16, 16), 8, 2), nn.Linear(3, 4), heads=True)[2:] == [(32, 64), (8, 32)]
+    assert shapes(build_decoder((1, 16, 16), 8, 2), heads=True)[2:] == [(32, 8), (64, 32)]
     assert shapes(build_encoder((5,), 8, 2), nn.Linear(3, 4)) == [(2, 5), (4, 2), (8, 4)]
     assert shapes(build_decoder((3, 5), 6, 2)) == [(8, 6), (8, 8), (30, 8)]

@@ -2,7 +2,10 @@
 
 Frames `(C, H, H)`, H = 16, 32, 64 or 128: convolutions of kernel 4 and stride 2 down to 4x4, with widths w, 2w, 4w, 8w
 (then 8w), batch norm and leaky ReLU, and a last layer over the whole 4x4 map; the decoder mirrors it and ends in a
-sigmoid. Width 32 is DBSE's (ICML 2024, appendix A.4), width 64 that of its authors' code.
+sigmoid. Width 32 is DBSE's (ICML 2024, appendix A.4), width 64 that of its authors' code. At 16 pixels (ours), where two
+convolutions are too few, one more layer, of 16w units, stands between the map and the features, and the codes and the
+map: told which digits to draw where, a decoder of two moving digits ends at a squared error of 9.3 with it and of 14.3
+without (1500 batches of 32 clips, width 32).
 Vectors `(F,)`: three linear layers with ReLU.
 Windows `(W, F)` of a series: all values of a window (zeros where unobserved) and their mask pass three linear layers with
 ReLU, 4w wide; the decoder mirrors it and gives a mean and a standard deviation for every value. The recurrent nets of
@@ -44,6 +47,17 @@ def _widths(size: int, width: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(halvings)]
 
 
+def _hidden(size: int, before: int, width: int) -> list[nn.Module]:
+    """What stands between the 4x4 map and the outside: nothing, or at 16 pixels a layer of 16 times the width."""
+    if size > 16:
+        return []
+    return [
+        nn.Linear(before, 16 * width, bias=False),
+        nn.BatchNorm1d(16 * width),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
+
+
 class FrameEncoder(nn.Module):
     """Frame to features: `(M, C, H, H)` -> `(M, features)`, each frame on its own."""
 
@@ -59,8 +73,10 @@ class FrameEncoder(nn.Module):
             ]
         self.layers: nn.Module = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        hidden = _hidden(size, widths[-1] * 16, width)
+        last = 16 * width if hidden else widths[-1] * 16
         self.head = nn.Sequential(
-            nn.Linear(widths[-1] * 16, features, bias=False), nn.BatchNorm1d(features), nn.Tanh()
+            *hidden, nn.Linear(last, features, bias=False), nn.BatchNorm1d(features), nn.Tanh()
         )
 
     def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
@@ -76,7 +92,9 @@ class FrameDecoder(nn.Module):
         super().__init__()
         widths = _widths(size, width)[::-1]
         self.top = widths[0]
-        self.head = nn.Linear(latent, widths[0] * 16, bias=False)
+        hidden = _hidden(size, latent, width)
+        last = nn.Linear(16 * width if hidden else latent, widths[0] * 16, bias=False)
+        self.head = nn.Sequential(*hidden, last) if hidden else last
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(widths):
             layers += [
