@@ -25,6 +25,12 @@ def test_the_results_are_the_generated_ones():
     assert text == with_block(text, readme_block(ROOT)), "run `make results`"
 
 
+def test_results_are_of_recipes_as_they_stand():
+    page = (ROOT / "results" / "puppets.md").read_text()
+    assert "| **puppets/dbse** `model.subtract=False` |" in page
+    assert "| **puppets/dbse** |" in readme_block(ROOT) and "model.subtract" not in readme_block(ROOT)
+
+
 def test_commands_exist():
     lines = [
         line.partition("#")[0] for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()
