@@ -37,13 +37,13 @@ FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 
 
 def part_of(path: Path) -> str:
-    """The floor's member that a source file belongs to: its folder, or its own name; plots_series is plots."""
+    """The floor's member that a source file belongs to: its folder, or its own name; report_series is report."""
     relative = path.relative_to(SOURCE)
     return relative.parts[0] if len(relative.parts) > 1 else _without_kind(relative.stem)
 
 
 def _without_kind(name: str) -> str:
-    return re.sub("^(plots|report)_.*", r"\1", name)
+    return re.sub("^(report)_.*", r"\1", name)
 
 
 def imported(path: Path) -> list[tuple[int, str]]:

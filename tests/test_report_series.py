@@ -61,8 +61,8 @@ def only_series(monkeypatch):
     for name in (
         "plot_series_swaps", "plot_series_rows", "plot_series_between", "plot_dynamic_codes", "plot_codes"
     ):  # fmt: skip
-        monkeypatch.setattr(plots, name, lambda *arrays, **settings: Figure(), raising=False)
-    monkeypatch.setattr(plots, "plot_series", keep, raising=False)
+        monkeypatch.setattr(plots, name, lambda *arrays, **settings: Figure())
+    monkeypatch.setattr(plots, "plot_series", keep)
     return given
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unbraid import plots, plots_audio
+from unbraid import plots
 from unbraid.data.base import Sequences
 from unbraid.evaluation.verification import content_label, speaker_label
 from unbraid.generation import encode
@@ -49,7 +49,7 @@ def make_sounds(
     middles = [data.take(rows[len(rows) // 2 :][:1]) for rows in shown]
     originals = [decibels(joined(clip.batch(slice(None)).x, clip), clip) for clip in middles]
     crossed = [[decibels(exchange(model, voice, words), words) for words in middles] for voice in middles]
-    figure = plots_audio.plot_exchanged_voices(originals, crossed, *zip(*names, strict=True))
+    figure = plots.plot_exchanged_voices(originals, crossed, *zip(*names, strict=True))
     figure.savefig(pictures / "voices.png")
     _picture_codes(model, data, pictures, seed)
     return pictures
@@ -100,7 +100,7 @@ def _exchange_pair(
     like = pair[0]
     assert like.sound is not None and like.feature_names is not None and like.sampling_rate is not None
     frequencies = np.array([float(name.removesuffix(" Hz")) for name in like.feature_names])
-    figure = plots_audio.plot_spectrograms(
+    figure = plots.plot_spectrograms(
         [[decibels(x, like) for x in row] for row in rows], captions, frequencies, like.sampling_rate
     )
     figure.savefig(pictures / f"exchange{number}.png")

@@ -175,5 +175,5 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
     made = _without_padding(_array(decode(model, Codes(static.static, dynamic.dynamic))), moving.lengths)
     parts = [_without_padding(part.batch(slice(None)).x.numpy(), part.lengths) for part in (moving, looking)]
     shown = np.stack([*parts, made], 1)
-    words = [[one[key] for one in failures] for key in ("true", "seen", "probability")]
-    plots.plot_failures(shown, *words).savefig(path)
+    true, seen, sure = ([one[key] for one in failures] for key in ("true", "seen", "probability"))
+    plots.plot_failures(shown, true, seen, sure).savefig(path)

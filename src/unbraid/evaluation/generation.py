@@ -57,10 +57,10 @@ def evaluate_generation(
 
     Every figure is `{"mean", "std", "floor"}`; std is over the repeats (ddof 0), which differ in what is
     drawn, so it is 0 where nothing is drawn. It says how far one trained model's score is known, and nothing
-    of how far models trained from other seeds differ: that spread is the ledger's. Shares are 0 to 1, entropies in nats. The floor of a label is
-    chance, 1 / classes (`labels` also holds the share of the most frequent class); of the inception score 1;
-    of H(y|x) ln(classes), a judge that sees nothing in the clip; of H(y) 0, one class only; of the squared
-    error that of the mean training clip.
+    of how far models trained from other seeds differ: that spread is the ledger's. Shares are 0 to 1, entropies
+    in nats. The floor of a label is chance, 1 / classes (`labels` also holds the share of the most frequent
+    class); of the inception score 1; of H(y|x) ln(classes), a judge that sees nothing in the clip; of H(y) 0,
+    one class only; of the squared error that of the mean training clip.
 
     Keys of the result:
 

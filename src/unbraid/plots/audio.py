@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unbraid.plots import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
+from unbraid.plots.style import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
 
 __all__ = ["plot_exchanged_voices", "plot_spectrograms"]
 

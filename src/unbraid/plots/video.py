@@ -1,6 +1,6 @@
 """The figures of the papers on video: one code exchanged row by row, sets of swaps, confusion, leakage, information.
 
-Arrays and scores in, a matplotlib Figure out; all are names of `unbraid.plots` as well. "C-DSVAE" is Bai et al.,
+Arrays and scores in, a matplotlib Figure out; all are names of `unbraid.plots`. "C-DSVAE" is Bai et al.,
 NeurIPS 2021 (supplement), "DBSE" Berman et al., ICML 2024. Sequences of vectors, as mel bands, go where frames go.
 """
 
@@ -14,7 +14,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from unbraid.plots import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, _score_bar, _series, _sheet, _tidy
+from unbraid.plots.scores import score_bar
+from unbraid.plots.sheets import sheet
+from unbraid.plots.style import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, tidy
+from unbraid.plots.training import logged
 
 __all__ = [
     "plot_confusion",
@@ -55,7 +58,7 @@ def plot_replaced(
     cells = [[originals[0], originals[0]]]
     for i in range(others):
         cells += [[originals[i + 1], originals[i + 1]], [static_of_first[i], dynamic_of_first[i]]]
-    return _sheet(
+    return sheet(
         cells,
         row_labels=["first", *["original", "generated"] * others],
         column_labels=["content of the first, own motion", "motion of the first, own content"],
@@ -77,7 +80,7 @@ def plot_drawn_pairs(
     if originals.shape != generated.shape:
         raise ValueError(f"generated: has shape {generated.shape}, the originals {originals.shape}")
     cells = [[clip] for pair in zip(originals, generated, strict=True) for clip in pair]
-    return _sheet(cells, row_labels=["original", f"{drawn}\ndrawn"] * len(originals), groups=2, target=64)
+    return sheet(cells, row_labels=["original", f"{drawn}\ndrawn"] * len(originals), groups=2, target=64)
 
 
 def plot_swap_sets(first: Any, second: Any, first_moved: Any, second_moved: Any) -> Figure:
@@ -96,7 +99,7 @@ def plot_swap_sets(first: Any, second: Any, first_moved: Any, second_moved: Any)
         )
     cells = [[clip] for row in zip(*clips, strict=True) for clip in row]
     labels = ["clip A", "motion A,\ncontent B", "clip B", "motion B,\ncontent A"]
-    return _sheet(cells, row_labels=labels * len(first), groups=4, target=64)
+    return sheet(cells, row_labels=labels * len(first), groups=4, target=64)
 
 
 def plot_interpolation_sets(
@@ -112,7 +115,7 @@ def plot_interpolation_sets(
     labels = [f"{share:.0%}" for share in np.linspace(0, 1, steps)]
     cells = [[clip] for one in sets for clip in one]
     notes = None if seen is None else [word for one in seen for word in one]
-    return _sheet(cells, row_labels=labels * count, groups=steps, target=64, notes=notes)
+    return sheet(cells, row_labels=labels * count, groups=steps, target=64, notes=notes)
 
 
 def plot_failures(
@@ -136,7 +139,7 @@ def plot_failures(
         clips = clips[:, :, steps]
     said = [f"seen as {b}\n({p:.0%} sure)\nshould be {a}" for a, b, p in zip(true, seen, sure, strict=True)]
     columns = ["motion from", "content from", "generated"]
-    return _sheet([list(row) for row in clips], target=64, column_labels=columns, notes=said)
+    return sheet([list(row) for row in clips], target=64, column_labels=columns, notes=said)
 
 
 # ---- codes ----------------------------------------------------------------------------------------------
@@ -235,7 +238,7 @@ def plot_interpolation_scores(scores: Mapping[str, Any]) -> Figure:
         axes.set_ylim(-0.03, 1.05)
         axes.set_xticks([0, 0.5, 1], ["own", "half", "partner"])
         axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
-        _tidy(axes, f"{name} ({label['kind']})")
+        tidy(axes, f"{name} ({label['kind']})")
     lines = [Line2D([], [], color=QUIET, linewidth=1.6, linestyle=line) for line in ("-", "--")]
     figure.legend(
         lines, ["seen as in the clip itself", "seen as in its partner"], loc="outside lower center", ncols=2,
@@ -275,7 +278,7 @@ def plot_leakage(scores: Mapping[str, Any]) -> Figure:
         for row, name in enumerate(names):
             kind = labels[name]["kind"]
             belongs = code.startswith(kind) or code in ("pixels", "values")
-            _score_bar(axes, row, found[name]["mean"], kind, belongs)
+            score_bar(axes, row, found[name]["mean"], kind, belongs)
         _label_rows(axes, names if column == 0 else [""] * len(names))
         axes.set_title(CODES.get(code, code), fontsize=9, color=INK, loc="left")
     return figure
@@ -325,13 +328,13 @@ def plot_information(rows: Sequence[Mapping[str, str]], dataset_size: int, batch
     panels = list(figure.subplots(high, wide, squeeze=False).flat)
     nothing, everything = np.log(dataset_size), np.log(dataset_size) + np.log(batch_size)
     for axes, name in zip(panels, names, strict=False):
-        steps, values = _series(rows, f"information/{name}", "validation")
+        steps, values = logged(rows, f"information/{name}", "validation")
         colour = STATIC if name == "static_input" else DYNAMIC if "input" in name else INK
         axes.plot(steps, values, color=colour, linewidth=1.5, marker="o", markersize=3)
         for level in (nothing, everything):
             axes.axhline(level, color=QUIET, linewidth=0.8, linestyle=":")
         axes.set_ylim(nothing - 0.4, everything + 0.4)
-        _tidy(axes, f"{INFORMATION[name]}, nats")
+        tidy(axes, f"{INFORMATION[name]}, nats")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     figure.supxlabel("training steps", fontsize=9, color=QUIET)

@@ -1,4 +1,6 @@
+import importlib
 import io
+import pkgutil
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from PIL import Image
 
 from unbraid import plots
 from unbraid.data.base import Label
+from unbraid.plots.sheets import MANY_FEATURES, rgb
 
 generator = np.random.default_rng(0)
 
@@ -21,13 +24,22 @@ def pixels(figure):
         return np.asarray(image.convert("RGB"))
 
 
+def test_every_figure_is_a_name_of_the_package():
+    modules = [
+        importlib.import_module(f"unbraid.plots.{module.name}")
+        for module in pkgutil.iter_modules(plots.__path__)
+    ]
+    figures = {name for module in modules for name in module.__all__ if name.startswith("plot_")}
+    assert len(figures) > 20 and figures == {name for name in plots.__all__ if name.startswith("plot_")}
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_every_pixel_of_a_frame_is_a_block_of_whole_pixels(channels):
     clips = frames(2, 4, channels=channels)
     if channels == 4:
         clips[:, :, 3] = 1
     image = pixels(plots.plot_reconstructions(clips, clips))
-    colours = plots._rgb(clips[0, 0])
+    colours = rgb(clips[0, 0])
     scale = round(104 / 16)
     # The first frame, enlarged, is somewhere in the sheet exactly as it is.
     block = colours.repeat(scale, 0).repeat(scale, 1)
@@ -45,8 +57,8 @@ def test_sequences_of_vectors_are_drawn_as_lines_or_maps(features):
     figure = plots.plot_reconstructions(x, x)
     assert len(figure.axes) == 6
     first = figure.axes[0]
-    drawn = first.images if features > plots.MANY_FEATURES else first.lines
-    assert len(drawn) == (1 if features > plots.MANY_FEATURES else features)
+    drawn = first.images if features > MANY_FEATURES else first.lines
+    assert len(drawn) == (1 if features > MANY_FEATURES else features)
 
 
 def test_lines_and_maps_leave_out_what_is_missing():

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from unbraid import plots
+from unbraid.plots.sheets import rgb
 
 generator = np.random.default_rng(0)
 
@@ -32,17 +33,7 @@ def shown(axes):
 
 
 def same(axes, clip):
-    return np.array_equal(shown(axes), plots._rgb(clip[0]))
-
-
-def test_every_figure_is_a_name_of_plots():
-    import unbraid.plots_video
-
-    assert set(unbraid.plots_video.__all__) <= set(plots.ELSEWHERE)
-    for name in unbraid.plots_video.__all__:
-        assert getattr(plots, name) is getattr(unbraid.plots_video, name)
-    with pytest.raises(AttributeError, match="plot_nothing"):
-        plots.plot_nothing  # noqa: B018
+    return np.array_equal(shown(axes), rgb(clip[0]))
 
 
 def test_replaced_codes_stand_under_the_clips_that_they_replace():

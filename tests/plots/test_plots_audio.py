@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unbraid import plots_audio
+from unbraid import plots
 
 generator = np.random.default_rng(0)
 BANDS = np.geomspace(60, 3900, 80)
@@ -31,7 +31,7 @@ def test_rows_are_voices_and_columns_are_words():
     silent = [flat(-90 - i, steps) for i, steps in enumerate(lengths)]
     for i, one in enumerate(silent):
         one[:, 0] = -100 - i  # the lowest band
-    figure = plots_audio.plot_exchanged_voices(silent, crossed, ("a", "b", "c"), ("1", "2", "3"))
+    figure = plots.plot_exchanged_voices(silent, crossed, ("a", "b", "c"), ("1", "2", "3"))
     scale = figure.axes[0].images[0]
     assert scale.get_clim() == (-60, 0)
     sheet = scale.get_array()
@@ -60,7 +60,7 @@ def test_rows_are_voices_and_columns_are_words():
 
 def test_a_sheet_is_drawn_pixel_by_pixel():
     one = spectrogram(5)
-    figure = plots_audio.plot_exchanged_voices([one], [[one]], ("a",), ("1",))
+    figure = plots.plot_exchanged_voices([one], [[one]], ("a",), ("1",))
     sheet = figure.axes[0].images[0].get_array()
     image = pixels(figure)
     assert image.shape[:2] == sheet.shape
@@ -71,12 +71,12 @@ def test_a_sheet_is_drawn_pixel_by_pixel():
 
 def test_a_grid_that_does_not_fit_its_originals_is_refused():
     with pytest.raises(ValueError, match="give 2 rows of 2"):
-        plots_audio.plot_exchanged_voices([spectrogram(4)] * 2, [[spectrogram(4)] * 2], "ab", "12")
+        plots.plot_exchanged_voices([spectrogram(4)] * 2, [[spectrogram(4)] * 2], "ab", "12")
 
 
 def test_spectrograms_share_time_and_frequency():
     rows = [[spectrogram(30), spectrogram(30)], [spectrogram(55), spectrogram(55)]]
-    figure = plots_audio.plot_spectrograms(rows, [["a", "b"], ["c", "d"]], BANDS, 100)
+    figure = plots.plot_spectrograms(rows, [["a", "b"], ["c", "d"]], BANDS, 100)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b", "c", "d"]
     assert {axes.get_xlim() for axes in figure.axes} == {(-0.5, 54.5)}
     assert len({axes.images[0].get_clim() for axes in figure.axes}) == 1

@@ -1,6 +1,6 @@
 """Figures of time series: reconstruction feature by feature, codes along time, swaps and draws, downstream scores.
 
-Arrays and scores in, a matplotlib Figure out; all are names of `unbraid.plots` as well. A series is `(L, F)`, NaN where
+Arrays and scores in, a matplotlib Figure out; all are names of `unbraid.plots`. A series is `(L, F)`, NaN where
 nothing is known; windows are joined before they come here.
 """
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from unbraid.plots import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
+from unbraid.plots.style import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
 
 __all__ = [
     "DOWNSTREAM_FIGURES",

@@ -1,0 +1,115 @@
+"""Codes in two dimensions, coloured by label."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+
+from unbraid.data.base import Label
+from unbraid.plots.style import CLASSES, DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
+
+__all__ = ["embed", "plot_codes"]
+
+CODE_COLUMNS = 4
+
+
+def embed(
+    points: Float[np.ndarray, "N D"], seed: int = 0, perplexity: float = 30
+) -> Float[np.ndarray, "N 2"]:
+    """t-SNE (van der Maaten and Hinton, 2008) in two dimensions, from scikit-learn.
+
+    The perplexity is lowered where there are fewer than three times as many points.
+    """
+    from sklearn.manifold import TSNE
+
+    perplexity = min(perplexity, max(1.0, (len(points) - 1) / 3))
+    return TSNE(perplexity=perplexity, random_state=seed, init="pca").fit_transform(
+        np.asarray(points, np.float32)
+    )
+
+
+def plot_codes(
+    static: Float[np.ndarray, "N 2"],
+    dynamic: Float[np.ndarray, "N 2"],
+    labels: Mapping[str, Label | Float[np.ndarray, "N"]],
+) -> Figure:
+    """Both codes in two dimensions (see `embed`), once for each label, coloured by its classes.
+
+    Where a code holds a label its colours form clumps; where it does not they are mixed. What is a number instead of
+    a class (NaN = unknown, left out) is coloured by its rank, from dark (low) to light.
+    """
+    names = list(labels) or [""]
+    wide = -(-len(names) // -(-len(names) // CODE_COLUMNS))
+    blocks = [names[i : i + wide] for i in range(0, len(names), wide)]
+    figure = Figure(figsize=(2.6 * wide + 0.5, 6.4 * len(blocks)), dpi=DPI, facecolor="white")
+    panels = figure.subfigures(len(blocks), 1, squeeze=False)[:, 0]
+    for block, part in zip(panels, blocks, strict=True):
+        grid = block.subplots(2, wide, squeeze=False)
+        block.subplots_adjust(0.28 / (wide + 0.2), 0.17, 0.99, 0.95, 0.06, 0.06)
+        for row, (points, title, colour) in enumerate(
+            [(static, "static code", STATIC), (dynamic, "dynamic code, mean over steps", DYNAMIC)]
+        ):
+            for axes, name in zip(grid[row], part, strict=False):
+                _scatter(axes, points, labels.get(name))
+            grid[row, 0].set_ylabel(title, fontsize=10, color=colour)
+            for axes in grid[row, len(part) :]:
+                axes.set_axis_off()
+        for axes, name in zip(grid.T, part, strict=False):
+            axes[0].set_title(name, fontsize=11, color=INK)
+            if name:
+                _class_legend(axes[1], labels[name])
+    return figure
+
+
+def _scatter(axes: Axes, points: np.ndarray, label: Label | np.ndarray | None) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_box_aspect(1)
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+    size = max(3, min(14, 6000 / len(points)))
+    if isinstance(label, np.ndarray):
+        known = ~np.isnan(label)
+        points, colours = points[known], colormaps["viridis"](_ranks(label[known]))
+    elif label is None:
+        colours = INK
+    else:
+        colours = [_class_colours(len(label.classes))[v] for v in label.values]
+    axes.scatter(points[:, 0], points[:, 1], s=size, c=colours, linewidths=0, alpha=0.85)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The place of each value among all, from 0 to 1; equal values share one."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = counts.cumsum() - (counts + 1) / 2
+    return middle[place] / max(len(values) - 1, 1)
+
+
+def _class_colours(count: int) -> list[Any]:
+    if count <= len(CLASSES):
+        return list(CLASSES[:count])
+    return [
+        tuple(hsv_to_rgb((i / count, 0.55 + 0.25 * (i % 2), 0.85 - 0.2 * (i % 3 == 0)))) for i in range(count)
+    ]
+
+
+def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
+    if isinstance(label, np.ndarray):
+        low, middle, high = np.nanquantile(label, (0, 0.5, 1))
+        words = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
+        axes.set_xlabel(words, fontsize=8, color=QUIET)
+        return
+    if len(label.classes) > 12:
+        axes.set_xlabel(f"{len(label.classes)} classes", fontsize=8, color=QUIET)
+        return
+    for name, colour in zip(label.classes, _class_colours(len(label.classes)), strict=True):
+        axes.scatter([], [], s=22, color=colour, label=str(name))
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, fontsize=7.5, frameon=False,
+        handletextpad=0.2, columnspacing=0.8, labelcolor=QUIET,
+    )  # fmt: skip
