@@ -2,13 +2,26 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from made_runs import LEAKAGE, scores
 from made_runs import settings as settings_of
 
-from unbraid.benchmark.ledger import COLUMNS, changes, differences, read_ledger, read_runs, record, run_name
+from unbraid.benchmark.ledger import (
+    COLUMNS,
+    _plain,
+    changes,
+    differences,
+    read_ledger,
+    read_runs,
+    record,
+    rename,
+    run_name,
+)
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -102,23 +115,46 @@ def test_scores_on_other_splits_are_refused(make_run, ledger, protocol):
     assert not ledger.exists()
 
 
-def test_a_row_of_old_is_read(make_run, ledger):
-    """Before there were several protocols, a row had figures, and its file those of generation alone."""
-    record(
-        make_run(2, arguments=["--model.width", "64", "--training.weights.kl_static", "[[0, 1], [1, 2]]"]),
-        ledger,
-    )
-    (row,) = rows(ledger)
-    (ledger.parent / row["scores"]).write_text(json.dumps(scores(0.9)))
-    ledger.write_text(
-        ",".join([*COLUMNS, "accuracy"]) + "\n" + ",".join(f'"{row[name]}"' for name in COLUMNS) + ",0.9\n"
-    )
-    (one,) = read_ledger(ledger)
-    assert one.scores == {"generation": scores(0.9)}
-    assert one.config["model"]["width"] == 64 and one.config["training"]["seed"] == 2
-    assert one.config["training"]["weights"]["kl_static"] == [[0, 1], [1, 2]]
-    record(make_run(5), ledger)
-    assert tuple(rows(ledger)[0]) == COLUMNS and [row["seed"] for row in rows(ledger)] == ["2", "5"]
+@pytest.fixture
+def recipe(tmp_path):
+    """Writes a recipe of one's own, of some width."""
+
+    def write(width):
+        path = tmp_path / "mine.yaml"
+        path.write_text(f"# mine\nextends: sprites/dbse\nmodel: {{width: {width}}}\n")
+        _plain.cache_clear()
+        return str(path)
+
+    return write
+
+
+def test_trainings_are_named_by_what_they_differ_in_from_a_recipe_that_has_changed(make_run, ledger, recipe):
+    for seed, width in ((0, 16), (1, 24)):
+        record(make_run(seed, recipe=recipe(16), arguments=["--model.width", str(width)]), ledger)
+    before = {row["seed"]: (ledger.parent / row["scores"]).read_text() for row in rows(ledger)}
+    assert [row["changes"] for row in rows(ledger)] == ["", "model.width=24"] and rename(ledger) == []
+    name = recipe(24)
+    assert rename(ledger) == [name]
+    assert [row["changes"] for row in rows(ledger)] == ["model.width=16", ""]
+    after = {row["seed"]: (ledger.parent / row["scores"]).read_text() for row in rows(ledger)}
+    assert before == after and len(list((ledger.parent / "scores").iterdir())) == 2
+
+
+def test_names_that_change_places_lose_no_scores(make_run, ledger, recipe):
+    """One training takes the name that the other had."""
+    record(make_run(0, 0.5, recipe=recipe(16)), ledger)
+    record(make_run(0, 0.6, recipe=recipe(16), arguments=["--model.width", "24"]), ledger)
+    recipe(24)
+    rename(ledger)
+    assert [one.scores["generation"]["accuracy"]["mean"] for one in read_ledger(ledger)] == [0.5, 0.6]
+    assert [row["changes"] for row in rows(ledger)] == ["model.width=16", ""]
+
+
+def test_this_ledger_s_names_are_those_of_the_recipes_as_they_stand():
+    ledger = ROOT / "results" / "ledger.csv"
+    for row, one in zip(rows(ledger), read_ledger(ledger), strict=True):
+        named = row["changes"], row["scores"]
+        assert named == (" ".join(changes(one.config)), f"scores/{run_name(one.config)}.json")
 
 
 def test_finished_runs_are_read_with_their_test_scores(make_run, tmp_path):
@@ -154,6 +190,19 @@ def test_weights_that_are_not_named_are_one():
 def test_a_setting_of_a_newer_version_is_no_difference():
     older = settings()
     del older["model"]["subtract"]
+    assert not differences(older, settings()) and not differences(settings(), older)
+
+
+def test_what_a_newer_version_sets_was_at_its_default_before():
+    older = settings()
+    del older["training"]["kernel_heads"], older["model"]["width"]
+    assert differences(older, settings()) == {"training.kernel_heads": False}
+    assert changes(older) == ["training.kernel_heads=False"]
+
+
+def test_a_setting_that_no_version_knows_is_passed_over():
+    older = settings()
+    older["model"]["gone"] = 3
     assert not differences(older, settings()) and not differences(settings(), older)
 
 

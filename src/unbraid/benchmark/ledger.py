@@ -4,7 +4,7 @@ A row says what was trained, where and for how long; `scores` names the file bes
 of every protocol, and the settings of the run.
 
 `python -m unbraid.benchmark.ledger RUN ...` records finished runs and writes the pages again; without a run it only
-writes the pages.
+writes the pages. Trainings of a recipe that has changed since are then named by what they differ in.
 """
 
 import csv
@@ -23,7 +23,8 @@ import yaml
 
 from unbraid.evaluation import read_scores
 from unbraid.io import write_atomically
-from unbraid.settings import read_recipe, recipe_parser, resolve
+from unbraid.registry import DATASETS
+from unbraid.settings import Recipe, read_recipe, recipe_parser, resolve
 
 __all__ = [
     "COLUMNS",
@@ -34,6 +35,7 @@ __all__ = [
     "read_ledger",
     "read_runs",
     "record",
+    "rename",
     "rows",
     "run_name",
 ]
@@ -54,6 +56,7 @@ COLUMNS = (
 _PLACE = re.compile(
     r"recipe$|data\.(root|cache)$|training\.(device|workers|checkpoint_minutes|log_every_steps)$"
 )
+_UNKNOWN = object()
 _SEEDS = re.compile(r"training\.seed$|model\.anchor_seed$")
 
 Config = dict[str, Any]
@@ -64,7 +67,7 @@ class Trained:
     """One finished training, from the ledger or from a run's folder.
 
     Attributes:
-        config: its settings; of an old row of the ledger those of its recipe as it is now.
+        config: its settings.
         scores: by protocol, on the test split.
         fingerprint: of the data.
         seconds: of training; 0 when it is not known.
@@ -142,12 +145,45 @@ def record(run: str | Path, ledger: str | Path) -> dict[str, str]:
     # A training that is made or scored again replaces its older row: it is no independent repeat.
     known = [other for other in known if other["scores"] != row["scores"]]
     write_atomically(copy, text_of_scores)
+    _write([*known, row], ledger)
+    return row
+
+
+def rename(ledger: str | Path) -> list[str]:
+    """Name every training after what it differs in from its recipe as it is now, the file of its scores as well.
+
+    Returns:
+        The recipes whose trainings have other names than before.
+    """
+    ledger = Path(ledger)
+    before, after = rows(ledger), {}
+    for row in before:
+        config = _trained(row, ledger).config
+        scores = f"scores/{run_name(config)}.json"
+        after.pop(scores, None)  # the same training, made again
+        after[scores] = row | {"changes": " ".join(changes(config)), "scores": scores}, _text(row, ledger)
+    now = [row for row, _ in after.values()]
+    if now == before:
+        return []
+    for row, text in after.values():
+        write_atomically(ledger.parent / row["scores"], text)
+    _write(now, ledger)
+    for row in before:
+        if row["scores"] not in after:
+            (ledger.parent / row["scores"]).unlink()
+    return sorted({row["recipe"] for row in before if row not in now})
+
+
+def _text(row: dict[str, str], ledger: Path) -> str:
+    return (ledger.parent / row["scores"]).read_text()
+
+
+def _write(known: list[dict[str, str]], ledger: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows([*known, row])
+    writer.writerows(known)
     write_atomically(ledger, text.getvalue())
-    return row
 
 
 def run_name(config: Config) -> str:
@@ -203,21 +239,27 @@ def _plain(recipe: str) -> Config:
 def differences(config: Config, other: Config) -> dict[str, Any]:
     """The settings of `config` that make it another training than `other`, by their names.
 
-    Settings that only one of them knows are passed over: they came with a newer version, whose default is what was
-    done before. Weights are the exception: a term that is not named has weight 1.
+    A setting that only one of them knows came with a newer version, whose default is what was done before; one that
+    no version knows any more is passed over. A weight that is not named is 1.
     """
     mine, theirs = _flat(config), _flat(other)
+    defaults = _defaults(config["data"]["name"], config["model"]["name"])
     different = {}
     for key in sorted(mine.keys() | theirs.keys()):
-        if key.startswith("training.weights."):
-            here, there = mine.get(key, 1), theirs.get(key, 1)
-        elif key in mine and key in theirs and not _PLACE.match(key):
-            here, there = mine[key], theirs[key]
-        else:
-            continue
-        if here != there:
+        default = 1 if key.startswith("training.weights.") else defaults.get(key, _UNKNOWN)
+        here, there = mine.get(key, default), theirs.get(key, default)
+        if here != there and _UNKNOWN not in (here, there) and not _PLACE.match(key):
             different[key] = here
     return different
+
+
+@functools.cache
+def _defaults(data: str, model: str) -> dict[str, Any]:
+    """What every setting is when nobody says anything; nothing for data of one's own, whose place may be gone."""
+    if data not in DATASETS:
+        return {}
+    bare = Recipe("bare", "", {"name": data}, {"name": model}, {})
+    return _flat(resolve(bare, recipe_parser(bare, "train"), [])[0])
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -249,16 +291,8 @@ def read_ledger(ledger: str | Path) -> list[Trained]:
 
 
 def _trained(row: dict[str, str], ledger: Path) -> Trained:
-    scores = json.loads((ledger.parent / row["scores"]).read_text())
-    if "protocol" in scores:  # written before there were several protocols
-        scores = {"generation": scores}
-    if "config" in scores:
-        config = {"recipe": row["recipe"], **scores.pop("config")}
-    else:
-        read = read_recipe(row["recipe"])
-        changed = re.findall(r"\S+=.*?(?=$| [a-z]+\.)", row["changes"])
-        words = [f"--{change}" for change in (*changed, f"training.seed={row['seed']}")]
-        config = resolve(read, recipe_parser(read, "train"), words)[0]
+    scores = json.loads(_text(row, ledger))
+    config = {"recipe": row["recipe"], **scores.pop("config")}
     return Trained(
         config,
         scores,
@@ -291,11 +325,14 @@ def _run(folder: Path) -> Trained:
 
 
 def main(runs: list[str], root: Path) -> None:
-    """Record the given runs, then write the pages."""
+    """Name the older trainings anew, record the given runs, then write the pages."""
     from unbraid.benchmark.pages import write_pages
 
+    ledger = root / "results" / "ledger.csv"
+    for recipe in rename(ledger):
+        print(f"a training of {recipe} differs from it by now, and is named so")
     for run in runs:
-        row = record(run, root / "results" / "ledger.csv")
+        row = record(run, ledger)
         print(f"recorded {row['recipe']}, seed {row['seed']}")
     for path in write_pages(root):
         print(f"wrote {path.relative_to(root)}")
