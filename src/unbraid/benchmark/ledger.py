@@ -156,7 +156,8 @@ def rename(ledger: str | Path) -> list[str]:
         The recipes whose trainings have other names than before.
     """
     ledger = Path(ledger)
-    before, after = rows(ledger), {}
+    before = rows(ledger)
+    after: dict[str, tuple[dict[str, str], str]] = {}
     for row in before:
         config = _trained(row, ledger).config
         scores = f"scores/{run_name(config)}.json"
