@@ -58,9 +58,10 @@ def evaluate_generation(
     Every figure is `{"mean", "std", "floor"}`; std is over the repeats (ddof 0), which differ in what is
     drawn, so it is 0 where nothing is drawn. It says how far one trained model's score is known, and nothing
     of how far models trained from other seeds differ: that spread is the ledger's. Shares are 0 to 1, entropies
-    in nats. The floor of a label is chance, 1 / classes (`labels` also holds the share of the most frequent
-    class); of the inception score 1; of H(y|x) ln(classes), a judge that sees nothing in the clip; of H(y) 0,
-    one class only; of the squared error that of the mean training clip.
+    in nats. The floor of `accuracy` is the share of the most frequent class, which a model of that class alone
+    gets; of each label in the tests below chance, 1 / classes; of the inception score 1; of H(y|x) ln(classes),
+    a judge that sees nothing in the clip; of H(y) 0, one class only; of the squared error that of the mean
+    training clip.
 
     Keys of the result:
 
@@ -180,7 +181,7 @@ def _judged(panel: Panel, codes: Codes, repeats: int, seed: int, prior_mean: boo
     scores: dict[str, Any] = {}
     if scored:
         floors = {
-            "accuracy": np.mean([chance[name] for name in scored]),
+            "accuracy": np.mean([described(labels[name])["majority"] for name in scored]),
             "inception_score": 1.0,
             "entropy_conditional": np.mean([-np.log(chance[name]) for name in scored]),
             "entropy_marginal": 0.0,
