@@ -147,7 +147,7 @@ def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):
     ):
         assert heading in words
     assert (more / "pictures" / "failures.png").is_file()
-    assert "What swapped" in "".join(Page((folder / "report.html").read_text()).words)
+    assert "What swapped" in "".join(Page(write_report(folder, data).read_text()).words)
 
 
 def test_what_is_missing_is_left_out(tmp_path):

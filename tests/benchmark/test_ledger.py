@@ -150,6 +150,19 @@ def test_names_that_change_places_lose_no_scores(make_run, ledger, recipe):
     assert [row["changes"] for row in rows(ledger)] == ["model.width=16", ""]
 
 
+def test_of_one_training_under_two_names_the_newer_stays(make_run, ledger, recipe):
+    record(make_run(0, 0.5, recipe=recipe(16)), ledger)
+    name = recipe(24)
+    record(make_run(0, 0.6, recipe=name, arguments=["--model.width", "16"]), ledger)
+    assert len(rows(ledger)) == 2
+    rename(ledger)
+    (one,) = read_ledger(ledger)
+    assert one.scores["generation"]["accuracy"]["mean"] == 0.6
+    assert [path.name for path in (ledger.parent / "scores").iterdir()] == [
+        Path(rows(ledger)[0]["scores"]).name
+    ]
+
+
 def test_this_ledger_s_names_are_those_of_the_recipes_as_they_stand():
     ledger = ROOT / "results" / "ledger.csv"
     for row, one in zip(rows(ledger), read_ledger(ledger), strict=True):

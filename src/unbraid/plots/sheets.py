@@ -5,7 +5,6 @@ Sheets of frames are laid out so that every pixel of a frame is a whole number o
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,6 +20,7 @@ __all__ = [
     "plot_reconstructions",
     "plot_swaps",
     "plot_variations",
+    "rgb",
     "sheet",
 ]
 
@@ -169,25 +169,10 @@ def _write_corner(
 ) -> None:
     x, y, wide, high = box
     width, height = size
-    style: dict[str, Any] = {"fontsize": 10, "linespacing": 1.3}
-    figure.text(
-        (x + wide) / width,
-        (y + 0.68 * high) / height,
-        f"{words[0]} →",
-        ha="right",
-        va="center",
-        color=DYNAMIC,
-        **style,
-    )
-    figure.text(
-        (x + wide) / width,
-        (y + 0.24 * high) / height,
-        f"{words[1]} ↓",
-        ha="right",
-        va="center",
-        color=STATIC,
-        **style,
-    )
+    lines = ((f"{words[0]} →", 0.68, DYNAMIC), (f"{words[1]} ↓", 0.24, STATIC))
+    for line, share, colour in lines:
+        place = ((x + wide) / width, (y + share * high) / height)
+        figure.text(*place, line, ha="right", va="center", color=colour, fontsize=10)
 
 
 def _cell_size(clip: Clips, target: int) -> tuple[int, int]:
