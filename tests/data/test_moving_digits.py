@@ -50,6 +50,17 @@ def test_clips_and_labels(tmp_path):
     assert clips.x.reshape(70, -1).any(1).all()
 
 
+def test_one_digit(digits, tmp_path):
+    """Image number n has the value n + 1 all over and shows the digit n % 10."""
+    clips = moving_digits.load(digits, tmp_path, digits=1, **SMALL)
+    assert list(clips.heads) == ["digit"] and clips.labels["digit"].kind == "static"
+    lit = clips.x > 0
+    assert (lit.sum((2, 3, 4)) == 64).all()  # 8 x 8 in every frame
+    value = clips.x.reshape(70, -1).max(1).astype(int)
+    assert np.array_equal((value - np.where(value > 100, 101, 1)) % 10, clips.labels["digit"].values)
+    assert (np.diff(lit.any((2, 4)).argmax(2), axis=1) != 0).any()  # it moves
+
+
 def test_the_same_arrays_every_time(tmp_path):
     one = data.load("moving_digits", cache=tmp_path / "a", **SMALL)
     two = data.load("moving_digits", cache=tmp_path / "b", **SMALL)
@@ -140,7 +151,7 @@ def test_torchvision_folders_are_found(digits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": 24}, {"steps": 1}, {"train": 0}, {"validation": 0}, {"test": -1}]
+    "options", [{"digits": 3}, {"size": 24}, {"steps": 1}, {"train": 0}, {"validation": 0}, {"test": -1}]
 )
 def test_refused_options(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options))):
