@@ -8,9 +8,9 @@ from unbraid.types import Batch
 
 SHAPES = {1: (12,), 2: (6, 4), 3: (3, 16, 16)}
 CASES = [(name, SHAPES[axes]) for name, way in WAYS.items() for axes in way.axes] + [
-    (name, (1, 16, 16)) for name in ("shuffle", "early", "late", "colour", "crop", "stroke")
+    (name, (1, 16, 16)) for name in ("shuffle", "scatter", "early", "late", "colour", "crop", "stroke")
 ]
-CHANGES = [case for case in CASES if case[0] not in ("shuffle", "early", "late")]
+CHANGES = [case for case in CASES if case[0] not in ("shuffle", "scatter", "early", "late")]
 
 
 def generator(seed=0):
@@ -71,6 +71,34 @@ def test_shuffle_under_masks():
     for i in range(3):
         assert torch.equal(shuffled.mask[i], values[i, shuffled.order[i]])
         assert torch.equal(shuffled.x[i], torch.where(values[i], batch.x[i], 0.0)[shuffled.order[i]])
+
+
+def test_scatter_shows_every_step_somewhere_else():
+    """Each frame has one bright point in its middle, whose brightness tells the step."""
+    frames = torch.zeros(400, 5, 1, 16, 16)
+    frames[:, :, 0, 8, 8] = torch.arange(1, 6) / 5
+    scattered = view("scatter", Batch(frames)).x
+    assert torch.equal(scattered.amax((2, 3, 4)).sort(1).values, torch.arange(1, 6).expand(400, 5) / 5)
+    assert ((scattered > 0).sum((2, 3, 4)) == 1).all()
+    row, column = (scattered > 0).any(4).int().argmax(3), (scattered > 0).any(3).int().argmax(3)
+    for place in (row, column):
+        counts = torch.bincount(place.flatten())
+        assert set(place.flatten().tolist()) == set(range(4, 13)), "up to a quarter of 16 each way"
+        assert (counts[4:13] - 2000 / 9).abs().max() < 5 * (2000 / 9) ** 0.5, "all as often"
+    assert (row != row[:, :1]).any() and (row != column).any(), "one offset for all"
+
+
+def test_scatter_repeats_the_edges_and_moves_masks_along():
+    ramp = torch.arange(16.0).view(16, 1).expand(30, 3, 1, 16, 16) / 15
+    moved = view("scatter", Batch(ramp)).x[:, :, 0, :, 0] * 15
+    assert torch.equal(moved, (moved[:, :, 8:9] + torch.arange(-8, 8)).clamp(0, 15).round())
+    batch = batch_of((1, 16, 16), size=3, steps=4)
+    steps = torch.tensor([[1, 1, 1, 0], [1, 0, 1, 1], [1, 0, 0, 0]], dtype=torch.bool)
+    scattered = view("scatter", Batch(batch.x, steps))
+    assert torch.equal(scattered.mask, steps) and (scattered.x[~steps] == 0).all()
+    values = steps.view(3, 4, 1, 1, 1) & (batch.x > 0.5)
+    scattered = view("scatter", Batch(batch.x, values))
+    assert torch.equal(scattered.x > 0.5, scattered.mask) and (scattered.x[~scattered.mask] == 0).all()
 
 
 @pytest.mark.parametrize("observation", SHAPES.values())
@@ -208,9 +236,9 @@ def test_auto_goes_by_the_shape():
         ("shuffle", (3, 16, 16), 1, "the static view reorders steps and the sequences have 1"),
         ("late", (12,), 1, "the static view reorders steps and the sequences have 1"),
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
-        ("spectrum", (3, 16, 16), 5, "give auto, shuffle, early, late, colour, crop, stroke"),
+        ("spectrum", (3, 16, 16), 5, "give auto, shuffle, scatter, early, late, colour, crop, stroke"),
         ("spectrum", (4,), 5, "needs vectors of 8 bands at least"),
-        ("color", (3, 16, 16), 5, "there is auto, shuffle, early, late, colour"),
+        ("color", (3, 16, 16), 5, "there is auto, shuffle, scatter, early, late, colour"),
     ],
 )
 def test_views_that_cannot_be_had_are_refused(way, observation, steps, told):

@@ -7,6 +7,7 @@ leaves padding where it was; a stretch stands at the sequence's beginning, with 
 | way        | for                     | keeps  | does                                                               |
 |------------|-------------------------|--------|--------------------------------------------------------------------|
 | `shuffle`  | everything              | static | puts the observed steps in random order                            |
+| `scatter`  | frames                  | static | `shuffle`, then moves each frame by an offset of its own           |
 | `early`    | everything              | static | shows a random stretch of the first half of the observed steps     |
 | `late`     | everything              | static | shows a random stretch of their second half                        |
 | `colour`   | frames                  | motion | brightness, contrast, saturation, hue, greyscale; blur             |
@@ -39,6 +40,7 @@ __all__ = [
     "change_stroke",
     "check_views",
     "draw_views",
+    "scatter_steps",
     "show_early",
     "show_late",
     "shuffle_steps",
@@ -110,6 +112,25 @@ def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> Vie
     # Both name the observed steps first; those unobserved follow in the order they have.
     order = torch.empty_like(drawn).scatter_(1, places, drawn)
     return View(_reorder(_shown(x, mask), order), _reorder(mask, order), order)
+
+
+def scatter_steps(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Put the steps in random order and move each by up to a quarter of the frame's sides, repeating the edges.
+
+    Shuffled steps still show where things were. After this, a code that is to agree with the sequence's cannot be a
+    summary of places.
+    """
+    shuffled = shuffle_steps(batch, generator)
+    b, t, _, height, width = shuffled.x.shape
+    down, right = 2 * _uniform((2, b, t), batch.x, generator) - 1
+    rows = _moved(down, height).view(b, t, 1, height, 1)
+    columns = _moved(right, width).view(b, t, 1, 1, width)
+
+    def move(x: Tensor) -> Tensor:
+        return x.take_along_dim(rows, 3).take_along_dim(columns, 4)
+
+    mask = shuffled.mask
+    return View(move(shuffled.x), mask if mask is None or mask.ndim == 2 else move(mask))
 
 
 def show_early(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -238,6 +259,7 @@ class Way(NamedTuple):
 
 WAYS = {
     "shuffle": Way(shuffle_steps, (1, 2, 3), least_steps=2),
+    "scatter": Way(scatter_steps, (3,), least_steps=2),
     "early": Way(show_early, (1, 2, 3), least_steps=2),
     "late": Way(show_late, (1, 2, 3), least_steps=2),
     "colour": Way(change_colour, (3,)),
@@ -295,6 +317,12 @@ def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> Vie
         shown if mask is None or mask.ndim == 2 else mask & shown.view(*shown.shape, *[1] * (mask.ndim - 2))
     )
     return View(_reorder(_shown(x, seen), order), _reorder(seen, order), order)
+
+
+def _moved(share: Float[Tensor, "B T"], side: int) -> Int[Tensor, "B T side"]:
+    """The rows or columns that a frame moved by a share (-1 to 1) of a quarter of its side shows."""
+    offset = (share * (side // 4 + 0.5)).round().long()
+    return (torch.arange(side, device=share.device) + offset.unsqueeze(2)).clamp(0, side - 1)
 
 
 def _reorder(x: Tensor, order: Int[Tensor, "B T"]) -> Tensor:

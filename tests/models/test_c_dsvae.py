@@ -208,6 +208,15 @@ def test_halves_are_contrasted_as_if_they_were_sequences(settings, observation):
     torch.testing.assert_close(found, contrast(*codes, temperature=2.0), rtol=1e-4, atol=1e-5)
 
 
+def test_scattered_steps_are_contrasted_with_the_sequence():
+    model = c_dsvae((3, 16, 16), dynamic_estimate="none", pair_estimate="none", static_view="scatter").eval()
+    batch = batch_for(model, size=6, length=8)
+    codes = [model.encode(x).static for x in (batch.x, batch.views["static"].x)]
+    assert not torch.allclose(*codes, atol=1e-3)
+    found = model.terms(batch, torch.Generator().manual_seed(0))["contrastive_static"]
+    torch.testing.assert_close(found, contrast(*codes, temperature=0.5), rtol=1e-4, atol=1e-5)
+
+
 def test_static_code_of_the_mean_knows_no_order():
     model = c_dsvae(**HALVES).eval()
     x = batch_for(model).x
@@ -266,4 +275,4 @@ def test_ways_of_the_dynamic_view_are_those_of_augment():
     from unbraid.augment import WAYS
     from unbraid.models.c_dsvae import DynamicView
 
-    assert set(get_args(DynamicView)) == {"auto", *WAYS} - {"shuffle", "early", "late"}
+    assert set(get_args(DynamicView)) == {"auto", *WAYS} - {"shuffle", "scatter", "early", "late"}

@@ -57,7 +57,7 @@ __all__ = ["CDSVAE"]
 
 Estimate = Literal["contrastive", "mws", "none"]
 PairEstimate = Literal["per_step", "trajectory", "none"]
-StaticView = Literal["shuffle", "halves"]
+StaticView = Literal["shuffle", "scatter", "halves"]
 StaticFrom = Literal["ends", "mean"]
 DynamicView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
 Compare = Literal["process", "all_processes"]
@@ -81,7 +81,8 @@ class CDSVAE(SequenceModel):
         dynamic_view: how the view that keeps the motion is drawn, see `unbraid.augment`; "auto" goes by the
             observations' shape.
         static_view: what keeps the static factor: "shuffle", the steps in another order, contrasted with the sequence
-            as it is, or "halves" (ours): a stretch of the first half, contrasted with one of the second. What is
+            as it is; "scatter" (ours, frames only): each of them moved as well, by an offset of its own, so that the
+            static code cannot be a summary of places; or "halves" (ours): a stretch of the first half, contrasted with one of the second. What is
             said or done differs between the halves and not between the orders, so the static code cannot be a
             summary of it.
         static_from: what the static code is read from: "ends", the LSTM's last outputs in both directions, or "mean"
@@ -113,7 +114,8 @@ class CDSVAE(SequenceModel):
             "views: steps in random order for s; for d, by default, colours and blur (frames) or scaled and shifted "
             "features (vectors, windows), drawn for every batch; the paper's strengths are not known",
             "a static code read from the mean of the steps' features, that mean subtracted before d is read, contrast "
-            "between two halves of a sequence and a temperature of its own for s are settings of ours",
+            "with scattered frames or between two halves of a sequence and a temperature of its own for s are settings "
+            "of ours",
             "I(s; d) per step by default, as in the authors' code; the paper's whole-path form is a setting",
             "the sampling's density reads standard deviations (the authors' code: log variances as log deviations)",
             "batch norm's running statistics are those of the data, not of the views",
@@ -161,7 +163,7 @@ class CDSVAE(SequenceModel):
         self.views = {}
         if static_estimate == "contrastive":
             halves = {"static": "early", "static_other": "late"}
-            self.views |= {"static": "shuffle"} if static_view == "shuffle" else halves
+            self.views |= halves if static_view == "halves" else {"static": static_view}
         if dynamic_estimate == "contrastive":
             self.views |= {"dynamic": dynamic_view}
         self.encoder = build_encoder(observation, features, width)
