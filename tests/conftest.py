@@ -5,7 +5,16 @@ import torch
 from jaxtyping import install_import_hook
 
 # Every shape annotated in the models and their parts is checked while the tests run.
-CHECKED = ["types", "nn", "objectives.mutual_information", "models", "augment", "generation"]
+CHECKED = [
+    "types",
+    "nn",
+    "masks",
+    "objectives.information",
+    "objectives.contrast",
+    "models",
+    "augment",
+    "generation",
+]
 install_import_hook([f"unbraid.{name}" for name in CHECKED], "beartype.beartype")
 
 torch.set_num_threads(1)  # the tests run in several processes

@@ -3,10 +3,10 @@ import wave
 import numpy as np
 import pytest
 import torch
-
 from tones import RATE, VOICES, WORDS, Additive, recordings, waveform
-from unbraid.data.audio_features import to_features
-from unbraid.data.base import Sequences
+
+from unbraid.data.formats.spectra import to_features
+from unbraid.data.sequences import Sequences
 from unbraid.sounds import decibels, exchange, hear, joined, write_wav
 
 

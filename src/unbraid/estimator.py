@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from unbraid.data.base import Sequences
-from unbraid.data.series import cut_windows, scale_windows
+from unbraid.data.formats.windows import cut_windows, scale_windows
+from unbraid.data.sequences import Sequences
 from unbraid.generation import encode, evaluating
 from unbraid.registry import model_class
 from unbraid.settings import list_recipes, read_recipe

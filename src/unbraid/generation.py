@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 

@@ -2,33 +2,17 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from unbraid.data.scaling import Features
+from unbraid.data.features import Features
+from unbraid.files import write_atomically
 from unbraid.models.base import SequenceModel
-from unbraid.registry import build_model
+from unbraid.models.build import build_model
 
-__all__ = ["load_features", "load_model", "save_features", "save_model", "write_atomically"]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+__all__ = ["load_features", "load_model", "save_features", "save_model"]
 
 
 def save_model(model: SequenceModel, folder: str | Path) -> Path:

@@ -1,24 +1,21 @@
-"""Names of models and data sets, the cards that describe them, and how to build one by name."""
+"""Names of models, data sets and protocols, and where each is defined. Nothing is imported before it is asked for."""
 
-import difflib
 import importlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-if TYPE_CHECKING:
-    from unbraid.models.base import SequenceModel
+from unbraid.words import nearest
 
 __all__ = [
-    "Capability",
-    "Card",
-    "DataCard",
-    "build_model",
+    "DATASETS",
+    "MODELS",
+    "PROTOCOLS",
     "dataset_loader",
+    "dataset_module",
     "list_datasets",
     "list_models",
+    "list_protocols",
     "model_class",
-    "nearest",
+    "protocol",
 ]
 
 MODELS = {
@@ -29,68 +26,24 @@ MODELS = {
 }
 
 DATASETS = {
-    "air_quality": "unbraid.data.air_quality:load",
-    "etth1": "unbraid.data.etth1:load",
-    "fsdd": "unbraid.data.fsdd:load",
-    "jester": "unbraid.data.jester:load",
-    "moving_digits": "unbraid.data.moving_digits:load",
-    "mug": "unbraid.data.mug:load",
-    "physionet2012": "unbraid.data.physionet2012:load",
-    "puppets": "unbraid.data.puppets:load",
-    "sprites": "unbraid.data.sprites:load",
-    "timit": "unbraid.data.timit:load",
+    "air_quality": "unbraid.data.sets.air_quality:load",
+    "etth1": "unbraid.data.sets.etth1:load",
+    "fsdd": "unbraid.data.sets.fsdd:load",
+    "jester": "unbraid.data.sets.jester:load",
+    "moving_digits": "unbraid.data.sets.moving_digits:load",
+    "mug": "unbraid.data.sets.mug:load",
+    "physionet2012": "unbraid.data.sets.physionet2012:load",
+    "puppets": "unbraid.data.sets.puppets.puppets:load",
+    "sprites": "unbraid.data.sets.sprites:load",
+    "timit": "unbraid.data.sets.timit:load",
 }
 
-Capability = Literal[
-    "encode", "decode", "prior", "likelihood", "views", "adversary", "joint_dynamics", "derived_static"
-]
-"""What a method has. `derived_static`: its static code is computed from the dynamic ones, and not decoded."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a model is, where it was published, what it can do and where ours departs from the authors' code."""
-
-    name: str
-    title: str
-    authors: str
-    year: int
-    venue: str
-    url: str
-    summary: str
-    capabilities: frozenset[Capability]
-    deviations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DataCard:
-    """What a data set is, where it comes from, under which licence, how to get it and what is scored on it.
-
-    `protocols` are names of `unbraid.evaluation.PROTOCOLS`, in the order in which they are run and shown.
-    `choices` say how we decided what the literature leaves open.
-    """
-
-    name: str
-    summary: str
-    source: str
-    licence: str
-    obtain: str
-    protocols: tuple[str, ...] = ("generation",)
-    choices: tuple[str, ...] = ()
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which of `names` was meant, for error messages: `"; did you mean 'x'?"`, or the full list."""
-    names = sorted(names)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}"
-
-
-def _look_up(kind: str, table: dict[str, str], name: str) -> Any:
-    if name not in table:
-        raise ValueError(f"{kind}: no {kind} is called {name!r}{nearest(name, table)}")
-    module, attribute = table[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
+PROTOCOLS = {
+    "generation": "unbraid.evaluation.generation:evaluate_generation",
+    "leakage": "unbraid.evaluation.leakage:evaluate_leakage",
+    "downstream": "unbraid.evaluation.downstream:evaluate_downstream",
+    "verification": "unbraid.evaluation.verification:evaluate_verification",
+}
 
 
 def list_models() -> list[str]:
@@ -103,8 +56,13 @@ def list_datasets() -> list[str]:
     return sorted(DATASETS)
 
 
-def model_class(name: str) -> "type[SequenceModel]":
-    """The class registered under `name`.
+def list_protocols() -> list[str]:
+    """Names of the registered protocols, in the order in which they are run and shown."""
+    return list(PROTOCOLS)
+
+
+def model_class(name: str) -> Any:
+    """The class of the model registered under `name`.
 
     Raises:
         ValueError: no model has that name.
@@ -121,16 +79,27 @@ def dataset_loader(name: str) -> Any:
     return _look_up("data", DATASETS, name)
 
 
-def build_model(name: str, observation: tuple[int, ...], **settings: Any) -> "SequenceModel":
-    """Build a registered model for observations of shape `observation` (`*X`).
+def dataset_module(name: str) -> Any:
+    """The module of the data set registered under `name`: its `card`, `load` and perhaps `fetch`.
 
     Raises:
-        ValueError: no model has that name, or it has no such setting.
+        ValueError: no data set has that name.
     """
-    cls = model_class(name)
-    unknown = sorted(set(settings) - set(cls.setting_names()))
-    if unknown:
-        raise ValueError(
-            f"model.{unknown[0]}: {name} has no such setting{nearest(unknown[0], cls.setting_names())}"
-        )
-    return cls(observation, **settings)
+    dataset_loader(name)
+    return importlib.import_module(DATASETS[name].split(":")[0])
+
+
+def protocol(name: str) -> Any:
+    """The protocol registered under `name`.
+
+    Raises:
+        ValueError: no protocol has that name.
+    """
+    return _look_up("protocols", PROTOCOLS, name)
+
+
+def _look_up(argument: str, table: dict[str, str], name: str) -> Any:
+    if name not in table:
+        raise ValueError(f"{argument}: there is no {name!r}{nearest(name, table)}")
+    module, attribute = table[name].split(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -19,8 +19,9 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from unbraid.data import own_loader
-from unbraid.registry import DATASETS, dataset_loader, model_class, nearest
+from unbraid.data.load import own_loader
+from unbraid.registry import DATASETS, dataset_loader, model_class
+from unbraid.words import nearest
 
 __all__ = ["RECIPES", "Recipe", "list_recipes", "parse", "read_recipe", "recipe_parser", "resolve"]
 

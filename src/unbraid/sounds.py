@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.data.audio_features import Sound, to_waveform
-from unbraid.data.base import Sequences
+from unbraid.data.features import Sound
+from unbraid.data.formats.spectra import to_waveform
+from unbraid.data.sequences import Sequences
 from unbraid.generation import decode, encode
+from unbraid.masks import observed_steps
 from unbraid.models.base import SequenceModel
-from unbraid.nn.masks import observed_steps
 from unbraid.types import Codes
 
 __all__ = ["decibels", "exchange", "hear", "joined", "write_wav"]

@@ -19,7 +19,8 @@ from unbraid.augment import draw_views
 from unbraid.generation import evaluating
 from unbraid.io import load_model, save_model
 from unbraid.models.base import SequenceModel
-from unbraid.registry import MODELS, build_model
+from unbraid.models.build import build_model
+from unbraid.registry import MODELS
 from unbraid.types import Batch, Codes, Posterior, Terms, repeat
 
 __all__ = ["CHECKS", "check_model", "tiny_batch"]

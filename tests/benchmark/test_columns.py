@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from unbraid.benchmark.columns import columns, figure_at
-from unbraid.data.base import Label, Sequences
-from unbraid.evaluation import PROTOCOLS
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.leakage import evaluate_leakage
 from unbraid.evaluation.verification import evaluate_verification
-from unbraid.registry import build_model
+from unbraid.models.build import build_model
+from unbraid.registry import PROTOCOLS
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "hidden": 8, "features": 8}
 

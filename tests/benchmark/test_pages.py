@@ -5,10 +5,10 @@ import json
 import pytest
 
 from unbraid.benchmark.columns import columns, read_columns
-from unbraid.benchmark.grid import latex, markdown
 from unbraid.benchmark.ledger import main, read_ledger, record
 from unbraid.benchmark.pages import experiments, figure_tables, table, with_block
 from unbraid.benchmark.published import read_published
+from unbraid.benchmark.text_tables import latex, markdown
 
 
 @pytest.fixture

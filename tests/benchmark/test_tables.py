@@ -12,11 +12,11 @@ from made_runs import figure, scores, settings, write_run
 
 import unbraid.evaluation
 from unbraid.benchmark.columns import Column, figure_at, show
-from unbraid.benchmark.estimate import known_seconds, measured_seconds
+from unbraid.benchmark.duration import known_seconds, measured_seconds
 from unbraid.benchmark.ledger import Trained, read_runs
 from unbraid.benchmark.tables import Row, Table, cells, find, list_tables, read_table, rows_of_text
 from unbraid.cli import main
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.settings import list_recipes
 
 SMALL = "width: 4, features: 8, hidden: 8, static_size: 8, dynamic_size: 8"
@@ -341,7 +341,7 @@ def mine(tmp_path):
 
 def test_a_table_trains_what_it_lacks(mine, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("unbraid.report.write_report", lambda *_: None)  # takes longer than the training
+    monkeypatch.setattr("unbraid.report.page.write_report", lambda *_: None)  # takes longer than the training
     scored, accepted = unbraid.evaluation.run_protocols, []
 
     def run_protocols(model, data, folder, protocols, options):

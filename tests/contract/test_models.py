@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from unbraid.registry import build_model, list_models, model_class
+from unbraid.models.build import build_model
+from unbraid.registry import list_models, model_class
 from unbraid.testing import CHECKS
 
 SMALL = {"static_size": 5, "dynamic_size": 4, "features": 8, "hidden": 6}

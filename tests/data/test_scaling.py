@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from unbraid.data.base import Sequences
 from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Sequences
 from unbraid.data.store import prepared
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from unbraid.data import store
-from unbraid.data.base import Label, Sequences
+from unbraid.data.sequences import Label, Sequences
 
 SHAPE = (6, 4, 3, 16, 16)
 

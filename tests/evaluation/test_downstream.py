@@ -7,13 +7,14 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
-from unbraid.data.base import Label, Sequences
+from unbraid.cards import ModelCard
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_downstream, readers
 from unbraid.evaluation.downstream import downstream_tasks
 from unbraid.generation import encode
+from unbraid.masks import zero_unobserved
 from unbraid.models.base import SequenceModel
-from unbraid.nn.masks import zero_unobserved
-from unbraid.registry import Card, build_model
+from unbraid.models.build import build_model
 from unbraid.types import Posterior
 
 N, STEPS, WINDOW, FEATURES = 240, 6, 4, 3
@@ -22,7 +23,7 @@ N, STEPS, WINDOW, FEATURES = 240, 6, 4, 3
 class Mirror(SequenceModel):
     """s is the mean of feature 0 over what is observed, d_t the mean of each window's other features."""
 
-    card = Card("mirror", "", "", 2024, "", "", "", frozenset({"encode", "decode"}))
+    card = ModelCard("mirror", "", "", 2024, "", "", "", frozenset({"encode", "decode"}))
 
     def __init__(self, observation):
         super().__init__()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unbraid.data import load
+from unbraid.data.load import load
 from unbraid.evaluation import intervals
 from unbraid.evaluation.downstream import _figures, downstream_tasks
 from unbraid.evaluation.floors import plain_floors, raw_view

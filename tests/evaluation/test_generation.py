@@ -8,7 +8,7 @@ from oracle import Oracle, clips
 
 from unbraid.evaluation import Judge, evaluate_generation, write_scores
 from unbraid.evaluation.generation import _partners
-from unbraid.evaluation.panel import parts_of
+from unbraid.evaluation.judging import parts_of
 from unbraid.generation import decode, encode
 from unbraid.types import Codes
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from oracle import clips
 
-from unbraid.data.base import Label, Sequences
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.judge import judge_score
 

@@ -7,7 +7,7 @@ from oracle import Oracle
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import SVC
 
-from unbraid.data.base import Label, Sequences
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage
 from unbraid.evaluation.leakage import CLASSIFIERS, _table, _undivided
 from unbraid.generation import encode

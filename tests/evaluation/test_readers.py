@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.evaluation import readers
 from unbraid.evaluation.floors import constant, plain_floors, raw_summaries, raw_view, valid_steps
 from unbraid.evaluation.readers import Task, View, path_summary, read_linear, read_network

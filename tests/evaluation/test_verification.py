@@ -11,11 +11,11 @@ from sklearn.metrics import roc_curve
 from torch import nn
 from torch.distributions import Normal
 
-from unbraid.data.base import Label, Sequences
+from unbraid.cards import ModelCard
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import equal_error_rate, evaluate_verification
 from unbraid.evaluation.verification import _crossing, _last_of_equals, _Pairs, cosines, in_parts
 from unbraid.models.base import SequenceModel
-from unbraid.registry import Card
 from unbraid.types import Posterior
 
 # ---- the equal error rate -------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ SPEAKERS, WORDS, STEPS = 6, 4, 8
 class Planted(SequenceModel):
     """Reads s off the first three features and d off the next four, or the other way round."""
 
-    card = Card("planted", "", "", 2024, "", "", "", frozenset({"encode"}))
+    card = ModelCard("planted", "", "", 2024, "", "", "", frozenset({"encode"}))
 
     def __init__(self, observation, exchanged: bool = False) -> None:
         super().__init__()
@@ -350,7 +350,7 @@ def test_a_model_without_codes_is_refused():
 
 @pytest.mark.real_data
 def test_the_floors_of_spoken_digits_are_the_known_ones(tmp_path):
-    from unbraid.data import load
+    from unbraid.data.load import load
 
     data = load("fsdd", os.path.join(os.environ["UNBRAID_DATA"], "fsdd"), tmp_path, segment="utterance")
     scores = evaluate_verification(Planted((80,)), data, resamples=5)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from unbraid.models.build import build_model
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.registry import build_model
 from unbraid.testing import tiny_batch
 from unbraid.types import Batch, Codes
 

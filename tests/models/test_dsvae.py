@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from unbraid.registry import build_model
+from unbraid.models.build import build_model
 from unbraid.testing import tiny_batch
 from unbraid.types import Batch
 

@@ -8,8 +8,8 @@ import textwrap
 
 import torch
 
-from unbraid.objectives.mutual_information import gather_processes
-from unbraid.registry import build_model
+from unbraid.models.build import build_model
+from unbraid.objectives.contrast import gather_processes
 from unbraid.testing import tiny_batch
 
 SETTINGS = {

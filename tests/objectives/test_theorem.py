@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from unbraid.objectives.mutual_information import (
+from unbraid.models.build import build_model
+from unbraid.objectives.information import (
     dynamic_input_information,
     static_dynamic_information,
     static_input_information,
     stratified,
     weighted,
 )
-from unbraid.registry import build_model
 from unbraid.types import Codes
 
 SEQUENCES, STEPS = 5, 2

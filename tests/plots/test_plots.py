@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from unbraid import plots
-from unbraid.data.base import Label
+from unbraid.data.sequences import Label
 from unbraid.plots.sheets import MANY_FEATURES, rgb
 
 generator = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from unbraid import plots
-from unbraid.data.base import Label
+from unbraid.data.sequences import Label
 from unbraid.plots.codes import _ranks
 from unbraid.plots.style import DYNAMIC, INK, STATIC
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
+from unbraid.models.build import build_model
 from unbraid.objectives.schedules import learning_rate_share, weight_at
-from unbraid.registry import build_model
 from unbraid.training import TrainingConfig, fit, open_run
 from unbraid.training.batches import Batches
 from unbraid.training.plan import Plan

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from unbraid.data.base import Sequences
+from unbraid.cards import ModelCard
+from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
-from unbraid.registry import Card
 from unbraid.training import TrainingConfig, fit
 from unbraid.training.callbacks import Information, information
 from unbraid.types import Batch, Posterior
@@ -22,7 +22,7 @@ COLUMNS = [f"information/{name}" for name in Information.names]
 class Placed(SequenceModel):
     """A posterior of a given width round what it sees, in one dimension of each code."""
 
-    card = Card("placed", "", "", 2024, "", "", "", frozenset({"encode"}))
+    card = ModelCard("placed", "", "", 2024, "", "", "", frozenset({"encode"}))
 
     def __init__(self, observation, width: float = 1.0) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.training import TrainingConfig, fit, resume
 from unbraid.training.callbacks import Checkpoints
 

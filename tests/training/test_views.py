@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
+from unbraid.models.build import build_model
 from unbraid.models.c_dsvae import CDSVAE
-from unbraid.registry import build_model
 from unbraid.training import TrainingConfig, fit, resume
 from unbraid.training.callbacks import Checkpoints
 from unbraid.training.plan import Plan

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import yaml
 
-from unbraid.registry import nearest
 from unbraid.settings import RECIPES
+from unbraid.words import nearest
 
 __all__ = ["TABLES", "Column", "Figure", "columns", "figure_at", "read_columns", "show"]
 

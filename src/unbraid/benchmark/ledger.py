@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from unbraid.evaluation import read_scores
-from unbraid.io import write_atomically
+from unbraid.files import write_atomically
 from unbraid.registry import DATASETS
 from unbraid.settings import Recipe, read_recipe, recipe_parser, resolve
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unbraid.benchmark.columns import Column, columns, figure_at, show
-from unbraid.benchmark.grid import markdown
 from unbraid.benchmark.ledger import Trained, by_form, changes, read_ledger
 from unbraid.benchmark.published import Published, read_published
+from unbraid.benchmark.text_tables import markdown
 from unbraid.evaluation import figures
 
 __all__ = ["experiments", "readme_block", "with_block", "write_pages"]

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
+from unbraid.models.build import build_model
 from unbraid.objectives.schedules import weight_at
-from unbraid.registry import build_model, nearest
 from unbraid.settings import list_recipes, read_recipe
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import (
@@ -37,6 +37,7 @@ from unbraid.training.machine import (
     processor_name,
 )
 from unbraid.training.plan import complete, make_optimizer, terms_of, weighted_sum
+from unbraid.words import nearest
 
 __all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
 

@@ -27,8 +27,8 @@ import yaml
 from unbraid.benchmark.columns import SHARED, TABLES, Column, figure_at, read_columns, show
 from unbraid.benchmark.ledger import Config, Trained, by_form, differences
 from unbraid.benchmark.published import Published, read_published
-from unbraid.registry import nearest
 from unbraid.settings import read_recipe, recipe_parser, resolve
+from unbraid.words import nearest
 
 __all__ = ["Cell", "Row", "Table", "cells", "find", "list_tables", "read_table", "rows_of_text", "with_rows"]
 

@@ -47,7 +47,7 @@ def _help() -> str:
 def _run(arguments: list[str]) -> int:
     command, rest = arguments[0], arguments[1:]
     if command not in COMMANDS:
-        from unbraid.registry import nearest
+        from unbraid.words import nearest
 
         raise ValueError(f"no command is called {command!r}{nearest(command, COMMANDS)}")
     return importlib.import_module(f"unbraid.cli.{command}").main(rest) or 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unbraid.data.base import Sequences
+    from unbraid.data.sequences import Sequences
 
 __all__ = ["call", "load_data", "new_file", "next_folder"]
 
@@ -40,7 +40,7 @@ def _first_line(function: Callable[..., Any]) -> str:
 
 def load_data(config: dict[str, Any]) -> "Sequences":
     """The data set of a run's configuration."""
-    from unbraid.data import load
+    from unbraid.data.load import load
 
     options = dict(config["data"])
     return load(options.pop("name"), **options)

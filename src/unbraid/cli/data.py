@@ -21,7 +21,7 @@ prepare   make the arrays that training reads, in the cache; training does this 
 
 def main(arguments: list[str]) -> int:
     """Run the command."""
-    from unbraid.registry import nearest
+    from unbraid.words import nearest
 
     actions: dict[str, Callable[..., int]] = {"list": show_list, "info": info, "fetch": fetch}
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -40,7 +40,7 @@ def show_list() -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from unbraid.data import info
+    from unbraid.data.load import info
     from unbraid.registry import list_datasets
 
     table = Table("name", "what it is", "licence")
@@ -57,7 +57,7 @@ def info(name: str) -> int:
     Args:
         name: of the data set.
     """
-    from unbraid.data import info
+    from unbraid.data.load import info
 
     card = info(name)
     for key in ("name", "summary", "source", "licence", "obtain"):
@@ -74,7 +74,7 @@ def fetch(name: str, folder: Path | None = None) -> int:
         name: of the data set.
         folder: where to put them; by default the cache, where training looks.
     """
-    from unbraid.data import fetch
+    from unbraid.data.load import fetch
 
     print(f"{name} is in {fetch(name, folder)}")
     return 0

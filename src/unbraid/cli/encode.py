@@ -41,7 +41,7 @@ def encode(
     import numpy as np
 
     from unbraid import generation
-    from unbraid.cli.clips import parts
+    from unbraid.inputs import parts
     from unbraid.training import open_run
 
     if output.suffix not in (".npz", ".h5"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unbraid.cli.common import call, load_data
 
 if TYPE_CHECKING:
-    from unbraid.data.base import Sequences
+    from unbraid.data.sequences import Sequences
 
 __all__ = ["evaluate", "finish", "main", "show_run"]
 
@@ -123,7 +123,7 @@ def finish(
 
 def report(folder: Path, data: "Sequences") -> int:
     """Draw a run's pictures, write its report, and show what there is."""
-    from unbraid.report import write_report
+    from unbraid.report.page import write_report
 
     write_report(folder, data)
     return show_run(folder)

@@ -26,8 +26,8 @@ def interpolate(
         force: overwrite the output.
     """
     from unbraid import generation
-    from unbraid.cli.clips import one
     from unbraid.cli.output import check_ending, write_clips
+    from unbraid.inputs import one
     from unbraid.training import open_run
 
     check_ending(output)

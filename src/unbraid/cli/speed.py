@@ -35,8 +35,8 @@ def speed(
         json: print one JSON object instead of a table.
     """
     from unbraid.benchmark.speed import as_json, measure
-    from unbraid.registry import nearest
     from unbraid.training import TrainingConfig
+    from unbraid.words import nearest
 
     for name, value, choices in (
         ("precision", precision, ("auto", "bfloat16", "float32")),

@@ -25,9 +25,9 @@ def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool
     """
     import numpy as np
 
-    from unbraid.cli.clips import one
     from unbraid.cli.output import ENDINGS, SOUND, check_ending, write_clips
     from unbraid.generation import decode, encode
+    from unbraid.inputs import one
     from unbraid.sounds import exchange, hear, write_wav
     from unbraid.training import open_run
     from unbraid.types import Codes

@@ -9,7 +9,7 @@ from unbraid.cli.common import call, load_data
 if TYPE_CHECKING:
     from unbraid.benchmark.ledger import Trained
     from unbraid.benchmark.tables import Cell, Table
-    from unbraid.data.base import Sequences
+    from unbraid.data.sequences import Sequences
 
 __all__ = ["main", "table"]
 
@@ -112,9 +112,8 @@ def _key(cell: "Cell") -> tuple[str, int]:
 
 def _protocols(declared: "Table", cell: "Cell") -> tuple[str, ...]:
     """Those protocols of the table's that are for the cell's data set; all, when none is."""
-    from unbraid.data import info
-    from unbraid.evaluation import PROTOCOLS
-    from unbraid.registry import DATASETS
+    from unbraid.data.load import info
+    from unbraid.registry import DATASETS, PROTOCOLS
 
     asked = tuple(name for name in PROTOCOLS if name in declared.protocols)
     data = cell.config["data"]["name"]
@@ -135,7 +134,7 @@ def _found(
 
 def _without_data(missing: "list[Cell]") -> dict[str, str]:
     """The data sets that are not here, and what to do about it."""
-    from unbraid.data import info
+    from unbraid.data.load import info
     from unbraid.registry import DATASETS
 
     absent: dict[str, str] = {}
@@ -231,7 +230,7 @@ def _plan(
     results: Path,
 ) -> None:
     """Print what would be trained, and about how long."""
-    from unbraid.benchmark.estimate import known_seconds, measured_seconds
+    from unbraid.benchmark.duration import known_seconds, measured_seconds
     from unbraid.benchmark.ledger import differences, read_ledger, read_runs
 
     known = [*read_runs(runs), *read_ledger(results / "ledger.csv")]
@@ -267,8 +266,8 @@ def _plan(
 
 def _show(declared: "Table", found: "dict[tuple[str, int], Trained]") -> None:
     """Print the table in Markdown and in LaTeX."""
-    from unbraid.benchmark.grid import latex, markdown
     from unbraid.benchmark.tables import rows_of_text
+    from unbraid.benchmark.text_tables import latex, markdown
 
     rows = rows_of_text(declared, found)
     print(

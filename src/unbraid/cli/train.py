@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     """The recipe that the command names, the words that named it, and the other arguments."""
-    from unbraid.data import TABLE_ENDINGS
+    from unbraid.data.load import TABLE_ENDINGS
     from unbraid.settings import list_recipes, read_recipe
 
     if not arguments[0].startswith("-"):

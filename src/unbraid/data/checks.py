@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unbraid.registry import nearest
+from unbraid.kinds import FRAME_SIZES
+from unbraid.words import nearest
 
 if TYPE_CHECKING:
-    from unbraid.data.base import Sequences
+    from unbraid.data.sequences import Sequences
 
 __all__ = ["check"]
 
-FRAME_SIZES = (16, 32, 64, 128)
 BLOCK = 256
 
 

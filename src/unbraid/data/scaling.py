@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Features", "Scaling"]
+__all__ = ["Scaling"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,39 +70,3 @@ class Scaling:
 def _rounded(values: np.ndarray) -> np.ndarray:
     """To 13 digits: the last ones depend on the order of summation, fingerprints must not depend on the machine."""
     return np.array([float(f"{value:.12e}") for value in values])
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What the last axis of x means: kept with a model, so that new series are read as its training data were.
-
-    Attributes:
-        names: of the F features.
-        units: of each feature before scaling, or None.
-        scaling: learned on the train split, or None when x is raw.
-        sampling_rate: values per second, or None.
-    """
-
-    names: tuple[str, ...]
-    units: tuple[str, ...] | None
-    scaling: Scaling | None
-    sampling_rate: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain lists and numbers, for a file."""
-        return {
-            "names": list(self.names),
-            "units": None if self.units is None else list(self.units),
-            "scaling": None if self.scaling is None else self.scaling.to_json(),
-            "sampling_rate": self.sampling_rate,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Features":
-        """What `to_json` wrote."""
-        return cls(
-            tuple(values["names"]),
-            None if values["units"] is None else tuple(values["units"]),
-            None if values["scaling"] is None else Scaling.from_json(values["scaling"]),
-            values["sampling_rate"],
-        )

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pooch
 
-from unbraid.data.audio_features import Sound
-from unbraid.data.base import Label, Sequences
+from unbraid.data.features import Sound
 from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Label, Sequences
 
 __all__ = ["Space", "cache_folder", "download_folder", "prepared", "stored"]
 

@@ -4,8 +4,7 @@ from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
-from unbraid.evaluation.protocols import (
-    PROTOCOLS,
+from unbraid.evaluation.protocol import (
     figures,
     fitting_protocols,
     read_scores,
@@ -15,7 +14,6 @@ from unbraid.evaluation.protocols import (
 from unbraid.evaluation.verification import equal_error_rate, evaluate_verification
 
 __all__ = [
-    "PROTOCOLS",
     "Judge",
     "equal_error_rate",
     "evaluate_downstream",

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation import intervals
 from unbraid.evaluation.floors import plain_floors, raw_view, valid_steps
-from unbraid.evaluation.progress import progress_bar
 from unbraid.evaluation.readers import Reading, Task, View, path_summary, read_linear, read_network
+from unbraid.files import write_atomically
 from unbraid.generation import encode
-from unbraid.io import write_atomically
 from unbraid.models.base import SequenceModel
-from unbraid.registry import nearest
+from unbraid.progress import progress_bar
+from unbraid.words import nearest
 
 __all__ = ["downstream_tasks", "evaluate_downstream"]
 

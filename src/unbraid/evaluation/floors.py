@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.evaluation.readers import Reading, Task, View, read_linear
 
 __all__ = ["constant", "plain_floors", "raw_summaries", "raw_view", "valid_steps"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unbraid.data.base import Label, Sequences
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import metrics
 from unbraid.evaluation.judge import Judge, train_judge
-from unbraid.evaluation.panel import (
+from unbraid.evaluation.judging import (
     Figure,
     Panel,
     Probabilities,
@@ -27,9 +27,9 @@ from unbraid.evaluation.panel import (
     figures_of,
     parts_of,
 )
-from unbraid.evaluation.progress import progress_bar
 from unbraid.generation import decode, encode, with_drawn_dynamic, with_drawn_static
 from unbraid.models.base import SequenceModel
+from unbraid.progress import progress_bar
 from unbraid.types import Codes
 
 __all__ = ["SHARES", "evaluate_generation"]

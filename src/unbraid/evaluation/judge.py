@@ -26,11 +26,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.optim.swa_utils import AveragedModel
 
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
-from unbraid.evaluation.progress import progress_bar
-from unbraid.nn.masks import inside
+from unbraid.masks import inside
+from unbraid.progress import progress_bar
 
 __all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
 

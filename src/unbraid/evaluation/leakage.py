@@ -28,13 +28,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from unbraid.data.base import Label, Sequences
+from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge
-from unbraid.evaluation.panel import Figure, described, figures_of, parts_of
-from unbraid.evaluation.progress import progress_bar
+from unbraid.evaluation.judging import Figure, described, figures_of, parts_of
 from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
+from unbraid.progress import progress_bar
 
 __all__ = ["CLASSIFIERS", "evaluate_leakage"]
 

@@ -20,12 +20,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from unbraid.data.base import Sequences
 from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
+from unbraid.masks import observed_steps
 from unbraid.models.base import SequenceModel
-from unbraid.nn.masks import observed_steps
-from unbraid.registry import nearest
+from unbraid.words import nearest
 
 __all__ = ["content_label", "cosines", "equal_error_rate", "evaluate_verification", "speaker_label"]
 

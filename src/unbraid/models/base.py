@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
-from unbraid.nn.masks import inside, zero_unobserved
-from unbraid.registry import Card, nearest
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, zero_unobserved
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
+from unbraid.words import nearest
 
 __all__ = ["SequenceModel"]
 
@@ -27,7 +28,7 @@ class SequenceModel(nn.Module, ABC):
     settings, kept in `self.settings` so that a model can be saved and built again.
     """
 
-    card: ClassVar[Card]
+    card: ClassVar[ModelCard]
     observation: tuple[int, ...]
     static_size: int
     dynamic_size: int

@@ -43,14 +43,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, mean_shares, observed_steps, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, mean_shares, observed_steps, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.nn.statistics import keep_statistics
-from unbraid.objectives import mutual_information as mi
-from unbraid.registry import Card
+from unbraid.objectives import information as mi
+from unbraid.objectives.contrast import contrastive_loss, gather_processes
 from unbraid.types import Batch, Codes, Posterior, Terms, View
 
 __all__ = ["CDSVAE"]
@@ -101,7 +102,7 @@ class CDSVAE(SequenceModel):
             another order.
     """
 
-    card = Card(
+    card = ModelCard(
         name="c_dsvae",
         title="Contrastively Disentangled Sequential Variational Autoencoder",
         authors="Bai, Wang, Gomes",
@@ -283,10 +284,10 @@ class CDSVAE(SequenceModel):
         return mean.flatten(1)
 
     def _contrast(self, u: Tensor, v: Tensor, temperature: float) -> Tensor:
-        return mi.contrastive_loss(self._pool(u), self._pool(v), temperature).mean()
+        return contrastive_loss(self._pool(u), self._pool(v), temperature).mean()
 
     def _pool(self, x: Tensor) -> Tensor:
-        return mi.gather_processes(x) if self.compare == "all_processes" else x
+        return gather_processes(x) if self.compare == "all_processes" else x
 
     def _sampled(self, codes: Codes, posterior: Posterior, steps: Tensor | None, n: int) -> Terms:
         """The terms by minibatch weighted sampling."""

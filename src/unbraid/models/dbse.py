@@ -39,12 +39,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, mean_shares, observed_steps, pick_step, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, mean_shares, observed_steps, pick_step, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
-from unbraid.registry import Card
 from unbraid.types import Batch, Codes, Posterior, Terms, repeat, standard_normal
 
 __all__ = ["DBSE"]
@@ -84,7 +84,7 @@ class DBSE(SequenceModel):
         ValueError: settings that do not go together, or observations without a codec.
     """
 
-    card = Card(
+    card = ModelCard(
         name="dbse",
         title="Sequential Disentanglement by Extracting Static Information From A Single Sequence Element",
         authors="Berman, Naiman, Arbiv, Fadlon, Azencot",

@@ -26,12 +26,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
-from unbraid.registry import Card
 from unbraid.types import Batch, Codes, Posterior, Terms, draw
 
 __all__ = ["DSVAE"]
@@ -50,7 +50,7 @@ class DSVAE(SequenceModel):
         dynamic_posterior: "factorised" (each step on its own) or "full" (given s and all steps).
     """
 
-    card = Card(
+    card = ModelCard(
         name="dsvae",
         title="Disentangled Sequential Autoencoder",
         authors="Li, Mandt",

@@ -28,12 +28,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, observed_steps, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
-from unbraid.nn.masks import inside, observed_steps, zero_unobserved
 from unbraid.nn.recurrent import GaussianHead
-from unbraid.registry import Card
 from unbraid.types import Batch, Codes, Posterior, Terms, repeat, standard_normal
 
 __all__ = ["VAE"]
@@ -54,7 +54,7 @@ class VAE(SequenceModel):
         ValueError: settings out of range, or observations without a codec.
     """
 
-    card = Card(
+    card = ModelCard(
         name="vae",
         title="Auto-Encoding Variational Bayes",
         authors="Kingma, Welling",

@@ -20,8 +20,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from unbraid.kinds import FRAME_SIZES
+from unbraid.masks import apply_to_steps, observed_steps, zero_unobserved
 from unbraid.nn.likelihoods import BoundedNormal, SquaredErrorNormal
-from unbraid.nn.masks import apply_to_steps, observed_steps, zero_unobserved
 
 __all__ = [
     "FrameDecoder",
@@ -37,7 +38,6 @@ __all__ = [
     "kernels",
 ]
 
-FRAME_SIZES = (16, 32, 64, 128)
 SHAPES = "give (C, H, H) frames, (W, F) windows or (F,) vectors"
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unbraid.nn.masks import take_step
+from unbraid.masks import take_step
 from unbraid.types import draw
 
 __all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "last_outputs"]

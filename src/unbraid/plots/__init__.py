@@ -8,12 +8,7 @@ more than six features. A series is `(L, F)`, NaN where nothing is known; a spec
 
 from unbraid.plots.audio import plot_exchanged_voices, plot_spectrograms
 from unbraid.plots.codes import embed, plot_codes
-from unbraid.plots.downstream import (
-    DOWNSTREAM_FIGURES,
-    DOWNSTREAM_FLOORS,
-    DOWNSTREAM_PARTS,
-    plot_downstream,
-)
+from unbraid.plots.downstream import DOWNSTREAM_FIGURES, DOWNSTREAM_FLOORS, DOWNSTREAM_PARTS, plot_downstream
 from unbraid.plots.scores import plot_scores
 from unbraid.plots.series import (
     MOST_FEATURES,

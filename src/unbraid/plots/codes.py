@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
-from unbraid.data.base import Label
+from unbraid.data.sequences import Label
 from unbraid.plots.style import CLASSES, DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
 
 __all__ = ["embed", "plot_codes"]

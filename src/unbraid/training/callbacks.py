@@ -26,9 +26,9 @@ from rich.progress import (
 from torch import Tensor
 from torch.distributions import Normal
 
+from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
-from unbraid.nn.masks import inside
-from unbraid.objectives.mutual_information import (
+from unbraid.objectives.information import (
     dynamic_input_information,
     dynamic_input_information_per_step,
     static_dynamic_information,

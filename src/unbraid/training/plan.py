@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from unbraid.augment import check_views, draw_views
-from unbraid.data.base import Sequences
+from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import kernels
 from unbraid.objectives.schedules import learning_rate_share, weight_at
-from unbraid.registry import nearest
 from unbraid.training.batches import Batches
 from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_device, choose_precision
 from unbraid.training.muon import AdamWithMuon
 from unbraid.types import Batch, Terms
+from unbraid.words import nearest
 
 __all__ = ["Plan", "complete", "make_optimizer", "terms_of", "weighted_sum"]
 

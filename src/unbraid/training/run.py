@@ -17,11 +17,12 @@ import torch
 import yaml
 from rich.console import Console
 
-from unbraid.data.base import Sequences
-from unbraid.data.scaling import Features
-from unbraid.io import load_model, save_features, save_model, write_atomically
+from unbraid.data.features import Features
+from unbraid.data.sequences import Sequences
+from unbraid.files import write_atomically
+from unbraid.io import load_model, save_features, save_model
 from unbraid.models.base import SequenceModel
-from unbraid.registry import build_model
+from unbraid.models.build import build_model
 from unbraid.training.callbacks import (
     Checkpoints,
     Information,
@@ -85,7 +86,7 @@ def fit(
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(
-                f"data: {data.name} has no split {name!r}; make it with Sequences.from_arrays or .from_folder"
+                f"data: {data.name} has no split {name!r}; make it with `unbraid.load` or Sequences.from_arrays"
             )
     if len(data.splits["train"]) < 2:
         raise ValueError(
@@ -241,7 +242,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _load_data(config: dict[str, Any]) -> Sequences:
-    from unbraid.data import load
+    from unbraid.data.load import load
 
     options = dict(config["data"])
     return load(options.pop("name"), **options)

@@ -1,0 +1,60 @@
+"""What the last axis of a data set means: names, units, scaling, and how sound became features."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from unbraid.data.scaling import Scaling
+
+__all__ = ["FeatureKind", "Features", "Segment", "Sound"]
+
+FeatureKind = Literal["mel80", "mel40", "spec200", "linear201"]
+Segment = Literal["segment", "utterance"]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """How features were made of sound, all that is needed to hear them.
+
+    Attributes:
+        kind: one of `FEATURES`.
+        sampling_rate: samples per second of the sound (not of the features).
+    """
+
+    kind: FeatureKind
+    sampling_rate: int
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the last axis of x means: kept with a model, so that new series are read as its training data were.
+
+    Attributes:
+        names: of the F features.
+        units: of each feature before scaling, or None.
+        scaling: learned on the train split, or None when x is raw.
+        sampling_rate: values per second, or None.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...] | None
+    scaling: Scaling | None
+    sampling_rate: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers, for a file."""
+        return {
+            "names": list(self.names),
+            "units": None if self.units is None else list(self.units),
+            "scaling": None if self.scaling is None else self.scaling.to_json(),
+            "sampling_rate": self.sampling_rate,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Features":
+        """What `to_json` wrote."""
+        return cls(
+            tuple(values["names"]),
+            None if values["units"] is None else tuple(values["units"]),
+            None if values["scaling"] is None else Scaling.from_json(values["scaling"]),
+            values["sampling_rate"],
+        )

@@ -1,0 +1,1 @@
+"""Readers and transforms of files; they know no data set."""

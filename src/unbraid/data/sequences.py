@@ -1,0 +1,297 @@
+"""`Sequences`: a data set in memory or memory-mapped, with masks, labels and named splits."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from unbraid.data.checks import check
+from unbraid.data.features import Sound
+from unbraid.data.scaling import Scaling
+from unbraid.types import Batch
+from unbraid.words import nearest
+
+__all__ = ["Label", "Sequences", "make_label", "split_by_group"]
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One label of every sequence.
+
+    Attributes:
+        values: `(N,)` class numbers from 0.
+        classes: the name of each class.
+        kind: whether the label is constant over a sequence (`static`) or describes its motion (`dynamic`).
+        part_of: the label that this one is a part of (an action is part of a motion), or None. Parts are
+            scored and shown but get no judge head of their own.
+    """
+
+    values: np.ndarray
+    classes: tuple[str, ...]
+    kind: Literal["static", "dynamic"]
+    part_of: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """A data set of sequences.
+
+    Attributes:
+        x: `(N, T, *X)`, possibly memory-mapped. uint8 for frames `(C, H, W)` (0 to 255); floats for frames (0 to 1),
+            feature vectors `(F,)` and windows `(W, F)` of a series.
+        name: the data set's name, used for caches and reports.
+        lengths: `(N,)` number of valid steps; None when every sequence has T. Steps beyond are padding.
+        mask: `(N, T, *X)` or `(N, T)` bool, True = observed; None when all is observed.
+        labels: name to Label.
+        splits: split name to the rows that belong to it.
+        targets: name to `(N,)` or `(N, T)` floats that are read from the codes but never trained on; NaN = unknown.
+        groups: `(N,)` number of the recording, patient or station that each sequence was cut from, or None.
+        times: `(N, T)` datetime64[s], when each step begins, or None.
+        scaling: how raw features became `x`, learned on the train split, or None when x is raw.
+        feature_names: names of the last axis for vectors and windows, or None.
+        units: unit of each feature before scaling, or None.
+        sampling_rate: values per second (frames, or rows of a window), or None.
+        sound: how x was made of sound, for hearing it again, or None.
+        fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
+            before, and are not read through again.
+    """
+
+    x: np.ndarray
+    name: str = "arrays"
+    lengths: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    splits: Mapping[str, np.ndarray] = field(default_factory=dict)
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
+    scaling: Scaling | None = None
+    feature_names: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
+    sampling_rate: float | None = None
+    sound: Sound | None = None
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        check(self, values=not self.fingerprint)
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", fingerprint(self))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: np.ndarray,
+        *,
+        name: str = "arrays",
+        lengths: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        labels: Mapping[str, Any] | None = None,
+        dynamic_labels: Sequence[str] = (),
+        groups: np.ndarray | None = None,
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        feature_names: Sequence[str] | None = None,
+        units: Sequence[str] | None = None,
+        sampling_rate: float | None = None,
+    ) -> "Sequences":
+        """Make a data set of one's own array.
+
+        Args:
+            x: `(N, T, C, H, W)` frames, uint8 or floats in [0, 1], with C first (or last: it is moved), or
+                `(N, T, F)` floats.
+            name: the data set's name.
+            lengths: `(N,)` valid steps of each sequence.
+            mask: `(N, T)` or `(N, T, *X)`, True = observed. NaN is allowed only where it is False.
+            labels: name to `(N,)` values of any type (turned into class numbers), or to a Label.
+            dynamic_labels: names of the labels that describe motion; the others are static.
+            groups: `(N,)`; sequences of one group (a person, a device) stay in one split.
+            fractions: shares of train, validation and test.
+            seed: of the random split.
+            feature_names: names of the F features of vectors.
+            units: unit of each feature.
+            sampling_rate: steps per second.
+
+        Raises:
+            ValueError: shapes, types, ranges, lengths or labels that do not fit, naming the argument.
+        """
+        x = np.asarray(x)
+        if isinstance(dynamic_labels, str):
+            dynamic_labels = (dynamic_labels,)
+        if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
+            x = np.moveaxis(x, -1, 2)
+        made = {
+            key: values
+            if isinstance(values, Label)
+            else make_label(key, values, "dynamic" if key in dynamic_labels else "static")
+            for key, values in (labels or {}).items()
+        }
+        for key in dynamic_labels:
+            if key not in made:
+                raise ValueError(f"dynamic_labels: no label is called {key!r}{nearest(key, made)}")
+        count = len(x) if x.ndim else 0
+        if count < 3:
+            raise ValueError(f"x: {count} sequences are too few; training, validation and test need one each")
+        group = np.arange(count) if groups is None else np.asarray(groups)
+        if group.shape != (count,):
+            raise ValueError(f"groups: has shape {group.shape} for {count} sequences; give one for each")
+        return cls(
+            x=x,
+            name=name,
+            lengths=None if lengths is None else np.asarray(lengths),
+            mask=None if mask is None else np.asarray(mask),
+            labels=made,
+            splits=split_by_group(group, fractions, seed),
+            feature_names=None if feature_names is None else tuple(feature_names),
+            units=None if units is None else tuple(units),
+            sampling_rate=sampling_rate,
+        )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def observation(self) -> tuple[int, ...]:
+        """Shape `*X` of one observation."""
+        return tuple(self.x.shape[2:])
+
+    @property
+    def steps(self) -> int:
+        """Number T of steps of the longest sequence."""
+        return self.x.shape[1]
+
+    @property
+    def heads(self) -> dict[str, Label]:
+        """The labels that a judge is trained on: those that are no part of another."""
+        return {name: label for name, label in self.labels.items() if label.part_of is None}
+
+    @property
+    def recordings(self) -> list[np.ndarray]:
+        """The rows of each recording (of one number in `groups`), in their order; without groups each by itself."""
+        groups = np.arange(len(self)) if self.groups is None else self.groups
+        _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
+
+    def take(self, rows: np.ndarray | slice) -> "Sequences":
+        """The same data set with only `rows`, without splits.
+
+        Rows that follow one another stay memory-mapped; others are copied into memory. The fingerprint comes
+        from that of the whole and from the rows.
+        """
+        index = np.arange(len(self))[rows]
+        if not len(index):
+            raise ValueError(f"rows: choose none of the {len(self)} sequences of {self.name}")
+        if np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            rows = slice(int(index[0]), int(index[0]) + len(index))
+        else:
+            rows = index
+        digest = hashlib.sha256(self.fingerprint.encode() + index.astype(np.int64).tobytes())
+        return replace(
+            self,
+            x=self.x[rows],
+            lengths=None if self.lengths is None else self.lengths[rows],
+            mask=None if self.mask is None else self.mask[rows],
+            labels={name: replace(label, values=label.values[rows]) for name, label in self.labels.items()},
+            targets={name: values[rows] for name, values in self.targets.items()},
+            groups=None if self.groups is None else self.groups[rows],
+            times=None if self.times is None else self.times[rows],
+            splits={},
+            fingerprint=digest.hexdigest()[:16],
+        )
+
+    def split(self, name: str) -> "Sequences":
+        """The sequences of one split.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        if name not in self.splits:
+            raise ValueError(f"split: {self.name} has no split {name!r}{nearest(name, self.splits)}")
+        return self.take(self.splits[name])
+
+    def batch(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Batch:
+        """Rows of the data set as a Batch of float32 on `device`; uint8 frames are divided by 255 there.
+
+        The mask joins `mask` and `lengths`; values that it does not show are zero.
+        """
+        index = np.arange(len(self))[rows]
+
+        def move(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(array)).to(device, non_blocking=True)
+
+        x = move(self.x[index])
+        x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
+        mask = None if self.mask is None else move(self.mask[index])
+        if self.lengths is not None:
+            inside = move(np.arange(self.steps) < self.lengths[index, None])
+            mask = inside if mask is None else mask & inside.view(*inside.shape, *[1] * (mask.ndim - 2))
+        if mask is not None:
+            x = torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, 0.0)
+        labels = {name: move(label.values[index]) for name, label in self.labels.items()}
+        return Batch(x, mask, labels, move(index))
+
+
+def make_label(
+    name: str, values: Any, kind: Literal["static", "dynamic"], part_of: str | None = None
+) -> Label:
+    """Turn values of any type, one for each sequence, into class numbers.
+
+    Raises:
+        ValueError: another shape, a value missing, or types that cannot be sorted.
+    """
+    given = np.asarray(values)
+    if given.ndim != 1:
+        raise ValueError(f"labels[{name!r}]: has shape {given.shape}; give one value for each sequence")
+    missing = [row for row, value in enumerate(given) if value is None or value != value]
+    if missing:
+        raise ValueError(f"labels[{name!r}]: sequence {missing[0]} has none; give every sequence a value")
+    try:
+        classes, numbers = np.unique(given, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"labels[{name!r}]: mixes types that cannot be sorted ({error})") from error
+    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), kind, part_of)
+
+
+def split_by_group(
+    groups: np.ndarray, fractions: tuple[float, float, float], seed: int
+) -> dict[str, np.ndarray]:
+    """Split rows into train, validation and test so that no group is in two; each gets at least one group.
+
+    Raises:
+        ValueError: fewer than three groups, or fractions that do not sum to one.
+    """
+    if len(fractions) != 3 or any(f <= 0 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(f"fractions: {fractions} must be three positive shares that sum to 1")
+    names = np.unique(groups)
+    if len(names) < 3:
+        raise ValueError(f"groups: {len(names)} are too few; train, validation and test need one each")
+    order = np.random.default_rng(seed).permutation(names)
+    held = [max(1, round(fraction * len(names))) for fraction in fractions[1:]]
+    test, validation = order[: held[1]], order[held[1] : held[1] + held[0]]
+    member = {"validation": np.isin(groups, validation), "test": np.isin(groups, test)}
+    member["train"] = ~(member["validation"] | member["test"])
+    if not member["train"].any():
+        raise ValueError(f"fractions: {fractions} of {len(names)} groups leave none to train on")
+    return {name: np.flatnonzero(member[name]) for name in SPLITS}
+
+
+def fingerprint(data: Sequences) -> str:
+    """SHA-256 (first 16 hex digits) over arrays, labels and splits, read in blocks."""
+    digest = hashlib.sha256()
+    named = {"x": data.x, "lengths": data.lengths, "mask": data.mask}
+    named |= {f"labels/{name}/{label.classes}": label.values for name, label in sorted(data.labels.items())}
+    named |= {f"splits/{name}": rows for name, rows in sorted(data.splits.items())}
+    named |= {f"targets/{name}": values for name, values in sorted(data.targets.items())}
+    named |= {"groups": data.groups, "times": data.times}
+    if data.scaling is not None:
+        named |= {"mean": data.scaling.mean, "std": data.scaling.std}
+    for name, array in named.items():
+        if array is not None:
+            digest.update(f"{name}{array.shape}{array.dtype}".encode())
+            for start in range(0, len(array), 256):
+                digest.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Puppets: small figures drawn by code."""

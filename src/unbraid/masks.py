@@ -1,0 +1,130 @@
+"""Masks: which values are observed, which steps lie inside a sequence, which steps are picked.
+
+A mask is bool, True = observed, of shape `(B, T)` (whole steps) or `(B, T, *X)` (single values). The functions of the
+first half take torch tensors and numpy arrays alike, and return what they were given.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+__all__ = [
+    "apply_to_steps",
+    "inside",
+    "inside_steps",
+    "mean_over_steps",
+    "mean_shares",
+    "observed_steps",
+    "observed_values",
+    "pick_step",
+    "steps_below",
+    "take_step",
+    "widen",
+    "zero_unobserved",
+]
+
+
+def observed_steps(mask: Any) -> Any:
+    """Steps with at least one observed value: `(B, T)` from a `(B, T)` or `(B, T, *X)` mask."""
+    return mask if mask.ndim == 2 else mask.reshape(*mask.shape[:2], -1).any(2)
+
+
+def inside(mask: Any) -> Any:
+    """Steps up to the last observed one, `(B, T)`; what follows is padding. Gaps inside a sequence count as inside."""
+    observed = observed_steps(mask)
+    if isinstance(observed, np.ndarray):
+        return np.maximum.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
+    return observed.flip(1).cummax(1).values.flip(1) if mask.numel() else observed
+
+
+def inside_steps(x: Any, mask: Any | None) -> Any:
+    """`inside`, or all steps of `x` `(B, T, *X)` when there is no mask."""
+    if mask is not None:
+        return inside(mask)
+    shape = tuple(x.shape[:2])
+    return np.ones(shape, bool) if isinstance(x, np.ndarray) else x.new_ones(shape, dtype=torch.bool)
+
+
+def widen(mask: Any, x: Any) -> Any:
+    """The mask with trailing axes of size 1, so that it broadcasts against `x` `(B, T, *X)`."""
+    return mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+
+
+def observed_values(x: Any, mask: Any | None) -> Any:
+    """The mask value by value, in the shape of `x`; all True when there is no mask."""
+    if isinstance(x, np.ndarray):
+        return np.ones(x.shape, bool) if mask is None else np.broadcast_to(widen(mask, x), x.shape)
+    return torch.ones_like(x, dtype=torch.bool) if mask is None else widen(mask, x).expand(x.shape)
+
+
+def zero_unobserved(x: Any, mask: Any | None) -> Any:
+    """X with zeros where it is not observed, whatever stood there (NaN included)."""
+    if mask is None:
+        return x
+    if isinstance(x, np.ndarray):
+        return np.where(widen(mask, x), x, np.zeros((), x.dtype))
+    return torch.where(widen(mask, x), x, torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def steps_below(lengths: Any, steps: int) -> Any:
+    """The mask `(B, steps)` of sequences with `lengths` `(B,)` valid steps each."""
+    if isinstance(lengths, np.ndarray):
+        return np.arange(steps) < lengths[:, None]
+    return torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def mean_shares(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> Float[Tensor, "B T"]:
+    """Share of each step in the mean over the observed ones, in x's type; all 0 where none is observed."""
+    observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
+    return observed / observed.sum(1, keepdim=True).clamp_min(1)
+
+
+def mean_over_steps(values: Any, steps: Any) -> Any:
+    """Mean of `values` `(B, T, F)` over the steps where `steps` `(B, T)` is True; 0 where there are none."""
+    shown = zero_unobserved(values, steps)
+    count = steps.sum(1)
+    count = np.maximum(count, 1) if isinstance(count, np.ndarray) else count.clamp_min(1)
+    return shown.sum(1) / count[:, None]
+
+
+def apply_to_steps(
+    module: Callable[[Tensor], Tensor], x: Float[Tensor, "B T *X"], steps: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B T *Y"]:
+    """Apply a module to each step on its own: `(M, *X) -> (M, *Y)`.
+
+    Only the steps in `steps` pass through it (so padding costs nothing and reaches no batch statistics);
+    the others come back as zeros.
+    """
+    if steps is None:
+        return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    y = module(x[steps])
+    return y.new_zeros(*x.shape[:2], *y.shape[1:]).index_put((steps,), y)
+
+
+def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
+    """Position of an anchor among `count` observed steps.
+
+    Args:
+        anchor: "first", "middle", "last", an index (negative ones count from the end, all are clipped to the
+            sequence), or a share in [0, 1) of the sequence.
+        count: observed steps of each sequence.
+    """
+    if anchor == "first":
+        return torch.zeros_like(count)
+    if anchor == "last":
+        return count - 1
+    if anchor == "middle":
+        return count // 2
+    if isinstance(anchor, float):
+        return (anchor * count).long().clamp_max(count - 1)
+    index = torch.full_like(count, int(anchor))
+    return torch.where(index < 0, count + index, index).clamp_min(0).minimum(count - 1)
+
+
+def take_step(x: Shaped[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Shaped[Tensor, "B *X"]:
+    """The given step of each sequence."""
+    return x[torch.arange(len(x), device=x.device), step]

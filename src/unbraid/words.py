@@ -1,0 +1,17 @@
+"""Words of error messages."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["nearest"]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Suggest the closest of `names`, or list them all; to be put behind an error message.
+
+    >>> nearest("dsbe", ["dbse", "vae"])
+    "; did you mean 'dbse'?"
+    """
+    names = sorted(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}"

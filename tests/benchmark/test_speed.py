@@ -1,0 +1,101 @@
+"""`unbraid speed`: the arithmetic is counted right, and the figures fit together."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from unbraid.benchmark.speed import SHAPES, count_operations, matrix_product_rate, measure
+from unbraid.cli import main
+from unbraid.registry import list_datasets
+
+PARTS = ["step_seconds", "sequences_per_second", "gflop_per_step", "fraction_of_gemm", "peak_memory_mb"]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_lstms_are_counted(bidirectional, layers):
+    inputs, hidden, batch, steps = 3, 5, 2, 7
+    ways = 2 if bidirectional else 1
+    lstm = nn.LSTM(inputs, hidden, layers, batch_first=True, bidirectional=bidirectional)
+    x = torch.randn(batch, steps, inputs, requires_grad=True)
+    sizes = [inputs] + [ways * hidden] * (layers - 1)
+    forwards = sum(2 * batch * steps * 4 * hidden * (size + hidden) * ways for size in sizes)
+    with torch.no_grad():
+        assert count_operations(lambda: lstm(x)) == forwards
+    assert count_operations(lambda: lstm(x)[0].sum().backward()) == 3 * forwards
+
+
+def test_products_and_convolutions_are_counted():
+    linear, convolution = nn.Linear(4, 6, bias=False), nn.Conv2d(3, 8, 4, 2, 1)
+    with torch.no_grad():
+        assert count_operations(lambda: linear(torch.ones(5, 4))) == 2 * 5 * 4 * 6
+        image = torch.ones(2, 3, 16, 16)
+        assert count_operations(lambda: convolution(image)) == 2 * 2 * 8 * 8 * 8 * 3 * 16
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_product_s_rate_is_found_for_every_precision(kind):
+    assert matrix_product_rate(kind, "cpu", seconds=0.01) > 0
+
+
+def test_every_data_set_has_a_shape():
+    assert sorted(SHAPES) == list_datasets()
+
+
+def test_shapes_are_those_of_the_data(tmp_path):
+    from unbraid.data.load import load
+
+    few = {"puppets": {"characters": 12}, "moving_digits": {"train": 2, "validation": 1, "test": 1}}
+    for name, options in few.items():
+        data = load(name, cache=tmp_path, **options)
+        assert (data.steps, *data.observation) == SHAPES[name]
+
+
+def small(width):
+    settings = {"width": width, "features": 8, "static_size": 8, "dynamic_size": 8, "hidden": 8}
+    return measure("dbse", "sprites", batch=2, steps=1, settings=settings, product_seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return small(4)
+
+
+def test_the_figures_fit_together(figures):
+    machine = figures["machine"]
+    assert machine["gemm_bf16_gflops"] > 0 and machine["gemm_fp32_gflops"] > 0 and machine["cores"] >= 1
+    for part in ("train", "encode"):
+        found = figures[part]
+        assert set(PARTS) <= set(found)
+        assert found["sequences_per_second"] == pytest.approx(2 / found["step_seconds"], rel=0.05)
+        assert found["fraction_of_gemm"] > 0 and found["peak_memory_mb"] > 0
+    # A training step encodes, decodes, and goes backwards through both.
+    assert figures["train"]["gflop_per_step"] > 4 * figures["encode"]["gflop_per_step"]
+
+
+def test_width_counts(figures):
+    assert small(8)["train"]["gflop_per_step"] > 2 * figures["train"]["gflop_per_step"]
+
+
+def test_json(capsys, monkeypatch, figures):
+    monkeypatch.setattr("unbraid.benchmark.speed.measure", lambda *arguments: figures)
+    assert main(["speed", "--batch", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == figures
+    assert main(["speed"]) == 0
+    assert "peak memory" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "sprits"], "did you mean 'sprites'"),
+        (["--model", "dbs"], "did you mean 'dbse'"),
+        (["--batch", "1"], "batch: 1 must be at least 2"),
+        (["--precision", "float23"], "did you mean 'float32'"),
+    ],
+)
+def test_wrong_words_are_told(capsys, arguments, told):
+    assert main(["speed", *arguments]) == 2
+    assert told in capsys.readouterr().err
