@@ -1,15 +1,16 @@
 """`unbraid table NAME`: train what a table lacks, then print it beside the published scores."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unbraid.cli.common import call, load_data
+from unbraid.cli.parser import call, take_settings
 
 if TYPE_CHECKING:
     from unbraid.benchmark.ledger import Trained
     from unbraid.benchmark.tables import Cell, Table
     from unbraid.data.sequences import Sequences
+    from unbraid.training import Run
 
 __all__ = ["main", "table"]
 
@@ -28,8 +29,6 @@ NAME is one of these, or a YAML file of your own:
 --data.*, --model.* and --training.* are settings of `unbraid train` for every row: --data.root FOLDER, for one.
 """
 
-_SETTING = re.compile(r"--(data|model|training)\.")
-
 
 def main(arguments: list[str]) -> int:
     """Run the command."""
@@ -39,31 +38,13 @@ def main(arguments: list[str]) -> int:
         named = "".join(f"  {name:<22}{read_table(name).title}\n" for name in list_tables())
         print(USAGE.format(tables=named))
         return 0
-    settings, rest = _settings(arguments)
+    settings, rest = take_settings(arguments)
     return call(table, "table", rest, {"settings": settings})
-
-
-def _settings(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The words that set something of every row, as `--key=value`, and the others."""
-    settings: list[str] = []
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if not _SETTING.match(word):
-            rest.append(word)
-        elif "=" in word:
-            settings.append(word)
-        else:
-            value = next(words, None)
-            if value is None:
-                raise ValueError(f"{word}: needs a value")
-            settings.append(f"{word}={value}")
-    return settings, rest
 
 
 def table(
     name: str,
-    settings: list[str],
+    settings: Mapping[str, str],
     seeds: int = 3,
     data: str | None = None,
     runs: Path = Path("runs"),
@@ -92,7 +73,11 @@ def table(
     declared = read_table(name, data)
     if rows is not None:
         declared = with_rows(declared, [title.strip() for title in rows.split(",")])
-    needed = cells(declared, seeds, [f"--training.device={device}", *settings])
+    needed = cells(
+        declared,
+        seeds,
+        [f"--training.device={device}", *[f"--{name}={text}" for name, text in settings.items()]],
+    )
     print(f"{declared.title}\n{declared.about}\n")
     found = _found(declared, needed, runs, results)
     missing = [cell for cell in needed if _key(cell) not in found]
@@ -136,6 +121,7 @@ def _without_data(missing: "list[Cell]") -> dict[str, str]:
     """The data sets that are not here, and what to do about it."""
     from unbraid.data.load import info
     from unbraid.registry import DATASETS
+    from unbraid.training.run import load_run_data
 
     absent: dict[str, str] = {}
     seen: list[dict[str, Any]] = []
@@ -145,7 +131,7 @@ def _without_data(missing: "list[Cell]") -> dict[str, str]:
         seen.append(cell.config["data"])
         name = cell.config["data"]["name"]
         try:
-            load_data(cell.config)
+            load_run_data(cell.config)
         except FileNotFoundError as error:
             how = f" To get it: {info(name).obtain}" if name in DATASETS else ""
             absent[name] = f"{name} is not here: {error}.{how}"
@@ -177,28 +163,29 @@ def _train(
 
 
 def _train_one(cell: "Cell", protocols: tuple[str, ...], runs: Path, weak: bool) -> None:
+    from unbraid import workflow
     from unbraid.benchmark.ledger import differences, read_runs
-    from unbraid.cli.train import train
-    from unbraid.training import resume
+    from unbraid.training import open_run
+    from unbraid.training.run import load_run_data
 
-    data = load_data(cell.config)
+    data = load_run_data(cell.config)
     for run in read_runs(runs):
         if run.folder and not differences(run.config, cell.config):
             lacking = tuple(name for name in protocols if name not in run.scores)
-            return _finish(run.folder, data, lacking, weak)
+            return _finish(open_run(run.folder), data, lacking, weak)
     folder = _folder(cell, runs)
     if folder.exists():
         print(f"Going on with {folder}.")
-        resume(folder, data)
+        run, _ = workflow.resume(folder, data)
     else:
-        train(cell.config, folder, evaluate=False)
-    _finish(folder, data, protocols, weak)
+        run = workflow.train(cell.config, folder, data)
+    _finish(run, data, protocols, weak)
 
 
-def _finish(folder: Path, data: "Sequences", protocols: tuple[str, ...], weak: bool) -> None:
-    from unbraid.cli.evaluate import finish
+def _finish(run: "Run", data: "Sequences", protocols: tuple[str, ...], weak: bool) -> None:
+    from unbraid.cli.show import score_and_show
 
-    if finish(folder, data, protocols, accept_weak_judge=weak):
+    if score_and_show(run, data, protocols, {"accept_weak_judge": weak}):
         raise KeyboardInterrupt
 
 
@@ -232,6 +219,7 @@ def _plan(
     """Print what would be trained, and about how long."""
     from unbraid.benchmark.duration import known_seconds, measured_seconds
     from unbraid.benchmark.ledger import differences, read_ledger, read_runs
+    from unbraid.training.run import load_run_data
 
     known = [*read_runs(runs), *read_ledger(results / "ledger.csv")]
     total, count = 0.0, 0
@@ -251,7 +239,7 @@ def _plan(
                 print(f"{begun}is trained in {scored[0].folder}, to be scored")
             else:
                 per_run = per_run or known_seconds(cell.config, known)
-                per_run = per_run or (measured_seconds(cell.config, load_data(cell.config)), "")
+                per_run = per_run or (measured_seconds(cell.config, load_run_data(cell.config)), "")
                 seconds, hardware = per_run
                 how = f"as on {hardware}" if hardware else "by a few steps, measured here"
                 state = "to be resumed" if _folder(cell, runs).exists() else "to be trained"

@@ -37,7 +37,7 @@ from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_precision, keep_freed_memory, processor_name
 from unbraid.training.plan import Plan
 
-__all__ = ["Run", "fit", "open_run", "resume"]
+__all__ = ["Run", "fit", "load_run_data", "open_run", "read_config", "resume"]
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def resume(folder: str | Path, data: Sequences | None = None, quiet: bool = Fals
         ValueError: the data are not those the run was started on.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     if (folder / "model" / "model.json").exists():
         return Run(folder, load_model(folder), config)
-    data = data if data is not None else _load_data(config)
+    data = data if data is not None else load_run_data(config)
     known = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     if known != data.fingerprint:
         raise ValueError(
@@ -148,7 +148,7 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
         FileNotFoundError: there is no run in the folder, or it is not finished.
     """
     folder = Path(folder)
-    return Run(folder, load_model(folder, device), _read_config(folder))
+    return Run(folder, load_model(folder, device), read_config(folder))
 
 
 def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | None, quiet: bool) -> Run:
@@ -233,7 +233,8 @@ def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
     return Path(folder)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings of a run, finished or not, from its `config.yaml`."""
     if not (folder / "config.yaml").exists():
         raise FileNotFoundError(
             f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made"
@@ -241,7 +242,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
 
 
-def _load_data(config: dict[str, Any]) -> Sequences:
+def load_run_data(config: dict[str, Any]) -> Sequences:
+    """The data set of a run, loaded as its configuration says."""
     from unbraid.data.load import load
 
     options = dict(config["data"])
