@@ -17,9 +17,9 @@ from unbraid.report.page import write_report
 from unbraid.training import Run, TrainingConfig, fit
 from unbraid.training import resume as resume_training
 from unbraid.training.machine import choose_device
-from unbraid.training.run import load_run_data, read_config
+from unbraid.training.run import load_run_data, new_folder, read_config
 
-__all__ = ["new_folder", "protocols_of", "report", "resume", "score", "train", "train_score_report"]
+__all__ = ["protocols_of", "report", "resume", "run_folder", "score", "train", "train_score_report"]
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -40,7 +40,7 @@ def train(config: Mapping[str, Any], folder: str | Path | None = None, data: Seq
     """
     settings = dict(config["model"])
     name = settings.pop("name")
-    folder = new_folder(config, folder)
+    folder = run_folder(config, folder)
     data = load_run_data(dict(config)) if data is None else data
     training = TrainingConfig(**config["training"])
     return fit(data, name, folder=folder, settings=settings, training=training, config=dict(config))
@@ -117,7 +117,7 @@ def train_score_report(
     Returns:
         The run, and the error of each protocol that failed.
     """
-    folder = new_folder(config, folder)
+    folder = run_folder(config, folder)
     data = load_run_data(dict(config))
     run = train(config, folder, data)
     errors = score(run, data, protocols, options)
@@ -125,21 +125,10 @@ def train_score_report(
     return run, errors
 
 
-def new_folder(config: Mapping[str, Any], folder: str | Path | None = None) -> Path:
+def run_folder(config: Mapping[str, Any], folder: str | Path | None = None) -> Path:
     """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
 
     Raises:
         FileExistsError: the wanted folder exists.
     """
-    if folder is not None:
-        if Path(folder).exists():
-            raise FileExistsError(
-                f"run: {folder} exists and is not overwritten; choose another folder with --run, "
-                f"or go on with it: unbraid resume {folder}"
-            )
-        return Path(folder)
-    stem = f"{Path(config['data']['name']).stem}-{config['model']['name']}"
-    number = 1
-    while Path("runs", f"{stem}-{number}").exists():
-        number += 1
-    return Path("runs", f"{stem}-{number}")
+    return new_folder(folder, Path(config["data"]["name"]).stem, config["model"]["name"])

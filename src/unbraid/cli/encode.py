@@ -55,6 +55,7 @@ def encode(
 
     check_output(output, (".npz", ".h5"), force)
     opened = open_run(run)
+    opened.model.require("encode")
     names: list[str] = []
     static, dynamic, lengths = [], [], []
     labels: dict[str, list[np.ndarray]] = {}

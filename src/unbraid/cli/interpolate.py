@@ -35,11 +35,12 @@ def interpolate(
     if steps < 2:
         raise ValueError(f"steps: {steps} must be at least 2")
     opened = open_run(run)
+    opened.model.require("encode", "decode")
     first, second = read_one(a, opened, "a"), read_one(b, opened, "b")
     codes_a, codes_b = (generation.encode(opened.model, clip) for clip in (first, second))
     whole = first.batch(slice(None))
-    inside = inside_steps(whole.x, whole.mask)[0]
-    line = generation.interpolate(opened.model, codes_a, codes_b, steps)[:, 0, inside]
-    write_clips(output, list(line.numpy()))
+    inside = inside_steps(whole.x, whole.mask)
+    line = generation.interpolate(opened.model, codes_a, codes_b, steps, inside)
+    write_clips(output, list(line[:, 0, inside[0]].numpy()))
     print(f"wrote {output}")
     return 0

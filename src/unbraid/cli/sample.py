@@ -42,6 +42,7 @@ def sample(
         if value is not None and value < 1:
             raise ValueError(f"{name}: {value} must be at least 1")
     opened = open_run(run)
+    opened.model.require("decode", "static_prior", "dynamic_prior")
     if length is None:
         try:
             length = load_run_data(opened.config).steps

@@ -62,17 +62,18 @@ def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: 
     import numpy as np
 
     from unbraid.cli.output import replacing, write_clips
-    from unbraid.generation import decode, encode
+    from unbraid.generation import encode, swap
     from unbraid.masks import inside_steps
-    from unbraid.types import Codes
 
+    model.require("encode", "decode")
     batches = [clip.batch(slice(None)) for clip in (a, b)]
-    steps_a, steps_b = (inside_steps(batch.x, batch.mask)[0] for batch in batches)
+    steps_a, steps_b = (inside_steps(batch.x, batch.mask) for batch in batches)
     codes_a, codes_b = encode(model, a), encode(model, b)
-    swapped = decode(model, Codes(codes_a.static, codes_b.dynamic))[0][steps_b].numpy()
+    swapped = swap(model, codes_b, codes_a, steps=steps_b)[0, steps_b[0]].numpy()
     if output.suffix == ".npy":
         with replacing(output) as temporary:
             np.save(temporary, swapped)
         return
-    other = decode(model, Codes(codes_b.static, codes_a.dynamic))[0][steps_a].numpy()
-    write_clips(output, [batches[0].x[0][steps_a].numpy(), batches[1].x[0][steps_b].numpy(), swapped, other])
+    other = swap(model, codes_a, codes_b, steps=steps_a)[0, steps_a[0]].numpy()
+    originals = [batch.x[0, steps[0]].numpy() for batch, steps in zip(batches, (steps_a, steps_b), strict=True)]
+    write_clips(output, [*originals, swapped, other])

@@ -72,7 +72,7 @@ def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True
     from unbraid.cli.show import score_and_show
     from unbraid.training.run import load_run_data
 
-    folder = workflow.new_folder(config, run)
+    folder = workflow.run_folder(config, run)
     data = load_run_data(config)
     trained = workflow.train(config, folder, data)
     return score_and_show(trained, data) if evaluate else 0
