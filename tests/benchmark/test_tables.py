@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import yaml
 from made_runs import figure, scores, settings, write_run
+from unbraid.benchmark.columns import Column, figure_at, show
 
 import unbraid.evaluation
-from unbraid.benchmark.columns import Column, figure_at, show
 from unbraid.benchmark.duration import known_seconds, measured_seconds
 from unbraid.benchmark.ledger import Trained, read_runs
 from unbraid.benchmark.tables import Row, Table, cells, find, list_tables, read_table, rows_of_text
 from unbraid.cli import main
 from unbraid.data.sequences import Sequences
-from unbraid.settings import list_recipes
+from unbraid.recipes import list_recipes
 
 SMALL = "width: 4, features: 8, hidden: 8, static_size: 8, dynamic_size: 8"
 

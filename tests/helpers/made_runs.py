@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from unbraid.settings import read_recipe, recipe_parser, resolve
+from unbraid.recipes import resolve_recipe
 
 
 def figure(mean, std=0.0, floor=0.1):
@@ -57,7 +57,6 @@ def write_run(folder, config, every, fingerprint="abc", commit="1234"):
     return folder
 
 
-def settings(recipe, *words):
-    """The configuration of a run."""
-    read = read_recipe(recipe)
-    return resolve(read, recipe_parser(read, "train"), list(words))[0]
+def settings(recipe, **changes):
+    """The settings of a run: `settings("sprites/dbse", model__width=64)` has another width."""
+    return resolve_recipe(recipe, {name.replace("__", "."): value for name, value in changes.items()})

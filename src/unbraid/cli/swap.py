@@ -61,19 +61,21 @@ def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: 
     """Write two clips and the two that have the static code of one and the dynamic codes of the other."""
     import numpy as np
 
+    from unbraid import generation
     from unbraid.cli.output import replacing, write_clips
-    from unbraid.generation import encode, swap
     from unbraid.masks import inside_steps
 
     model.require("encode", "decode")
     batches = [clip.batch(slice(None)) for clip in (a, b)]
     steps_a, steps_b = (inside_steps(batch.x, batch.mask) for batch in batches)
-    codes_a, codes_b = encode(model, a), encode(model, b)
-    swapped = swap(model, codes_b, codes_a, steps=steps_b)[0, steps_b[0]].numpy()
+    codes_a, codes_b = generation.encode(model, a), generation.encode(model, b)
+    swapped = generation.swap(model, codes_b, codes_a, steps=steps_b)[0, steps_b[0]].numpy()
     if output.suffix == ".npy":
         with replacing(output) as temporary:
             np.save(temporary, swapped)
         return
-    other = swap(model, codes_a, codes_b, steps=steps_a)[0, steps_a[0]].numpy()
-    originals = [batch.x[0, steps[0]].numpy() for batch, steps in zip(batches, (steps_a, steps_b), strict=True)]
+    other = generation.swap(model, codes_a, codes_b, steps=steps_a)[0, steps_a[0]].numpy()
+    originals = [
+        batch.x[0, steps[0]].numpy() for batch, steps in zip(batches, (steps_a, steps_b), strict=True)
+    ]
     write_clips(output, [*originals, swapped, other])
