@@ -57,10 +57,10 @@ class _UnfitError(ValueError):
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The types of a union; text comes last because every word is text."""
+    """The types of a union. None comes first and text last, because every word is text."""
     if get_origin(annotation) not in (Union, types.UnionType):
         return [annotation]
-    return sorted(get_args(annotation), key=lambda member: member in (str, Path))
+    return sorted(get_args(annotation), key=lambda member: (member in (str, Path)) - (member is type(None)))
 
 
 def _read(value: Any, annotation: Any) -> Any:
