@@ -177,8 +177,8 @@ def _read_table(path: Path, run: Run) -> Part:
 def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Everything at or below a path that the run's model can read."""
     kind = kind_of(run.model.observation)
-    if kind == "vectors" and load_run_data(run.config).sound is not None:
-        kind = "sound"
+    if kind == "vectors":  # or sound, which has the same shape: the run's data tell
+        kind = load_run_data(run.config).kind
     return READERS[kind](path, run, steps)
 
 

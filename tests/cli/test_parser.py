@@ -117,7 +117,7 @@ def test_options_are_taken_out():
     )
 
 
-def test_help_lists_what_may_be_said(monkeypatch, capsys):
+def test_help_lists_the_options(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
     assert call(command, "do", ["r", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()

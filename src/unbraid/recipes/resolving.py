@@ -101,16 +101,16 @@ def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
     from unbraid.training import TrainingConfig
 
     loader, left_out = _loader(recipe)
-    found = {
-        "data": {name: found for name, found in parameters(loader).items() if name not in left_out},
-        "model": {
-            name: found
-            for name, found in parameters(model_class(recipe.model["name"])).items()
-            if name != "observation"
-        },
-        "training": parameters(TrainingConfig),
-    }
-    return {f"{part}.{name}": parameter for part in PARTS for name, parameter in found[part].items()}
+    model = model_class(recipe.model["name"])
+    settings: dict[str, Parameter] = {}
+    for part, function, others in (
+        ("data", loader, left_out),
+        ("model", model, ("observation",)),
+        ("training", TrainingConfig, ()),
+    ):
+        own = {name: parameter for name, parameter in parameters(function).items() if name not in others}
+        settings |= {f"{part}.{name}": parameter for name, parameter in own.items()}
+    return settings
 
 
 def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
@@ -130,7 +130,7 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
 
 
 def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
-    """Put values, by dotted name, into a configuration; of a mapping one value (`training.weights.kl_static`)."""
+    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping."""
     for dotted, value in changes.items():
         part, _, name = dotted.partition(".")
         outer, _, key = name.partition(".")
