@@ -1,6 +1,6 @@
-"""From your own array to codes: `python examples/own_data.py [FILE.npy] [RUN]`.
+"""From your own array to codes: `python examples/own_data.py [FILE.npy] [RUN]`; without a file, from made-up clips.
 
-The array holds frames (N, T, C, H, W) or vectors (N, T, F). Without a file, made-up clips are used.
+The array holds frames (N, T, C, H, W) or vectors (N, T, F).
 """
 
 import sys
@@ -15,12 +15,10 @@ def moving_squares(n: int = 60, steps: int = 8, size: int = 16) -> np.ndarray:
     random = np.random.default_rng(0)
     x = np.zeros((n, steps, 3, size, size), np.uint8)
     for clip in x:
-        colour, (row, column, direction) = random.integers(60, 256, (3, 1, 1)), random.integers(0, 12, 3)
+        colour, start = random.integers(60, 256, (3, 1, 1)), random.integers(0, 12, 2)
+        step = random.integers(-1, 2, 2)
         for t, frame in enumerate(clip):
-            top, left = (
-                (row + t * (direction % 3 - 1)) % (size - 4),
-                (column + t * (direction // 3 - 1)) % (size - 4),
-            )
+            top, left = (start + t * step) % (size - 4)
             frame[:, top : top + 4, left : left + 4] = colour
     return x
 

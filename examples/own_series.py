@@ -1,7 +1,4 @@
-"""From a CSV file to a fitted Pipeline: `python examples/own_series.py [FILE.csv]`.
-
-Without a file, series of made-up machines are used.
-"""
+"""From a CSV file to a fitted Pipeline: `python examples/own_series.py [FILE.csv]`; without a file, made-up series."""
 
 import sys
 
