@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from unbraid.data.features import Sound
 from unbraid.data.sequences import Label, Sequences, split_by_group
+from unbraid.kinds import KINDS
 
 
 def frames(count=6, steps=3, channels=3, size=16, seed=0):
@@ -68,6 +70,39 @@ def test_lengths_and_mask_are_joined(by_value):
     expected = torch.tensor([[True, False, True, False], [True] * 4])
     assert torch.equal(batch.mask, expected[..., None].expand(2, 4, 2) if by_value else expected)
     assert torch.equal(batch.x[~expected], torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_observed_joins_mask_and_lengths(by_value):
+    mask = np.random.default_rng(1).random((6, 4, 2) if by_value else (6, 4)) < 0.7
+    mask[:, 0] = True
+    lengths = np.array([4, 3, 2, 4, 3, 2])
+    data = Sequences.from_arrays(vectors(), mask=mask, lengths=lengths)
+    expected = mask.copy()
+    for row, length in enumerate(lengths):
+        expected[row, length:] = False
+    assert np.array_equal(data.observed(), expected)
+    assert np.array_equal(data.observed(np.array([4, 1])), expected[[4, 1]])
+    assert np.array_equal(data.observed(slice(2, 5)), expected[2:5])
+    assert np.array_equal(data.take(np.array([4, 1])).observed(), expected[[4, 1]])
+    assert np.array_equal(data.batch(slice(2, 5)).mask.numpy(), expected[2:5])
+
+
+def test_everything_is_observed_without_mask_and_lengths():
+    assert Sequences.from_arrays(vectors()).observed(slice(1, 4)).tolist() == [[True] * 4] * 3
+
+
+KINDS_MADE: dict[str, Sequences] = {
+    "frames": Sequences(frames()),
+    "vectors": Sequences(vectors()),
+    "windows": Sequences(np.zeros((6, 4, 3, 2))),
+    "sound": Sequences(np.zeros((6, 4, 80)), sound=Sound("mel80", 8000)),
+}
+
+
+def test_every_kind_of_observation_is_named():
+    assert sorted(KINDS_MADE) == sorted(KINDS)
+    assert {name: data.kind for name, data in KINDS_MADE.items()} == {name: name for name in KINDS}
 
 
 def test_labels_become_class_numbers():

@@ -11,6 +11,8 @@ import torch
 from unbraid.data.checks import check
 from unbraid.data.features import Sound
 from unbraid.data.scaling import Scaling
+from unbraid.kinds import Kind, kind_of
+from unbraid.masks import steps_below, widen, zero_unobserved
 from unbraid.types import Batch
 from unbraid.words import nearest
 
@@ -160,6 +162,11 @@ class Sequences:
         return tuple(self.x.shape[2:])
 
     @property
+    def kind(self) -> Kind:
+        """The kind of the observations: frames, vectors, windows or sound."""
+        return kind_of(self.observation, self.sound is not None)
+
+    @property
     def steps(self) -> int:
         """Number T of steps of the longest sequence."""
         return self.x.shape[1]
@@ -175,6 +182,22 @@ class Sequences:
         groups = np.arange(len(self)) if self.groups is None else self.groups
         _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
         return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
+
+    def observed(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Which values of `rows` are observed: `mask` and `lengths` joined.
+
+        Returns:
+            bool, True = observed: `(n, T, *X)` where `mask` has that shape, else `(n, T)`. Padding is never observed.
+        """
+        index = np.arange(len(self))[rows]
+        if self.lengths is None:
+            steps = np.ones((len(index), self.steps), dtype=bool)
+        else:
+            steps = steps_below(self.lengths[index], self.steps)
+        if self.mask is None:
+            return steps
+        mask = self.mask[index]
+        return mask & widen(steps, mask)
 
     def take(self, rows: np.ndarray | slice) -> "Sequences":
         """The same data set with only `rows`, without splits.
@@ -225,14 +248,9 @@ class Sequences:
 
         x = move(self.x[index])
         x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
-        mask = None if self.mask is None else move(self.mask[index])
-        if self.lengths is not None:
-            inside = move(np.arange(self.steps) < self.lengths[index, None])
-            mask = inside if mask is None else mask & inside.view(*inside.shape, *[1] * (mask.ndim - 2))
-        if mask is not None:
-            x = torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, 0.0)
+        mask = None if self.mask is None and self.lengths is None else move(self.observed(index))
         labels = {name: move(label.values[index]) for name, label in self.labels.items()}
-        return Batch(x, mask, labels, move(index))
+        return Batch(zero_unobserved(x, mask), mask, labels, move(index))
 
 
 def make_label(
