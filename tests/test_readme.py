@@ -10,7 +10,7 @@ import pytest
 import unbraid
 from unbraid.benchmark.pages import readme_block, with_block
 from unbraid.cli import COMMANDS
-from unbraid.settings import list_recipes
+from unbraid.recipes import list_recipes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

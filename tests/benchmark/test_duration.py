@@ -30,7 +30,14 @@ def test_time_is_measured_by_a_few_steps():
     x = np.random.default_rng(0).random((40, 3, 5)).astype(np.float32)
     data = Sequences.from_arrays(x)
     config = {
-        "model": {"name": "dbse", "width": 4, "features": 8, "hidden": 8, "static_size": 4, "dynamic_size": 4},
+        "model": {
+            "name": "dbse",
+            "width": 4,
+            "features": 8,
+            "hidden": 8,
+            "static_size": 4,
+            "dynamic_size": 4,
+        },
         "training": {"max_epochs": 10, "batch_size": 4, "max_minutes": None, "device": "cpu", "weights": {}},
     }
     ten = measured_seconds(config, data)

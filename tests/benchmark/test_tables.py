@@ -18,7 +18,7 @@ from unbraid.benchmark.tables import (
     planned_trainings,
     read_table_spec,
 )
-from unbraid.settings import list_recipes
+from unbraid.recipes import list_recipes
 
 
 def trained(config, scores_by_protocol, fingerprint="abc"):
@@ -145,7 +145,13 @@ def test_codes_and_named_floors_have_rows_of_their_own():
 
 def test_each_form_of_the_data_has_its_floor():
     columns = (ScoreColumn("accuracy", "a", "generation/accuracy"),)
-    table = TableSpec("t", "", "t", (TableRow("A", "x"), TableRow("B", "x"), TableRow("C", "x"), TableRow("D", "x")), columns)
+    table = TableSpec(
+        "t",
+        "",
+        "t",
+        (TableRow("A", "x"), TableRow("B", "x"), TableRow("C", "x"), TableRow("D", "x")),
+        columns,
+    )
 
     def run(data, fingerprint, floor):
         accuracy = {"generation": {"accuracy": figure(0.5) | {"floor": floor}}}

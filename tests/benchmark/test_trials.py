@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unbraid.benchmark.score_columns import shared_columns
-from unbraid.settings import RECIPES, list_recipes
+from unbraid.recipes import RECIPES, list_recipes
 
 TRIALS = Path(__file__).parents[2] / "results" / "trials.csv"
 CHANGE = re.compile(r"(data|model|training)\.[a-z_.]+=\S+")

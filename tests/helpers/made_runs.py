@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from unbraid.benchmark._resolve import resolve_recipe
+from unbraid.recipes import resolve_recipe
 
 
 def figure(mean, std=0.0, floor=0.1):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from unbraid.benchmark.identity import changed_settings, settings_hash
 from unbraid.benchmark.runs import Trained
 from unbraid.benchmark.tables import TableRow, list_tables, read_table_spec, row_settings
-from unbraid.settings import list_recipes, read_recipe
+from unbraid.recipes import list_recipes, read_recipe
 
 __all__ = ["Groups", "current_trainings", "main_recipes"]
 

@@ -68,7 +68,9 @@ def read_run(folder: str | Path) -> Trained:
         fingerprint=environment["data_fingerprint"],
         seconds=environment.get("seconds"),
         epochs=1 + max(int(row["epoch"]) for row in rows),
-        hardware=f"{environment['processor']}, {environment['cores']} cores" if cpu else environment["device"],
+        hardware=f"{environment['processor']}, {environment['cores']} cores"
+        if cpu
+        else environment["device"],
         commit=environment["commit"],
         source=str(folder),
         folder=folder,

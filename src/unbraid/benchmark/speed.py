@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
 from unbraid.models.build import build_model
-from unbraid.settings import list_recipes, read_recipe
+from unbraid.recipes import list_recipes, read_recipe
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import (
     choose_device,

@@ -22,10 +22,10 @@ from typing import Any
 
 import yaml
 
-from unbraid.benchmark._resolve import resolve_recipe
 from unbraid.benchmark.identity import Config, same_training
 from unbraid.benchmark.runs import Trained
 from unbraid.benchmark.score_columns import SHARED, TABLES, ScoreColumn, read_score_columns
+from unbraid.recipes import resolve_recipe
 from unbraid.words import nearest
 
 __all__ = [
@@ -228,8 +228,6 @@ def row_settings(row: TableRow, seed: int, changes: Mapping[str, Any] | None = N
 def find_trained(planned: Planned, trained: Iterable[Trained], protocols: set[str]) -> Trained | None:
     """The training that is planned, scored by all of `protocols`; the last where there are several."""
     matches = [
-        run
-        for run in trained
-        if protocols <= run.scores.keys() and same_training(run.config, planned.config)
+        run for run in trained if protocols <= run.scores.keys() and same_training(run.config, planned.config)
     ]
     return matches[-1] if matches else None
