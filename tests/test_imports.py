@@ -25,7 +25,7 @@ FLOORS = [
     ["training"],
     ["evaluation"],
     ["plots"],
-    ["report", "recipes", "settings"],
+    ["report", "recipes"],
     ["workflow"],
     ["benchmark", "inputs", "estimator", "testing"],
     ["cli", "page", "__main__"],

@@ -21,8 +21,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from unbraid.data.formats.windows import cut_windows, scale_windows
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode, evaluating
+from unbraid.recipes import list_recipes, read_recipe
 from unbraid.registry import model_class
-from unbraid.settings import list_recipes, read_recipe
 from unbraid.training import TrainingConfig, fit
 from unbraid.types import Codes
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import unbraid
 from unbraid.cli import COMMANDS, main
-from unbraid.cli.evaluate import show_run
+from unbraid.cli.show import show_run
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -100,7 +100,7 @@ def test_every_command_has_help(command, capsys):
         (["data", "info", "sprits"], "did you mean 'sprites'"),
         (["data", "prepare"], ""),
         (["data", "fetch", "puppets"], "nothing to download"),
-        (["swap"], "required: run, a, b"),
+        (["swap"], "swap: RUN, A, B is missing; usage: unbraid swap RUN A B"),
         (["encode", "no/run", "x"], "no/run: holds no"),
         (["evaluate", "no/run"], "no/run: holds no"),
         (["resume", "no/run"], "no/run: holds no run"),

@@ -1,29 +1,25 @@
 """`unbraid table NAME`: train what a table lacks, then print it beside the published scores."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from unbraid.cli.common import call
+from unbraid.cli.parser import call, take_settings
 
 if TYPE_CHECKING:
     from unbraid.benchmark.runner import Forecast
 
 __all__ = ["main", "table"]
 
-USAGE = """usage: unbraid table NAME [--seeds 3] [--rows TITLE,TITLE] [--dry-run] [--data NAME] [--device auto]
-                     [--accept_weak_judge true] [--runs FOLDER] [--results FOLDER]
-                     [--data.* ...] [--model.* ...] [--training.* ...]
+USAGE = """usage: unbraid table NAME [--OPTION VALUE ...]
 
 Train what a table lacks, then print it in Markdown and LaTeX: our rows over independently trained seeds, floors, and the
-published scores. What the ledger (FOLDER/ledger.csv) or FOLDER of runs holds is not trained again, so a table that was
-stopped goes on where it was.
+published scores. What the ledger or the folder of runs holds is not trained again, so a table that was stopped goes on
+where it was.
 
 NAME is one of these, or a YAML file of your own:
 {tables}
---dry-run says what would be trained and about how long it takes. --rows leaves the other rows out. --data chooses another
-data set, where a table allows it. --accept_weak_judge true scores although a judge is below 99% on real clips; the table
-shows by how much. --data.*, --model.* and --training.* are settings of `unbraid train` for every row: --data.root FOLDER,
-for example.
+`unbraid table NAME --help` lists the options. Settings of `unbraid train` hold for every row: --data.root FOLDER.
 """
 
 
@@ -35,54 +31,38 @@ def main(arguments: list[str]) -> int:
         tables = "".join(f"  {name:<22}{read_table_spec(name).title}\n" for name in list_tables())
         print(USAGE.format(tables=tables))
         return 0
-    settings, rest = _settings(arguments)
+    settings, rest = take_settings(arguments)
     return call(table, "table", rest, {"settings": settings})
-
-
-def _settings(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The settings of every row, `{"data.root": "FOLDER"}`, and the other words."""
-    settings: dict[str, str] = {}
-    rest: list[str] = []
-    queue = iter(words)
-    for word in queue:
-        name, equals, value = word.partition("=")
-        if not name.startswith(("--data.", "--model.", "--training.")):
-            rest.append(word)
-        elif equals:
-            settings[name[2:]] = value
-        else:
-            following = next(queue, None)
-            if following is None:
-                raise ValueError(f"{word}: needs a value")
-            settings[name[2:]] = following
-    return settings, rest
 
 
 def table(
     name: str,
-    settings: dict[str, str],
+    settings: Mapping[str, str],
     seeds: int = 3,
     data: str | None = None,
     runs: Path = Path("runs"),
     results: Path = Path("results"),
-    device: str = "auto",
-    rows: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    rows: list[str] | None = None,
     accept_weak_judge: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Train what a table lacks, then print it in Markdown and LaTeX.
 
+    Settings of `unbraid train` hold for every row: `--data.root FOLDER`.
+
     Args:
         name: of the table, or a YAML file of your own.
         settings: of every row, by their names.
-        seeds: independent trainings of each row.
+        seeds: number of independent trainings of each row.
         data: the data set, where the table allows another than its own.
         runs: folder of the runs: finished ones are taken from it, new ones go there.
         results: folder of the ledger.
-        device: used for training: "cpu", "cuda" or "auto".
-        rows: titles of the rows that are wanted, joined by commas; by default all.
-        accept_weak_judge: score although a judge is below 99% on some label of real clips.
-        dry_run: only say what would be trained, and about how long it takes.
+        device: that trains; auto is cuda where there is one.
+        rows: titles of the rows that are wanted; by default all.
+        accept_weak_judge: score although a judge is right on less than 99% of real clips, for some label; the table
+            shows how weak it is.
+        dry_run: only print what would be trained, and about how long it takes.
     """
     from unbraid.benchmark.filled_table import fill_table
     from unbraid.benchmark.runner import forecast, run_table
@@ -91,7 +71,7 @@ def table(
 
     declared = read_table_spec(name, data)
     if rows is not None:
-        declared = with_rows(declared, [title.strip() for title in rows.split(",")])
+        declared = with_rows(declared, rows)
     planned = planned_trainings(declared, seeds, {"training.device": device, **settings})
     print(f"{declared.title}\n{declared.about}\n")
     if dry_run:

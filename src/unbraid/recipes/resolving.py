@@ -1,4 +1,7 @@
-"""From a recipe to the settings of a run: defaults filled in, values checked, nothing left open."""
+"""From a recipe to every setting of a run: defaults filled in, values checked.
+
+Training is imported where it is needed, so that recipes are listed at once.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,15 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from unbraid.data.formats.tables import TABLE_ENDINGS
 from unbraid.data.load import own_loader
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
-from unbraid.training import TrainingConfig
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
 
-__all__ = ["recipe_settings", "resolve_recipe"]
+__all__ = ["own_recipe", "recipe_settings", "resolve_recipe"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PATHS = (
@@ -44,6 +47,8 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
         ValueError: a setting that does not exist (the nearest is named), or a value that does not fit it.
         FileNotFoundError: there is no data set, folder or file of the data's name.
     """
+    from unbraid.training import TrainingConfig
+
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     changes = dict(changes)
     if "data.name" in changes:
@@ -69,6 +74,21 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
     return config
 
 
+def own_recipe(path: str | Path, model: str = "dbse") -> Recipe:
+    """The recipe that a model starts from on your own data: `own/<model>`, or `own/<model>-series` for a table.
+
+    Args:
+        path: of the data.
+        model: name of the model.
+
+    Raises:
+        ValueError: there is no such recipe.
+    """
+    kind = "-series" if Path(path).suffix.lower() in TABLE_ENDINGS else ""
+    recipe = read_recipe(f"own/{model}{kind}")
+    return replace(recipe, data={"name": str(path)} | recipe.data)
+
+
 def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
     """The settings that a recipe's run has, by dotted name: `data.size`, `model.width`, `training.seed`, ...
 
@@ -78,6 +98,8 @@ def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
         ValueError: the recipe names a data set or a model that does not exist, or no data.
         FileNotFoundError: there is nothing at the path of the recipe's data.
     """
+    from unbraid.training import TrainingConfig
+
     loader, left_out = _loader(recipe)
     found = {
         "data": {name: found for name, found in parameters(loader).items() if name not in left_out},
