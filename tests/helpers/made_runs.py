@@ -36,7 +36,7 @@ def scores(accuracy, split="test"):
 LEAKAGE = {"latent": {"static": {"skin": figure(0.75)}}, "protocol": {"split": "test"}}
 
 
-def write_run(folder, config, every, fingerprint="abc", commit="1234"):
+def write_run(folder, config, scores_by_protocol, fingerprint="abc", commit="1234"):
     """A finished run's folder, with the scores of every protocol."""
     (folder / "evaluation").mkdir(parents=True)
     (folder / "model").mkdir()
@@ -52,8 +52,8 @@ def write_run(folder, config, every, fingerprint="abc", commit="1234"):
     }
     (folder / "environment.json").write_text(json.dumps(environment))
     (folder / "metrics.csv").write_text("step,epoch,split\n10,0,train\n20,11,train\n20,11,validation\n")
-    for protocol, found in every.items():
-        (folder / "evaluation" / f"{protocol}.json").write_text(json.dumps(found))
+    for protocol, values in scores_by_protocol.items():
+        (folder / "evaluation" / f"{protocol}.json").write_text(json.dumps(values))
     return folder
 
 

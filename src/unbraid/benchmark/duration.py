@@ -1,18 +1,17 @@
 """About how long a training takes here, before it is started."""
 
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from unbraid.benchmark.identity import Config, settings_hash
 from unbraid.benchmark.runs import Trained
-from unbraid.benchmark.speed import training_step
+from unbraid.benchmark.speed import seconds_of, training_step
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
-from unbraid.training.machine import choose_device, choose_precision
+from unbraid.training.machine import choose_device
 
 __all__ = ["measured_seconds", "recorded_seconds"]
 
@@ -36,25 +35,15 @@ def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     """Seconds of training by the median of a few steps on the first training sequences; validation comes on top."""
     training = TrainingConfig(**config["training"])
     rows = data.splits["train"]
-    settings = {key: value for key, value in config["model"].items() if key != "name"}
+    settings = {name: value for name, value in config["model"].items() if name != "name"}
     device = choose_device(training.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
-    batch = data.take(rows[: training.batch_size])
-    precision = choose_precision(training.precision, device)
-    step = training_step(model, batch, training, config["training"]["weights"], precision, device)
-    step()  # the first one prepares
-    seconds = statistics.median(_seconds(step, device) for _ in range(steps))
+    step = training_step(model, data.take(rows[: training.batch_size]), training)
+    step()  # the first step is slower, because it prepares memory and kernels
+    seconds = statistics.median(seconds_of(step, device) for _ in range(steps))
     return _at_most(seconds * (len(rows) / training.batch_size) * training.max_epochs, config)
-
-
-def _seconds(step: Callable[[], None], device: str) -> float:
-    start = time.perf_counter()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _at_most(seconds: float, config: Config) -> float:

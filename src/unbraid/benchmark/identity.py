@@ -67,17 +67,17 @@ def changed_settings(config: Config, base: Config) -> dict[str, Any]:
     mine, others = essential_settings(config), essential_settings(base)
     names = sorted(name for name in mine.keys() | others.keys() if mine.get(name) != others.get(name))
     stored = _flat(config)
-    return {name: stored.get(name, 1.0 if name.startswith(WEIGHT) else defaults.get(name)) for name in names}
+    return {name: stored.get(name, 1 if name.startswith(WEIGHT) else defaults.get(name)) for name in names}
 
 
 def essential_settings(config: Config) -> dict[str, Any]:
     """The settings that make up the identity, in the form that is hashed: `{"model.width": 64.0}`."""
     defaults = _defaults(config["data"]["name"], config["model"]["name"])
+    settings = {name: _plain(value) for name, value in _flat(config).items() if name not in NO_SETTING}
     return {
         name: value
-        for name, value in _flat(config).items()
-        if name not in NO_SETTING
-        and not (name in defaults and value == defaults[name])
+        for name, value in settings.items()
+        if not (name in defaults and _same(value, _plain(defaults[name])))
         and not (name.startswith(WEIGHT) and value == 1.0)
     }
 
@@ -94,7 +94,7 @@ def _defaults(data: str, model: str) -> dict[str, Any]:
         defaults |= _parameters("data", dataset_loader(data))
     if model in MODELS:
         defaults |= _parameters("model", model_class(model))
-    return {name: _plain(value) for name, value in defaults.items()}
+    return defaults
 
 
 def _parameters(part: str, function: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _parameters(part: str, function: Any) -> dict[str, Any]:
 
 
 def _flat(config: Config) -> dict[str, Any]:
-    """All settings of a run by name, with plain values."""
+    """All settings of a run by name."""
     flat: dict[str, Any] = {}
 
     def add(name: str, value: Any) -> None:
@@ -111,11 +111,16 @@ def _flat(config: Config) -> dict[str, Any]:
             for key, item in value.items():
                 add(f"{name}.{key}", item)
         else:
-            flat[name] = _plain(value)
+            flat[name] = value
 
     for part in PARTS:
         add(part, config[part])
     return flat
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether a plain value is the default; False is not 0."""
+    return value == default and isinstance(value, bool) == isinstance(default, bool)
 
 
 def _plain(value: Any) -> Any:

@@ -66,7 +66,8 @@ def data_page(data: str, groups: Groups) -> str:
     parts = [
         f"# {data}",
         "Made from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over independently trained "
-        "seeds. What each score means: `docs/protocols.md`.",
+        "seeds, for the settings of today's recipes and tables; older trainings are in the ledger alone. What each score "
+        "means: `docs/protocols.md`.",
         markdown(_rows("", groups, columns, published_by_method(data), with_costs=True)),
     ]
     if labels := label_tables(groups):

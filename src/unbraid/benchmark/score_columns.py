@@ -10,16 +10,16 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from unbraid.recipes import RECIPES
 from unbraid.words import nearest
 
 __all__ = ["TABLES", "Score", "ScoreColumn", "read_score_columns", "score_at", "shared_columns", "show"]
 
-TABLES = Path(__file__).parents[1] / "recipes" / "tables"
+TABLES = RECIPES / "tables"
 SHARED = "columns.yaml"
 
 
