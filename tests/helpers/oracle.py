@@ -19,6 +19,9 @@ STEPS = 4
 ALL = list(itertools.product(range(len(COLOURS)), range(len(SHADES)), range(len(MOVES))))
 
 
+CAPABILITIES = frozenset({"encode", "decode", "static_prior", "dynamic_prior", "decoded_static"})
+
+
 def clip(colour: int, shade: int, move: int) -> np.ndarray:
     """`(T, 3, 16, 16)`: a square of one colour on a grey ground, moving one of four ways."""
     frames = np.full((STEPS, 3, 16, 16), SHADES[shade], np.float32)
@@ -63,7 +66,7 @@ class Oracle(SequenceModel):
     `leak_content` also writes the content into d and decodes it from there; `leak_motion` the motion into s.
     """
 
-    card = ModelCard("oracle", "", "", 2024, "", "", "", frozenset({"encode", "decode", "prior"}))
+    card = ModelCard("oracle", "", "", 2024, "", "", "", CAPABILITIES)
 
     def __init__(self, observation, leak_content: bool = False, leak_motion: bool = False) -> None:
         super().__init__()

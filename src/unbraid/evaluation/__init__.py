@@ -4,17 +4,15 @@ from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
-from unbraid.evaluation.protocol import (
-    figures,
-    fitting_protocols,
-    read_scores,
-    run_protocols,
-    write_scores,
-)
+from unbraid.evaluation.protocol import Protocol, fitting_protocols, run_protocols
+from unbraid.evaluation.scores import Figure, Scores, figures, read_scores, write_scores
 from unbraid.evaluation.verification import equal_error_rate, evaluate_verification
 
 __all__ = [
+    "Figure",
     "Judge",
+    "Protocol",
+    "Scores",
     "equal_error_rate",
     "evaluate_downstream",
     "evaluate_generation",

@@ -19,6 +19,7 @@ from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation import intervals
 from unbraid.evaluation.floors import plain_floors, raw_view, valid_steps
+from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.readers import Reading, Task, View, path_summary, read_linear, read_network
 from unbraid.files import write_atomically
 from unbraid.generation import encode
@@ -26,7 +27,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.words import nearest
 
-__all__ = ["downstream_tasks", "evaluate_downstream"]
+__all__ = ["PROTOCOL", "downstream_tasks", "evaluate_downstream"]
 
 VERSION = 3  # raise when floors change, so that older cached ones are not used
 PARTS = ("static", "dynamic", "both")
@@ -321,3 +322,18 @@ def _cache_path(
     identity = [VERSION, data.fingerprint, task.name, task.kind, task.classes, repeats, seed]
     digest.update(json.dumps(identity).encode())
     return cache_folder(cache) / "floors" / f"{data.name}-{digest.hexdigest()[:16]}.json"
+
+
+def _unsuited(data: Sequences) -> str:
+    if data.kind not in ("vectors", "windows"):
+        return "readers of codes are for time series"
+    return "" if data.labels or data.targets else "the data have neither labels nor targets"
+
+
+PROTOCOL = Protocol(
+    name="downstream",
+    title="Downstream tasks",
+    needs=frozenset({"encode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_downstream,
+)

@@ -27,12 +27,13 @@ from unbraid.evaluation.judging import (
     figures_of,
     parts_of,
 )
+from unbraid.evaluation.protocol import Protocol
 from unbraid.generation import decode, encode, with_drawn_dynamic, with_drawn_static
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.types import Codes
 
-__all__ = ["SHARES", "evaluate_generation"]
+__all__ = ["PROTOCOL", "SHARES", "evaluate_generation"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from one static code to another
 FAILURES = 12  # swapped clips that are named because the judge sees something else in them
@@ -118,7 +119,7 @@ def evaluate_generation(
     if data.heads:
         judge = judge or train_judge(data, cache=cache, seed=0)
         parts = parts_of(data)
-        passes = len(SHARES) + repeats * (3 if "prior" in model.card.capabilities else 2)
+        passes = len(SHARES) + repeats * (3 if model.can("dynamic_prior") else 2)
         with progress_bar(f"scoring on {data.name}", passes * -(-len(clips) // batch_size)) as done:
             panel = Panel(model, judge, clips, parts, batch_size, done)
             scores["judge"] = panel.trust(accept_weak_judge)
@@ -162,7 +163,7 @@ def _judged(panel: Panel, codes: Codes, repeats: int, seed: int, prior_mean: boo
             int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
         )
         seen = {"dynamic": panel.look(with_drawn_static(model, codes, generator))}
-        if "prior" in model.card.capabilities:
+        if model.can("dynamic_prior"):
             seen["static"] = panel.look(with_drawn_dynamic(model, codes, generator, prior_mean))
         for kind, shown in seen.items():
             drawn[f"keep_{kind}"].append(agreement(shown, truth))
@@ -210,7 +211,7 @@ def _scored(panel: Panel) -> tuple[Kept, tuple[str, ...]]:
     motion = [name for name, label in heads.items() if label.kind == "dynamic"]
     if motion:
         return "dynamic", (motion[0],)
-    return "static", tuple(heads) if "prior" in panel.model.card.capabilities else ()
+    return "static", tuple(heads) if panel.model.can("dynamic_prior") else ()
 
 
 def _headline(seen: Probabilities, truth: dict[str, np.ndarray], scored: Sequence[str]) -> dict[str, float]:
@@ -358,3 +359,21 @@ def _mean_clip(data: Sequences, batch_size: int) -> Callable[[slice], Tensor]:
         count += len(batch) if batch.mask is None else _observed(batch.mask, batch.x).double().sum(0)
     mean = (total / count.clamp(min=1)).float()
     return lambda rows: mean
+
+
+def _unsuited(data: Sequences) -> str:
+    static = any(label.kind == "static" for label in data.heads.values())
+    if (data.kind == "sound" and static) or (
+        data.kind in ("vectors", "windows") and (data.labels or data.targets)
+    ):
+        return "labels of series and sounds are predicted from the codes instead of judged in decoded clips"
+    return ""
+
+
+PROTOCOL = Protocol(
+    name="generation",
+    title="Generation",
+    needs=frozenset({"encode", "decode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_generation,
+)

@@ -32,11 +32,12 @@ from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge
 from unbraid.evaluation.judging import Figure, described, figures_of, parts_of
+from unbraid.evaluation.protocol import Protocol
 from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 
-__all__ = ["CLASSIFIERS", "evaluate_leakage"]
+__all__ = ["CLASSIFIERS", "PROTOCOL", "evaluate_leakage"]
 
 
 class SupportVectors:
@@ -291,3 +292,18 @@ def _gap(
     ]
     floors = summed_up({name: described(label)["majority"] for name, label in heads.items()})
     return figures_of([summed_up(accuracy) for accuracy in repeats], floors)
+
+
+def _unsuited(data: Sequences) -> str:
+    return "" if data.labels else "the data have no labels"
+
+
+PROTOCOL = Protocol(
+    name="leakage",
+    title="Leakage",
+    needs=frozenset({"encode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_leakage,
+    uses=("generation",),
+    on_request=True,
+)

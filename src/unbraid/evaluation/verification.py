@@ -22,12 +22,20 @@ from sklearn.preprocessing import StandardScaler
 
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
+from unbraid.evaluation.protocol import Protocol
 from unbraid.generation import encode
 from unbraid.masks import observed_steps
 from unbraid.models.base import SequenceModel
 from unbraid.words import nearest
 
-__all__ = ["content_label", "cosines", "equal_error_rate", "evaluate_verification", "speaker_label"]
+__all__ = [
+    "PROTOCOL",
+    "content_label",
+    "cosines",
+    "equal_error_rate",
+    "evaluate_verification",
+    "speaker_label",
+]
 
 PARTS = 4  # of a recording, whose means in order say how it goes on
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # of the classifiers, as 1 / penalty; the first of the best is kept
@@ -415,3 +423,19 @@ def linear_probe(vectors: Sequence[Vectors], labels: Sequence[Int[np.ndarray, "U
     ]
     best = max(fitted, key=lambda classifier: classifier.score(vectors[1], labels[1]))
     return float(best.score(vectors[2], labels[2]))
+
+
+def _unsuited(data: Sequences) -> str:
+    if data.kind != "sound":
+        return "verification is for sound"
+    static = any(label.kind == "static" for label in data.heads.values())
+    return "" if static else "the data have no static label, which would name the speaker"
+
+
+PROTOCOL = Protocol(
+    name="verification",
+    title="Verification",
+    needs=frozenset({"encode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_verification,
+)

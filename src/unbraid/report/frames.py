@@ -79,7 +79,7 @@ def make_clips(
     plots.plot_replaced(x[:4], crossed[0, 1:4], crossed[1:4, 0]).savefig(pictures / "replaced.png")
     _picture_interpolation(model, data, chosen, Path(folder))
     drawn = {"fixed_motion": with_drawn_static(model, _repeated(codes, DRAWS), generator)}
-    if "prior" in model.card.capabilities:
+    if model.can("dynamic_prior"):
         drawn["fixed_content"] = with_drawn_dynamic(model, _repeated(codes, DRAWS), generator)
     for name, changed in drawn.items():
         varied = _array(decode(model, changed)).reshape(len(rows), DRAWS, *x.shape[1:])

@@ -93,7 +93,7 @@ def make_series(
     first = np.zeros(ROWS, dtype=int)
     same = Codes(codes.static[:1].repeat(ROWS, 1), codes.dynamic[:1].repeat(ROWS, 1, 1))
     drawn = {"static drawn": with_drawn_static(model, same, generator)}
-    if "prior" in model.card.capabilities:
+    if model.can("dynamic_prior"):
         drawn["dynamics drawn"] = with_drawn_dynamic(model, same, generator)
         drawn["both drawn"] = with_drawn_static(model, drawn["dynamics drawn"], generator)
     columns = {"observed": observed[:1]}
