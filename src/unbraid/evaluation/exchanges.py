@@ -18,11 +18,10 @@ from unbraid.evaluation.judging import (
 )
 from unbraid.evaluation.repeats import seed_of_repeat
 from unbraid.evaluation.scores import figures_over_repeats
-from unbraid.generation import with_drawn_dynamic, with_drawn_static
-from unbraid.models.base import SequenceModel
+from unbraid.generation import partners, with_drawn_dynamic, with_drawn_static
 from unbraid.types import Codes
 
-__all__ = ["SHARES", "judge_exchanges", "partners", "static_drawn"]
+__all__ = ["SHARES", "judge_exchanges"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from one static code to another
 FAILURES = 12  # swapped clips that are named because the judge sees a wrong class in them
@@ -67,7 +66,7 @@ def judge_exchanges(
     first: tuple[np.ndarray, Probabilities] | None = None
     for repeat in range(repeats):
         generator = torch.Generator().manual_seed(seed_of_repeat(seed, repeat))
-        seen = {"dynamic": judged.read(static_drawn(model, codes, generator), generator)}
+        seen = {"dynamic": judged.read(with_drawn_static(model, codes, generator), generator)}
         if model.can("dynamic_prior"):
             drawn = with_drawn_dynamic(model, codes, generator, prior_mean)
             seen["static"] = judged.read(drawn, generator)
@@ -108,21 +107,6 @@ def judge_exchanges(
     scores["interpolation"] = _interpolation(labels, first[0], along)
     scores["interpolation_examples"] = _examples(labels, scored, places, first[0], along)
     return scores
-
-
-def static_drawn(model: SequenceModel, codes: Codes, generator: torch.Generator) -> Codes:
-    """The same dynamic codes under static codes from the prior, or those of other clips where there is no prior."""
-    if model.can("static_prior"):
-        return with_drawn_static(model, codes, generator)
-    return Codes(codes.static[partners(len(codes), generator)], codes.dynamic)
-
-
-def partners(n: int, generator: torch.Generator) -> np.ndarray:
-    """A random partner for each of n clips, never itself: the next one on a random circle."""
-    circle = torch.randperm(n, generator=generator).numpy()
-    partner = np.empty(n, dtype=np.int64)
-    partner[circle] = np.roll(circle, -1)
-    return partner
 
 
 # ---- figures of the whole split -------------------------------------------------------------------------

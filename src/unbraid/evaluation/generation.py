@@ -191,7 +191,9 @@ def evaluate_generation(
         scores["reconstruction"] = figures_over_repeats([agreement(rebuilt, truth)], chance_of(scored.labels))
     floor = mean_clip(data, batch_size)
     scores["squared_error_per_clip"] = Figure(
-        squared_error(scored, lambda block: decode(model, codes[block], batch_size), batch_size),
+        squared_error(
+            scored, lambda block: decode(model, codes[block], batch_size, generator=noise), batch_size
+        ),
         0.0,
         squared_error(scored, lambda block: floor, batch_size),
     ).to_json()

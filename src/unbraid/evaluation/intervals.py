@@ -4,6 +4,7 @@ Drawing sequences with replacement gives each a whole-number weight. A score tha
 all R resamples in one call. Oracles in the tests: the same scores of scikit-learn with `sample_weight`.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,9 +47,9 @@ def draw_weights(units: Int[np.ndarray, "n"], resamples: int, seed: int) -> Floa
         seed: of the draws.
     """
     names, unit = np.unique(units, return_inverse=True)
-    drawn = resamples_of(len(names), np.random.default_rng([seed, 1]))
-    rows = [next(drawn)[unit] for _ in range(resamples)]
-    return np.stack([np.ones(len(units)), *rows])
+    endless = resamples_of(len(names), np.random.default_rng([seed, 1]))
+    drawn = np.stack(list(itertools.islice(endless, resamples)))
+    return np.concatenate([np.ones((1, len(units))), drawn[:, unit]])
 
 
 def auroc(

@@ -73,7 +73,7 @@ class JudgedModel:
             codes: one for each clip of the split.
             generator: of the noise of a decoder that draws.
         """
-        return self._read(lambda rows: decode(self.model, codes[rows], self.batch_size))
+        return self._read(lambda rows: decode(self.model, codes[rows], self.batch_size, generator=generator))
 
     def check(self, accept_weak: bool) -> dict[str, Any]:
         """The judge's accuracy on the real clips of the split, for the scores.
