@@ -30,16 +30,32 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.words import nearest
 
-__all__ = ["PROTOCOL", "downstream_tasks", "evaluate_downstream"]
+__all__ = ["CODES", "FLOORS", "MEASURE_TITLES", "PROTOCOL", "downstream_tasks", "evaluate_downstream"]
 
 VERSION = 3  # raise when floors change, so that older cached ones are not used
-CODES = ("static", "dynamic", "both")
+CODES = {"static": "static code", "dynamic": "dynamic codes", "both": "both codes"}
 MEASURES = {
     "binary": ("auroc", "auprc"),
     "classes": ("accuracy", "balanced_accuracy"),
     "target": ("mae", "skill"),
 }
+MEASURE_TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "mae": "mean absolute error (low is good)",
+    "skill": "skill: 1 − MAE / MAE of a constant",
+}
 LOW_IS_GOOD = ("mae",)
+FLOORS = {
+    "constant": "constant",
+    "raw_linear": "raw series, linear",
+    "raw_chosen": "raw series, linear on chosen summaries",
+    "raw_neighbour": "raw series, nearest neighbour",
+    "raw_centroid": "raw series, nearest centre",
+    "raw_network": "raw series, network end to end",
+}
 
 
 def evaluate_downstream(

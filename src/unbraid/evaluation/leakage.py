@@ -37,11 +37,19 @@ from unbraid.masks import mean_over_steps, observed_steps, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 
-__all__ = ["PROTOCOL", "evaluate_leakage"]
+__all__ = ["FEATURES", "PROTOCOL", "evaluate_leakage"]
 
 HELD_OUT = 0.2
 SIDE = 8  # pixels to which frames are averaged for the floor
 COMPONENTS = 64
+FEATURES = {
+    "static": "Static code",
+    "dynamic_mean": "Dynamic code, mean over steps",
+    "dynamic": "Dynamic codes, all steps",
+    "pixels": "Pixels (floor)",
+    "values": "Values (floor)",
+}
+"""Titles of the tables that classifiers get, by their keys in the scores."""
 
 
 def evaluate_leakage(
