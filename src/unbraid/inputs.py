@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["one", "parts"]
 
 SPLITS = ("train", "validation", "test")
-STEPS = 16  # of a clip, as in `load_folder`
+STEPS = 16  # of a clip, as in `load_frames`
 TOGETHER = 64  # clips of one's own that are in memory at once
 
 
@@ -101,7 +101,7 @@ def _load_own(path: str, argument: str) -> "Sequences":
 
 def _read_table(path: Path, run: "Run") -> "tuple[list[str], Sequences]":
     """The series of a table, read as those of the run's table were and scaled as the run's training data were."""
-    from unbraid.data.own.tables import read_table
+    from unbraid.data.own.tables import read_series
     from unbraid.io import load_features
 
     features = load_features(run.folder)
@@ -110,7 +110,7 @@ def _read_table(path: Path, run: "Run") -> "tuple[list[str], Sequences]":
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
     told = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
-    names, data = read_table(
+    names, data = read_series(
         path,
         features=features.names,
         step=f"{round(1e6 / features.sampling_rate)}us",
@@ -165,7 +165,7 @@ def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str
 
 def _read_sounds(path: Path, run: "Run") -> "Iterator[tuple[list[str], Sequences]]":
     """The sequences of every sound file at or below a path."""
-    from unbraid.data.formats.images import natural_order
+    from unbraid.data.formats.paths import natural_order
     from unbraid.data.formats.sounds import AUDIO_ENDINGS
 
     files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
@@ -225,13 +225,9 @@ def _read_sound(path: Path, trained: "Sequences", run: "Run") -> "Sequences":
 
 def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
     """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
-    from unbraid.data.formats.images import (
-        IMAGE_ENDINGS,
-        MOVIE_ENDINGS,
-        natural_order,
-        read_images,
-        read_movie,
-    )
+    from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
+    from unbraid.data.formats.paths import natural_order
+    from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 
     files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
     movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
