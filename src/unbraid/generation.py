@@ -1,6 +1,7 @@
 """From a model and codes to sequences: encode a data set, decode, draw one code, swap, interpolate.
 
-Everything runs in batches, in evaluation mode, without gradients, on the model's device; results are on the CPU.
+Everything runs in batches, in evaluation mode, without gradients, on the model's device; results are on the CPU. What a
+method cannot do is refused with one ValueError (`SequenceModel.require`).
 """
 
 from collections.abc import Iterator
@@ -8,19 +9,22 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
-from unbraid.types import Codes
+from unbraid.types import Codes, Factor
 
 __all__ = [
     "cross",
     "decode",
     "encode",
+    "encode_stream",
     "evaluating",
     "interpolate",
+    "partners",
+    "swap",
     "with_drawn_dynamic",
     "with_drawn_static",
 ]
@@ -28,7 +32,7 @@ __all__ = [
 
 @contextmanager
 def evaluating(model: SequenceModel) -> Iterator[SequenceModel]:
-    """The model in evaluation mode without gradients; its mode is put back afterwards."""
+    """The model in evaluation mode without gradients; its mode is restored afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -38,51 +42,147 @@ def evaluating(model: SequenceModel) -> Iterator[SequenceModel]:
         model.train(was_training)
 
 
-def encode(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Codes:
-    """Posterior means of all sequences, in order."""
-    with evaluating(model):
-        parts = []
-        for start in range(0, len(sequences), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(sequences)))
+def encode_stream(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Iterator[Codes]:
+    """Posterior means of the sequences, one batch after the other, in order.
+
+    Raises:
+        ValueError: the method has no encoder.
+    """
+    model.require("encode")
+    for start in range(0, len(sequences), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(sequences)))
+        with evaluating(model):
             batch = sequences.batch(rows, model.device)
-            parts.append(model.encode(batch.x, batch.mask).to("cpu"))
-    return Codes.cat(parts)
+            codes = model.encode(batch.x, batch.mask).to("cpu")
+        yield codes
 
 
-def decode(model: SequenceModel, codes: Codes, batch_size: int = 256) -> Float[Tensor, "N T *X"]:
-    """Means of the decoded sequences."""
+def encode(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Codes:
+    """Posterior means of all sequences, in order.
+
+    Raises:
+        ValueError: the method has no encoder.
+    """
+    return Codes.cat(list(encode_stream(model, sequences, batch_size)))
+
+
+def decode(
+    model: SequenceModel,
+    codes: Codes,
+    batch_size: int = 256,
+    steps: Bool[Tensor, "N T"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "N T *X"]:
+    """Means of the decoded sequences.
+
+    Args:
+        model: that decodes.
+        codes: of N sequences.
+        batch_size: sequences decoded at a time.
+        steps: True inside each sequence; the other steps come back as zeros. None decodes all steps.
+        generator: of the noise of decoders that draw.
+
+    Raises:
+        ValueError: the method has no decoder.
+    """
+    model.require("decode")
+    parts = []
     with evaluating(model):
-        starts = range(0, len(codes), batch_size)
-        return torch.cat(
-            [model.decode(codes[i : i + batch_size].to(model.device)).mean.cpu() for i in starts]
+        for start in range(0, len(codes), batch_size):
+            rows = slice(start, start + batch_size)
+            mask = None if steps is None else steps[rows].to(model.device)
+            parts.append(model.decode(codes[rows].to(model.device), mask, generator).mean.cpu())
+    return torch.cat(parts)
+
+
+def swap(
+    model: SequenceModel,
+    codes: Codes,
+    other: Codes,
+    factor: str = "static",
+    batch_size: int = 256,
+    steps: Bool[Tensor, "N T"] | None = None,
+) -> Float[Tensor, "N T *X"]:
+    """Decode `codes` with one factor taken from `other`.
+
+    Args:
+        model: that decodes.
+        codes: of N sequences.
+        other: of N sequences; by default their static codes are taken.
+        factor: one of `model.factors`.
+        batch_size: sequences decoded at a time.
+        steps: as in `decode`.
+
+    Raises:
+        ValueError: the method has no decoder or no such factor.
+    """
+    return decode(model, codes.exchange(other, factor_of(model, factor)), batch_size, steps)
+
+
+def factor_of(model: SequenceModel, name: str) -> Factor:
+    """A factor of a model by its name.
+
+    Raises:
+        ValueError: the model has no such factor.
+    """
+    if name not in model.factors:
+        raise ValueError(
+            f"factor: {model.card.name} has no factor {name!r}; it has {', '.join(sorted(model.factors))}"
         )
+    return model.factors[name]
+
+
+def partners(n: int, generator: torch.Generator) -> np.ndarray:
+    """A random partner for each of n sequences, never itself (n > 1): everyone gets the next on a random circle."""
+    circle = torch.randperm(n, generator=generator).numpy()
+    following = np.empty(n, dtype=np.int64)
+    following[circle] = np.roll(circle, -1)
+    return following
 
 
 def with_drawn_static(model: SequenceModel, codes: Codes, generator: torch.Generator) -> Codes:
-    """The same dynamic codes under static codes drawn from the prior."""
-    return Codes(model.draw_static(len(codes), generator).cpu(), codes.dynamic)
+    """The same dynamic codes with static codes drawn from the prior.
+
+    Where the method has no prior of the static code, each sequence gets the static code of another one.
+    """
+    if model.prior_static() is None:
+        return Codes(codes.static[partners(len(codes), generator)], codes.dynamic)
+    with evaluating(model):
+        return Codes(model.draw_static(len(codes), generator).cpu(), codes.dynamic)
 
 
 def with_drawn_dynamic(
     model: SequenceModel, codes: Codes, generator: torch.Generator, prior_mean: bool = False
 ) -> Codes:
-    """The same static codes under dynamic codes drawn from the prior.
+    """The same static codes with dynamic codes drawn from the prior.
 
-    `prior_mean` decodes the prior's means along a drawn path, as published codes do, instead of the path itself.
+    `prior_mean` gives the prior's means along a drawn path, as published codes do, instead of the path itself.
+
+    Raises:
+        ValueError: the method has no prior of the dynamic code.
     """
+    model.require("dynamic_prior")
     with evaluating(model):
         path = model.roll(len(codes), codes.dynamic.shape[1], generator)
         return Codes(codes.static, (model.prior(path).mean if prior_mean else path).cpu())
 
 
-def interpolate(model: SequenceModel, a: Codes, b: Codes, steps: int = 5) -> Float[Tensor, "K N T *X"]:
-    """A's motion under `steps` static codes on the line from a's to b's."""
-    shares = torch.linspace(0, 1, steps)
-    return torch.stack([decode(model, Codes(torch.lerp(a.static, b.static, w), a.dynamic)) for w in shares])
+def interpolate(
+    model: SequenceModel,
+    start: Codes,
+    end: Codes,
+    count: int = 5,
+    steps: Bool[Tensor, "N T"] | None = None,
+) -> Float[Tensor, "K N T *X"]:
+    """The dynamics of `start` under `count` static codes on the line from its own to those of `end`."""
+    line = (torch.lerp(start.static, end.static, share) for share in torch.linspace(0, 1, count))
+    return torch.stack([decode(model, Codes(static, start.dynamic), steps=steps) for static in line])
 
 
-def cross(model: SequenceModel, codes: Codes) -> Float[Tensor, "n n T *X"]:
-    """Every static code with every dynamic code: `[i, j]` has the static code of i and the dynamic codes of j."""
+def cross(
+    model: SequenceModel, codes: Codes, steps: Bool[Tensor, "n T"] | None = None
+) -> Float[Tensor, "n n T *X"]:
+    """Every static code with every dynamic code: `[i, j]` has the static code of i and the dynamic code of j."""
     n = len(codes)
     pairs = Codes(codes.static.repeat_interleave(n, 0), codes.dynamic.repeat(n, 1, 1))
-    return decode(model, pairs).unflatten(0, (n, n))
+    return decode(model, pairs, steps=None if steps is None else steps.repeat(n, 1)).unflatten(0, (n, n))

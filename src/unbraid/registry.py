@@ -16,9 +16,11 @@ __all__ = [
     "list_protocols",
     "model_class",
     "protocol",
+    "register_model",
 ]
 
 MODELS = {
+    "braid": "unbraid.models.braid:Braid",
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
@@ -68,6 +70,21 @@ def model_class(name: str) -> Any:
         ValueError: no model has that name.
     """
     return _look_up("model", MODELS, name)
+
+
+def register_model(name: str, where: str) -> None:
+    """Register a model of one's own for this process, so that its runs can be resumed and loaded.
+
+    Args:
+        name: the name on its card.
+        where: "module:Class".
+
+    Raises:
+        ValueError: another model has that name.
+    """
+    if MODELS.get(name, where) != where:
+        raise ValueError(f"name: {name!r} is registered for {MODELS[name]}; choose another name")
+    MODELS[name] = where
 
 
 def dataset_loader(name: str) -> Any:

@@ -12,14 +12,14 @@ Batch first, always. Masks are bool, **True = observed**. Standard deviations on
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-__all__ = ["Batch", "Codes", "Posterior", "Terms", "View", "draw", "repeat", "standard_normal"]
+__all__ = ["Batch", "Codes", "Factor", "Posterior", "Terms", "View", "draw", "repeat", "standard_normal"]
 
 Terms = dict[str, Tensor]
 """Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
@@ -38,20 +38,32 @@ def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Gener
 
 
 def draw(distribution: Distribution, generator: torch.Generator | None = None) -> Tensor:
-    """Draw one reparametrised sample; a Normal's noise comes from `generator` when one is given."""
+    """Draw one reparametrised sample, its noise from `generator` when one is given.
+
+    Normals and the distributions of `unbraid.nn.distributions` can draw from a generator.
+
+    Raises:
+        ValueError: a generator is given and the distribution cannot use it.
+    """
     if isinstance(distribution, Normal):
         noise = standard_normal(tuple(distribution.loc.shape), distribution.loc, generator)
         return distribution.loc + distribution.scale * noise
+    if hasattr(distribution, "draw"):
+        return distribution.draw(generator)
     if generator is not None:
         raise ValueError(
             f"generator: {type(distribution).__name__} cannot draw from a given generator; "
-            "pass generator=None or use a Normal"
+            "pass generator=None, or use a Normal or a distribution of unbraid.nn.distributions"
         )
     return distribution.rsample()
 
 
 def repeat(normal: Distribution, times: int) -> Normal:
-    """The normals of a batch `times` over, batch after batch: `(B, ...)` becomes `(times * B, ...)`."""
+    """Repeat a batch of normals `times` times, batch after batch: `(B, ...)` becomes `(times * B, ...)`.
+
+    Raises:
+        ValueError: the distribution is no Normal.
+    """
     if not isinstance(normal, Normal):
         raise ValueError(f"normal: {type(normal).__name__} cannot be repeated; give a Normal")
     shape = (times, *[1] * (normal.loc.ndim - 1))
@@ -59,8 +71,26 @@ def repeat(normal: Distribution, times: int) -> Normal:
 
 
 @dataclass(frozen=True)
+class Factor:
+    """A part of the codes that can be exchanged on its own.
+
+    Attributes:
+        code: the code that it lies in.
+        columns: its coordinates in that code; None for all of them.
+    """
+
+    code: Literal["static", "dynamic"]
+    columns: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Codes:
-    """The two codes of a batch of sequences."""
+    """The two codes of a batch of sequences.
+
+    Attributes:
+        static: one code per sequence.
+        dynamic: one code per step.
+    """
 
     static: Float[Tensor, "B S"]
     dynamic: Float[Tensor, "B T D"]
@@ -75,6 +105,29 @@ class Codes:
         """Return the same codes on `device`."""
         return Codes(self.static.to(device), self.dynamic.to(device))
 
+    def exchange(self, other: "Codes", factor: Factor) -> "Codes":
+        """These codes, with `factor` taken from `other`.
+
+        A whole dynamic code may have another length than this one; single coordinates of it must have the same.
+
+        Raises:
+            ValueError: the two have different numbers of sequences, or of steps where single coordinates of the
+                dynamic code are exchanged.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"other: has {len(other)} sequences; these codes have {len(self)}")
+        if factor.columns is None:
+            return replace(self, **{factor.code: getattr(other, factor.code)})
+        mine, theirs = getattr(self, factor.code), getattr(other, factor.code)
+        if mine.shape != theirs.shape:
+            raise ValueError(
+                f"other: its {factor.code} codes have shape {tuple(theirs.shape)}, these {tuple(mine.shape)}; "
+                "single coordinates can be exchanged between sequences of one length"
+            )
+        mixed = mine.clone()
+        mixed[..., list(factor.columns)] = theirs[..., list(factor.columns)]
+        return replace(self, **{factor.code: mixed})
+
     @staticmethod
     def cat(parts: "list[Codes]") -> "Codes":
         """Join the codes of several batches along the first axis."""
@@ -83,12 +136,13 @@ class Codes:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a model believes of the codes after seeing the sequence.
+    """The distribution of the codes given the sequence.
 
     Attributes:
         static: q(s | x) over (B, S).
-        dynamic: q(d | x) over (B, T, D); where it depends on the static code, that at its mean.
-        dynamic_given: static codes (B, S) to q(d | s, x), for methods where that depends on s; else None.
+        dynamic: q(d | x) over (B, T, D): independent over the steps, joint over time or a point (see
+            `unbraid.nn.distributions`). Where it depends on the static code, its value at the mean of q(s | x).
+        dynamic_given: maps static codes (B, S) to q(d | s, x), for methods whose dynamic posterior depends on s.
     """
 
     static: Distribution
@@ -101,7 +155,7 @@ class Posterior:
         return Codes(self.static.mean, self.dynamic.mean)
 
     def at(self, static: Float[Tensor, "B S"]) -> "Posterior":
-        """The same posterior with its dynamic part as it is for these static codes."""
+        """The posterior whose dynamic part is conditioned on these static codes."""
         return self if self.dynamic_given is None else Posterior(self.static, self.dynamic_given(static))
 
     def sample(self, generator: torch.Generator | None = None) -> Codes:
@@ -117,8 +171,8 @@ class View:
     Attributes:
         x: changed observations.
         mask: what is observed of them, as in `Batch`.
-        order: `(B, T)`, where the view only reorders steps: the step of the sequence that stands at each place.
-            What was computed of each step on its own can then be reordered instead of computed again.
+        order: `(B, T)`, only for views that reorder steps: the index of the original step at each place. Features
+            that were computed step by step can then be reordered instead of computed again.
     """
 
     x: Float[Tensor, "B T *X"]
@@ -128,13 +182,14 @@ class View:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of sequences and what an objective may need beside them.
+    """A batch of sequences and what an objective may need with them.
 
     Attributes:
         x: observations, `(B, T, *X)` floats; frames in [0, 1].
         mask: `(B, T)` (steps) or `(B, T, *X)` (values), True = observed; None when all is observed.
-        labels: label name to `(B,)` integers; never read by a model that learns without labels.
-        index: `(B,)` position of each sequence in its data set.
+        labels: label name to `(B,)` integers; models that learn without labels never read them.
+        index: `(B,)` position of each sequence; in training its position within the train split, -1 for sequences
+            of other splits.
         views: name to a changed copy, drawn when the model asks for views (`SequenceModel.views`).
         dataset_size: number N of training sequences, for estimates over the data set.
     """
@@ -163,8 +218,33 @@ class Batch:
 
         return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
+    def view(self, name: str) -> View:
+        """The view called `name`.
+
+        Raises:
+            ValueError: it was not drawn.
+        """
+        if name not in self.views:
+            raise ValueError(
+                f"batch.views: there is no {name!r} view, which the model's objective needs; training draws it, "
+                "elsewhere call unbraid.augment.draw_views(model.views, batch)"
+            )
+        return self.views[name]
+
+    def require_dataset_size(self) -> int:
+        """The number of training sequences.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        if self.dataset_size is None:
+            raise ValueError(
+                "batch.dataset_size: is missing; minibatch weighted sampling needs N, the number of training sequences"
+            )
+        return self.dataset_size
+
     def repeat(self, times: int) -> "Batch":
-        """Observations and mask `times` over, batch after batch: for several draws of the codes in one call."""
+        """Observations and mask repeated `times` times, batch after batch: for several draws of the codes in one call."""
         if times == 1:
             return self
 

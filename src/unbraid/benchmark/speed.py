@@ -24,9 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
-from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
-from unbraid.objectives.schedules import weight_at
 from unbraid.settings import list_recipes, read_recipe
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import (
@@ -36,7 +34,7 @@ from unbraid.training.machine import (
     keep_freed_memory,
     processor_name,
 )
-from unbraid.training.plan import complete, make_optimizer, terms_of, weighted_sum
+from unbraid.training.phases import TrainingStep
 from unbraid.words import nearest
 
 __all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
@@ -108,12 +106,14 @@ def measure(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         built = build_model(model, sequences.observation, **chosen | (settings or {})).to(device)
-    weights = recipe.training.get("weights", {}) if recipe else {}
-    step = training_step(built, sequences, config, weights, precision, device)
+    if recipe:
+        config = replace(config, weights=recipe.training.get("weights", {}))
+    noise = torch.Generator(device).manual_seed(config.seed)
+    taking, rows = TrainingStep(built, config, 1, len(sequences), noise), np.arange(len(sequences))
     kinds = (torch.bfloat16, torch.float32)
     rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
     encoding = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
-    training = _figures(step, batch, steps, device)
+    training = _figures(lambda: taking.take(sequences.batch(rows, device), 0), batch, steps, device)
     length = math.prod(SHAPES[data][:2]) if len(sequences.observation) == 2 else sequences.steps
     for figures in (training, encoding):
         figures["steps_per_second"] = round(length * figures["sequences_per_second"])
@@ -137,30 +137,6 @@ def measure(
         "train": training,
         "encode": encoding,
     }
-
-
-def training_step(
-    model: SequenceModel,
-    data: Sequences,
-    config: TrainingConfig,
-    weights: dict[str, Any],
-    precision: torch.dtype,
-    device: str,
-) -> Callable[[], None]:
-    """One step as the training plan takes it: rows to device, views, terms, weighted sum, gradients, Adam."""
-    optimizer = make_optimizer(model, config)
-    noise = torch.Generator(device).manual_seed(config.seed)
-    rows = np.arange(len(data))
-
-    def step() -> None:
-        batch = complete(model, data.batch(rows, device), len(data), noise)
-        terms = terms_of(model, batch, precision, noise)
-        total = weighted_sum(terms, {name: weight_at(weights.get(name, 1.0), 0.0) for name in terms})
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-
-    return step
 
 
 def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) -> float:

@@ -2,8 +2,8 @@
 
 When to use it: the first choice for video with one subject per clip. It has two loss terms, needs no augmentation and
 no mutual-information estimates, and the static and dynamic codes may have the same size. On a series an element is a
-window: where one window cannot tell what stays (how a hospital stay ends, from its first hours), the dynamic code
-carries it, and a static code read from all windows does better.
+window. Where one window does not show the static factor (the first hours of a hospital stay do not show how it ends), the
+dynamic code carries it; `braid`, which reads the static code from all windows, does better there.
 
 Berman, Naiman, Arbiv, Fadlon, Azencot. "Sequential Disentanglement by Extracting Static Information From A Single
 Sequence Element." ICML 2024. https://arxiv.org/abs/2406.18131
@@ -16,20 +16,20 @@ With features g_t of each element on its own, and i the anchor (by default the f
     p(s) = N(0, I),       p(d_t | d_<t) an LSTM,       p(x_t | s, d_t)                       eq. (1)
     loss = SSE_{t != i} + alpha SSE_i + beta KL(q(s) || p(s)) + beta KL(q(d) || p(d))        eqs. (5) to (7)
 
-alpha and the two betas are weights of the terms, set by the recipe. On windows -log p(x) takes the place of the SSE.
+alpha and the two betas are weights of the terms, set by the recipe. On windows -log p(x) replaces the SSE.
 
-Differs from the authors' code in: the dynamic posterior is causal, as in the paper (`bidirectional=True` gives their
-two-layer bidirectional LSTM); the noise at the anchor step is zero in evaluation, so codes are repeatable; KL and
+Differs from the authors' code: the dynamic posterior is causal, as in the paper (`bidirectional=True` gives their
+two-layer bidirectional LSTM); the noise at the anchor step is zero in evaluation, so that codes are repeatable; KL and
 reconstruction follow eqs. (5) and (6), where their Sprites script adds the anchor's error a second time; the encoder's
-last convolution and the decoder's first are written as the linear layers they are.
+last convolution and the decoder's first are written as the linear layers that they are.
 
-Their time-series code departs further from the paper. The recipes `dbse-code` of the series have what of it can be
-meant: the subtraction, computed there and not used (`subtract=False`); each window's dynamic code from that window alone
-(`memory=False`); several posterior samples per step (`samples`); two KL weights; a static loss heavier than the rest.
-Theirs is of the first hour alone and decides by its scale, so the recipes give the whole anchor window the same weight
-in all. Samples as codes are `encode(x, mask, generator)`. Not kept, because it learns too slowly (see nn/codecs.py): nets that
-read and write a window row by row. Not kept, because they are slips: codes extracted without the mask, a time axis
-rotated to the anchor under labels that are not, a decoder fed noise, a KL logged under the other's name.
+The authors' code for time series departs further from the paper. The recipes `dbse-code` follow it: no subtraction
+(`subtract=False`); each window's dynamic code from that window alone (`memory=False`); several posterior samples per step
+(`samples`); two KL weights; a heavier static loss. Their static loss covers only the first hour and dominates only because
+of its scale; our recipes weight the whole anchor window equally instead. `encode(x, mask, generator)` gives samples as
+codes. Not reproduced: recurrent nets inside a window, which learn too slowly (see nn/windows.py); and what looks like
+bugs: codes are extracted without the mask, the series is rotated to the anchor but its labels are not, the decoder's input
+is noise, and the dynamic KL is logged as the static one.
 """
 
 from typing import Literal
@@ -37,44 +37,38 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, mean_shares, observed_steps, pick_step, zero_unobserved
-from unbraid.models.base import SequenceModel
-from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
-from unbraid.nn.likelihoods import reconstruction_error
+from unbraid.masks import inside, observed_steps, pick_step
+from unbraid.models.sequential_vae import SequentialVAE
+from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
-from unbraid.types import Batch, Codes, Posterior, Terms, repeat, standard_normal
+from unbraid.types import Batch, Posterior, Terms, repeat, standard_normal
 
 __all__ = ["DBSE"]
 
-Anchor = Literal["first", "middle", "last", "random_run", "random_batch", "mean"] | int
+Anchor = Literal["first", "middle", "last", "random_run", "random_batch"] | int
 
 
-class DBSE(SequenceModel):
+class DBSE(SequentialVAE):
     """Disentanglement by single-element extraction (Berman et al., ICML 2024).
 
     Args:
         observation: shape `*X` of one observation: `(C, H, H)` frames, `(W, F)` windows or `(F,)` vectors.
         static_size: size S of the static code.
         dynamic_size: size D of the dynamic code.
-        features: size of an element's features g_t.
-        width: channels of the first convolution (32: the paper's, 64: the authors' code), or of the first layer for
-            vectors and windows (32: the authors' code).
-        hidden: size of the static path's hidden layer and of the prior's LSTM.
-        anchor: the element that the static code is read from: "first", "middle", "last", an index, "random_run"
-            (drawn once, when the model is built, from `anchor_seed`) or "random_batch" (drawn for every training
-            batch; evaluation uses the first). Counted over the observed elements of each sequence. "mean" is ours: the
-            mean of all features takes the place of one element's, for data where no element alone tells what stays
-            (10 ms of speech, four hours of a hospital stay).
-        anchor_seed: of the anchor "random_run".
-        subtract: whether the anchor's features are subtracted from the others' ("no sub" in the paper's Table 2 is
-            False; "no loss" is a weight of zero on `reconstruction_anchor`).
-        bidirectional: a two-layer bidirectional LSTM for the dynamic posterior, as in the authors' code for video
+        features: size of the features g_t of one element.
+        width: channels of the first convolution, or units of the first layer for vectors and windows.
+        hidden: size of the layer before the static code, and of the prior's LSTM.
+        anchor: the element that gives the static code: "first", "middle", "last", a step (negative ones count from the
+            end), "random_run" (drawn once from `anchor_seed`) or "random_batch" (drawn for each training batch; the
+            first in evaluation).
+        anchor_seed: seed of the draw of "random_run".
+        subtract: whether the anchor's features are subtracted from the others; False is the paper's ablation.
+        bidirectional: whether the dynamic posterior is the two-layer bidirectional LSTM of the authors' code for video
             and audio, instead of the paper's causal one.
-        memory: whether the dynamic posterior is that LSTM at all; False takes each step on its own, as in the
-            authors' code for time series.
+        memory: whether the dynamic posterior is an LSTM at all; False encodes each step on its own, as the authors' code
+            for time series does.
         dynamic_hidden: size of the dynamic posterior's LSTM in each direction; None for `dynamic_size`.
         samples: draws of the codes in a training step, over which the terms are averaged (the authors' code: 15 on
             Air Quality and ETTh1, 10 on PhysioNet). The encoder runs once; decoder and prior see all draws in one
@@ -92,17 +86,41 @@ class DBSE(SequenceModel):
         venue="ICML",
         url="https://arxiv.org/abs/2406.18131",
         summary="static code from one element, whose features are subtracted from the others",
-        capabilities=frozenset({"encode", "decode", "prior", "likelihood"}),
+        capabilities=frozenset(
+            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+        ),
         deviations=(
             "causal dynamic posterior by default (the authors' code: two-layer bidirectional)",
             "the noise at the anchor step is zero in evaluation",
             "eq. (5) is followed: the anchor's error is not counted twice",
-            "two KL weights instead of one may be set",
-            "anchor=\"mean\" (ours) takes the mean of all elements' features for the one element's",
+            "the two KL weights may differ",
             "series: the subtraction is used, the mask reaches the codes, time is not rotated to the anchor; a window's "
             "dynamic code depends on the windows before it, as in the paper (`memory=False`: the authors' code)",
-            "series: a window is read and written whole, not row by row; a value's deviation lies between 0.05 and 2 (theirs: "
-            "0 and 0.5)",
+            "series: a window is read and written whole, not row by row; the deviation of a value lies between 0.05 and 2 "
+            "(authors' code: 0 and 0.5)",
+        ),
+        variants=(
+            {"anchor": "middle"},
+            {"anchor": "last"},
+            {"anchor": -2},
+            {"anchor": "random_run"},
+            {"anchor": "random_batch"},
+            {"subtract": False},
+            {"bidirectional": True},
+            {"memory": False},
+            {"samples": 3, "dynamic_hidden": 7},
+        ),
+        symbols=(
+            ("s", "static", "static code of the sequence"),
+            ("d_t", "dynamic[:, t]", "dynamic code of step t"),
+            ("g_t", "g", "features of element t"),
+            ("i", "anchor", "the element that gives s"),
+            (
+                "alpha",
+                "training.weights.reconstruction_anchor",
+                "weight of the anchor's reconstruction error",
+            ),
+            ("beta", "training.weights.kl_static, kl_dynamic", "weights of the two KL terms"),
         ),
     )
 
@@ -122,13 +140,13 @@ class DBSE(SequenceModel):
         dynamic_hidden: int | None = None,
         samples: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(locals())
         if bidirectional and not memory:
             raise ValueError(
-                "bidirectional: is for the LSTM that memory=False leaves out; drop one of the two"
+                "model.bidirectional: needs the LSTM that memory=False leaves out; drop one of the two"
             )
         if samples < 1:
-            raise ValueError(f"samples: {samples} must be at least 1")
+            raise ValueError(f"model.samples: {samples} must be at least 1")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.anchor, self.subtract, self.samples = anchor, subtract, samples
         if anchor == "random_run":
@@ -151,52 +169,35 @@ class DBSE(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x_i) and q(d | x); see the module's equations."""
-        return self._posterior(x, mask, self._anchor_share(x, mask, generator), generator)
+        return self._posterior(x, mask, self._anchor_steps(x, mask, generator), generator)
 
-    def prior(self, dynamic: Float[Tensor, "B T D"]) -> Normal:
-        """p(d_t | d_<t) along a path."""
-        return self.dynamic_prior(dynamic)
-
-    def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
-        """Draw dynamic paths from the prior."""
-        return self.dynamic_prior.roll(n, length, generator)
-
-    def decode(self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None) -> Distribution:
-        """p(x_t | s, d_t); its loss is the squared error for frames and vectors, a likelihood for windows."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        return decode_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
-
-    def terms(self, batch: Batch, generator: torch.Generator | None = None) -> Terms:
+    def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Error without the anchor and of the anchor (eq. 5), and the two KLs (eq. 6); `(B,)` each."""
-        anchor = self._anchor_share(batch.x, batch.mask, generator)
+        anchor = self._anchor_steps(batch.x, batch.mask, generator)
         posterior = self._posterior(batch.x, batch.mask, anchor, generator)
         draws = Posterior(repeat(posterior.static, self.samples), repeat(posterior.dynamic, self.samples))
-        codes, many = draws.sample(generator), batch.repeat(self.samples)
+        codes = draws.sample(generator)
         steps = None if batch.mask is None else inside(batch.mask).repeat(self.samples, 1)
-        error = self._over_draws(
-            reconstruction_error(self.decode(codes, steps), zero_unobserved(many.x, many.mask), many.mask)
-        )
+        error = self._mean_over_draws(self.step_errors(batch.repeat(self.samples), codes, steps))
         anchor_error = (anchor * error).sum(1)
         return {
             "reconstruction": error.sum(1) - anchor_error,
             "reconstruction_anchor": anchor_error,
             "kl_static": self.kl_static(posterior),
-            "kl_dynamic": self._over_draws(self.kl_dynamic(draws, codes, steps)),
+            "kl_dynamic": self._mean_over_draws(self.kl_dynamic(draws, codes, steps)),
         }
 
-    def _over_draws(self, term: Tensor) -> Tensor:
-        """Mean over the draws of each sequence."""
+    def _mean_over_draws(self, term: Tensor) -> Tensor:
         return term.unflatten(0, (self.samples, -1)).mean(0)
 
     def _posterior(
         self, x: Tensor, mask: Tensor | None, anchor: Tensor, generator: torch.Generator | None
     ) -> Posterior:
-        observed = None if mask is None else observed_steps(mask)
         g = encode_steps(self.encoder, x, mask)
         g_anchor = (anchor.unsqueeze(2) * g).sum(1)
         rest = g - g_anchor.unsqueeze(1) if self.subtract else g
-        if observed is not None:
-            rest = torch.where(observed.unsqueeze(2), rest, 0.0)
+        if mask is not None:
+            rest = torch.where(observed_steps(mask).unsqueeze(2), rest, 0.0)
         noise = (
             standard_normal(tuple(g_anchor.shape), g, generator)
             if self.training
@@ -207,12 +208,10 @@ class DBSE(SequenceModel):
         h = rest if self.dynamic_path is None else self.dynamic_path(rest, steps)
         return Posterior(self.static_head(self.static_path(g_anchor)), self.dynamic_head(h))
 
-    def _anchor_share(
+    def _anchor_steps(
         self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None
     ) -> Float[Tensor, "B T"]:
-        """Share of each step in the anchor: 1 at the anchor's step, or the same for all observed ones ("mean")."""
-        if self.anchor == "mean":
-            return mean_shares(x, mask)
+        """1 at each sequence's anchor step, 0 elsewhere; all 0 where nothing is observed."""
         observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
         where: str | int | float = self.anchor
         if self.anchor == "random_run":

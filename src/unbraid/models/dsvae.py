@@ -1,7 +1,7 @@
 """DSVAE: one latent for the sequence, one per step, and nothing but the evidence lower bound.
 
-When to use it: as the baseline every later method starts from. What keeps motion out of the static code and looks out
-of the dynamic one is the structure alone: s is shared by all steps, and d_t is small and follows a recurrent prior.
+When to use it: as the baseline that every later method starts from. The structure alone separates the codes: s is shared
+by all steps, and d_t is small and follows a recurrent prior.
 
 Li (Yingzhen), Mandt. "Disentangled Sequential Autoencoder." ICML 2018. https://arxiv.org/abs/1803.02991
 
@@ -13,10 +13,10 @@ With features g_t of each step on its own:
                          "full": q(d_{1:T} | s, x_{1:T}), a bidirectional LSTM over (g_t, s), then a recurrent net
     loss = -log p(x | s, d) + KL(q(s) || p(s)) + sum_t KL(q(d_t) || p(d_t | d_<t)), all weights 1 in the paper
 
-Differs from the paper's networks, which are its own: encoder and decoder are this package's for the kind of observation,
-so that all methods share them, and the hidden sizes are C-DSVAE's (https://arxiv.org/abs/2110.12091), whose tables hold
-DSVAE's scores on that backbone. Frames are in [0, 1]. The prior reads the posterior's draws d_<t, as the bound asks; the
-best known reimplementation compares with a path that runs freely. There is no code by the authors for the model.
+Differs from the paper: encoder and decoder are this package's for the kind of observation, so that all methods share them,
+and the hidden sizes are those of C-DSVAE (https://arxiv.org/abs/2110.12091), whose tables hold DSVAE's scores on that
+backbone. Frames are in [0, 1]. The prior reads the posterior's draws d_<t, as the bound asks; the best known
+reimplementation compares with a path that runs freely. The authors published no code for the model.
 """
 
 from typing import Literal
@@ -24,29 +24,28 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, zero_unobserved
-from unbraid.models.base import SequenceModel
-from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
-from unbraid.nn.likelihoods import reconstruction_error
+from unbraid.masks import inside
+from unbraid.models.sequential_vae import SequentialVAE
+from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.types import Batch, Codes, Posterior, Terms, draw
 
 __all__ = ["DSVAE"]
 
 
-class DSVAE(SequenceModel):
+class DSVAE(SequentialVAE):
     """Disentangled sequential autoencoder (Li and Mandt, ICML 2018).
 
     Args:
         observation: shape `*X` of one observation.
         static_size: size S of the static code.
-        dynamic_size: size D of the dynamic code; small, as it is the only limit on what goes into it.
+        dynamic_size: size D of the dynamic code; a small size is all that keeps the static factor out of it.
         features: size of a step's features g_t.
-        width: channels of the first convolution, or of the first layer for vectors.
-        hidden: size of the LSTMs, in each direction, and of the prior's.
+        width: channels of the first convolution, or units of the first layer for vectors and windows.
+        hidden: size of the LSTMs in each direction, and of the prior's.
         dynamic_posterior: "factorised" (each step on its own) or "full" (given s and all steps).
     """
 
@@ -58,10 +57,18 @@ class DSVAE(SequenceModel):
         venue="ICML",
         url="https://arxiv.org/abs/1803.02991",
         summary="the plain sequential VAE with a static and a dynamic code, factorised or full posterior",
-        capabilities=frozenset({"encode", "decode", "prior", "likelihood"}),
+        capabilities=frozenset(
+            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+        ),
         deviations=(
             "encoder and decoder are shared with the other methods; hidden sizes are those of C-DSVAE's baseline",
             "frames in [0, 1] and a sigmoid (a reimplementation: [-1, 1] and a tanh)",
+        ),
+        variants=({"dynamic_posterior": "factorised"},),
+        symbols=(
+            ("f", "static", "static code of the sequence (the paper's f, our s)"),
+            ("z_t", "dynamic[:, t]", "dynamic code of step t (the paper's z_t, our d_t)"),
+            ("q(z | f, x)", "Posterior.dynamic_given", "the full posterior of the dynamic code"),
         ),
     )
 
@@ -75,7 +82,7 @@ class DSVAE(SequenceModel):
         hidden: int = 256,
         dynamic_posterior: Literal["factorised", "full"] = "full",
     ) -> None:
-        super().__init__()
+        super().__init__(locals())
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.encoder = build_encoder(observation, features, width)
         self.static_path = MaskedLSTM(features, hidden, bidirectional=True)
@@ -99,24 +106,10 @@ class DSVAE(SequenceModel):
         """q(s | x) and q(d | x), or q(d | s, x)."""
         g, steps = encode_steps(self.encoder, x, mask), None if mask is None else inside(mask)
         static = self._static(g, steps)
-        if not self.full:
-            return Posterior(static, self._dynamic(g, steps, static.mean))
-        return Posterior(static, self._dynamic(g, steps, static.mean), lambda s: self._dynamic(g, steps, s))
+        dynamic = self._dynamic(g, steps, static.mean)
+        return Posterior(static, dynamic, (lambda s: self._dynamic(g, steps, s)) if self.full else None)
 
-    def prior(self, dynamic: Float[Tensor, "B T D"]) -> Normal:
-        """p(d_t | d_<t) along a path."""
-        return self.dynamic_prior(dynamic)
-
-    def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
-        """Draw dynamic paths from the prior."""
-        return self.dynamic_prior.roll(n, length, generator)
-
-    def decode(self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None) -> Distribution:
-        """p(x_t | s, d_t)."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        return decode_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
-
-    def terms(self, batch: Batch, generator: torch.Generator | None = None) -> Terms:
+    def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Squared error and the two KLs; `(B,)` each."""
         g = encode_steps(self.encoder, batch.x, batch.mask)
         steps = None if batch.mask is None else inside(batch.mask)
@@ -124,9 +117,8 @@ class DSVAE(SequenceModel):
         s = draw(static, generator)
         posterior = Posterior(static, self._dynamic(g, steps, s))
         codes = Codes(s, draw(posterior.dynamic, generator))
-        x = zero_unobserved(batch.x, batch.mask)
         return {
-            "reconstruction": reconstruction_error(self.decode(codes, steps), x, batch.mask).sum(1),
+            "reconstruction": self.step_errors(batch, codes, steps).sum(1),
             "kl_static": self.kl_static(posterior),
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }

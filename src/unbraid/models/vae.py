@@ -1,26 +1,25 @@
 """VAE: every step is encoded and decoded on its own; the static code is the mean of the dynamic ones.
 
-When to use it: as the lower bar of a comparison. It has no static code, no prior over time and nothing that parts what
-stays from what changes; a method that does not beat it has not disentangled anything.
+When to use it: as the lower bar of a comparison. It has no static code of its own, no prior over time, and nothing that
+separates the static from the dynamic factor. A method that does not beat it has not disentangled anything.
 
 Kingma, Welling. "Auto-Encoding Variational Bayes." ICLR 2014. https://arxiv.org/abs/1312.6114
 On windows of a series, as a baseline: Tonekaboni, Li, Arik, Goldenberg, Pfister. "Decoupling Local and Global
-Representations of Time Series." AISTATS 2022. https://arxiv.org/abs/2202.02262; it is the "VAE" of DBSE's tables 3
-and 4.
+Representations of Time Series." AISTATS 2022. https://arxiv.org/abs/2202.02262. It is the "VAE" of DBSE's tables 3 and 4.
 
     q(d_t | x_t) = N(mu(x_t), sigma^2(x_t)),    p(d_t) = N(0, I),    p(x_t | d_t)
     loss = sum_t -log p(x_t | d_t) + beta sum_t KL(q(d_t) || p(d_t))
     s    = mean of d_t over the observed steps; not decoded
 
-beta is the weight of the term, set by the recipe. How the tables came by a static code for methods that have none is not
-established; the mean of the codes is our convention. Its distribution under q is a normal as well, so `encode` and
-draws work as for every model, but it has no part in the bound (the card's capability `derived_static`), and a swap or
-an interpolation gives the reconstruction of the sequence that lends its dynamic codes.
+beta is the weight of the term, set by the recipe. How the published tables obtain a static code for methods without one is
+not established; the mean of the dynamic codes is our convention. Under q it is normal as well, so encoding and drawing
+work as for every model. It is not part of the bound (the card lacks `decoded_static`), and a swap or an interpolation gives
+the reconstruction of the sequence that supplies the dynamic codes.
 
-Differs from the baseline's code in: the bound is a sum over values, where theirs is a mean over values beside a KL
-divided by the number of features, which makes the KL weigh as much as a window has rows; codes are posterior means of
-every window, where theirs classify by the code of one window at a random place; a window is read and written whole, where
-theirs goes row by row and feeds noise to the decoder; the mask is read by the encoder.
+Differs from the baseline's code: the bound is a sum over values (theirs: a mean over values, and a KL divided by the
+number of features, so that the KL weighs as much as a window has rows); codes are posterior means of every window (theirs:
+the code of one window at a random place); a window is read and written whole (theirs: row by row, with noise as the
+decoder's input); the encoder reads the mask.
 """
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, observed_steps, zero_unobserved
+from unbraid.masks import inside, mean_shares, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
@@ -62,11 +61,16 @@ class VAE(SequenceModel):
         venue="ICLR",
         url="https://arxiv.org/abs/1312.6114",
         summary="every step on its own; static code = mean of the steps' codes; a baseline",
-        capabilities=frozenset({"encode", "decode", "prior", "likelihood", "derived_static"}),
+        capabilities=frozenset({"encode", "decode", "static_prior", "dynamic_prior", "likelihood"}),
         deviations=(
             "no static code of its own: it is the mean of the dynamic codes over the observed steps, and not decoded",
             "the bound is a sum over values and code dimensions, with one weight on its KL",
             "windows: read and written whole, not row by row; the encoder reads the mask",
+        ),
+        variants=({"samples": 3},),
+        symbols=(
+            ("z_t", "dynamic[:, t]", "code of step t"),
+            ("beta", "training.weights.kl_dynamic", "weight of the KL"),
         ),
     )
 
@@ -79,9 +83,9 @@ class VAE(SequenceModel):
         hidden: int = 256,
         samples: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(locals())
         if samples < 1:
-            raise ValueError(f"samples: {samples} must be at least 1")
+            raise ValueError(f"model.samples: {samples} must be at least 1")
         self.static_size = self.dynamic_size = dynamic_size
         self.samples = samples
         self.encoder = build_encoder(observation, features, width)
@@ -95,27 +99,31 @@ class VAE(SequenceModel):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """q(d_t | x_t) of every step, and what follows from it for the mean of d over the observed steps."""
+        """q(d_t | x_t) of every step, and the distribution of the mean of d over the observed steps."""
         dynamic = self.head(self.path(encode_steps(self.encoder, x, mask)))
-        seen = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
-        share = (seen / seen.sum(1, keepdim=True)).unsqueeze(2)
+        share = mean_shares(x, mask).unsqueeze(2)
         mean = (share * dynamic.mean).sum(1)
         deviation = torch.square(share * dynamic.stddev).sum(1).sqrt()
         return Posterior(Normal(mean, deviation, validate_args=False), dynamic)
 
     def prior(self, dynamic: Float[Tensor, "B T D"]) -> Normal:
-        """p(d_t) = N(0, I), whatever came before."""
+        """p(d_t) = N(0, I), independent of the steps before."""
         return Normal(torch.zeros_like(dynamic), torch.ones_like(dynamic), validate_args=False)
 
     def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
         """Draw the codes of each step on its own."""
         return standard_normal((n, length, self.dynamic_size), self.head.mean.weight, generator)
 
-    def decode(self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None) -> Distribution:
+    def decode(
+        self,
+        codes: Codes,
+        mask: Bool[Tensor, "B T"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Distribution:
         """p(x_t | d_t); the static code is not read."""
         return decode_steps(self.decoder, codes.dynamic, mask)
 
-    def terms(self, batch: Batch, generator: torch.Generator | None = None) -> Terms:
+    def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """The two terms of the bound; `(B,)` each."""
         posterior = self.posterior(batch.x, batch.mask)
         draws = Posterior(repeat(posterior.static, self.samples), repeat(posterior.dynamic, self.samples))

@@ -28,13 +28,13 @@ class SquaredErrorNormal(Normal):
 class BoundedNormal(Normal):
     """A normal whose standard deviation is learned, between 0.05 and 2.
 
-    The observations are scaled to deviation 1. The lower bound keeps a value that is easily told, such as a sensor that
-    stands still, from growing without bound in the likelihood. The upper one is wide, so that what no code tells (the
-    noise of a sensor) may be called noise: with 0.5, that of DBSE's authors' code, the codes are spent on it.
+    Observations are scaled to deviation 1. Without the lower bound, the likelihood of a value that is easy to predict
+    (a sensor that stands still) would grow without limit. The upper bound is wide, so that noise can be modelled as
+    noise; with 0.5, the bound of DBSE's authors' code, the codes describe noise instead.
 
     Args:
-        mean: of each value.
-        raw: of the same shape; 0 gives the middle between the bounds.
+        mean: mean of each value.
+        raw: unbounded deviation of each value; 0 gives the middle between the bounds.
     """
 
     LOWEST, HIGHEST = 0.05, 2.0

@@ -21,7 +21,7 @@ class GaussianHead(nn.Module):
         self.log_variance = nn.Linear(features, size)
 
     def forward(self, h: Float[Tensor, "*B features"]) -> Normal:
-        """The normal given features h. Float32 under autocast: its exponentials need the range."""
+        """The normal given features h. Computed in float32 under autocast, because exponentials need its range."""
         mean, log_variance = self.mean(h), self.log_variance(h)
         if mean.dtype in (torch.bfloat16, torch.float16):
             mean, log_variance = mean.float(), log_variance.float()
@@ -45,16 +45,17 @@ class MaskedLSTM(nn.Module):
         """Outputs at every step; zeros outside `steps` for a bidirectional net."""
         if steps is None or not self.lstm.bidirectional:
             return self.lstm(x)[0]
-        packed = pack_padded_sequence(x, steps.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        lengths = steps.sum(1).clamp_min(1).cpu()  # a sequence without steps is read as one step of zeros
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 def last_outputs(
     h: Float[Tensor, "B T output"], steps: Bool[Tensor, "B T"] | None = None
 ) -> Float[Tensor, "B output"]:
-    """What a bidirectional LSTM has read in the end: forwards at the last step, backwards at the first."""
+    """A bidirectional LSTM's last outputs: of the forward direction at the last step, of the backward one at the first."""
     half = h.shape[2] // 2
-    last = h[:, -1] if steps is None else take_step(h, steps.sum(1) - 1)
+    last = h[:, -1] if steps is None else take_step(h, (steps.sum(1) - 1).clamp_min(0))
     return torch.cat([last[:, :half], h[:, 0, half:]], 1)
 
 

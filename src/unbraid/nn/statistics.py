@@ -1,4 +1,4 @@
-"""Batch norm's running statistics: what may change them."""
+"""Batch norm's running statistics, and how to leave them alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,9 @@ __all__ = ["keep_statistics"]
 
 @contextmanager
 def keep_statistics(module: nn.Module) -> Iterator[None]:
-    """Leave the running statistics of batch norm as they are; while training, batches are normed by their own.
+    """Leave batch norm's running statistics unchanged; in training, batches are still normalised by their own.
 
-    For observations that are encoded beside the data, such as changed views of them: evaluation never sees those, so
-    their statistics must not become the ones it uses.
+    For changed views of the data: evaluation never sees views, so their statistics must not become the ones it uses.
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     before = [norm.momentum for norm in norms]

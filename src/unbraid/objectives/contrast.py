@@ -6,25 +6,58 @@ of n others by its similarity to the code of a view of the same sequence. With l
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
-__all__ = ["contrastive_bound", "contrastive_loss", "gather_processes", "info_nce"]
+from unbraid.masks import zero_unobserved
+
+__all__ = [
+    "Compare",
+    "contrast",
+    "contrastive_bound",
+    "contrastive_loss",
+    "gather_processes",
+    "info_nce",
+    "mean_path",
+    "pool",
+]
+
+Compare = Literal["process", "all_processes"]
+"""Which sequences are compared when several processes train together: each process its own, or all."""
+
+
+def contrast(
+    u: Float[Tensor, "B F"], v: Float[Tensor, "B F"], temperature: float, compare: Compare = "process"
+) -> Float[Tensor, ""]:
+    """Mean of `contrastive_loss` over the sequences that are compared."""
+    return contrastive_loss(pool(u, compare), pool(v, compare), temperature).mean()
+
+
+def mean_path(q: Distribution, steps: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B TD"]:
+    """The path of means of each sequence in one row, with zeros outside the sequence."""
+    return zero_unobserved(q.mean, steps).flatten(1)
+
+
+def pool(x: Tensor, compare: Compare) -> Tensor:
+    """X, or the x of all processes."""
+    return gather_processes(x) if compare == "all_processes" else x
 
 
 def info_nce(
     scores: Float[Tensor, "A C"], positive: Int[Tensor, "A"], allowed: Bool[Tensor, "A C"] | None = None
 ) -> Float[Tensor, "A"]:
-    """-log of the softmax of each anchor's positive among its candidates.
+    """-log softmax of each anchor's positive among its candidates.
 
     Args:
-        scores: likeness of each of A anchors to each of C candidates; best is log p(candidate | anchor) - log
-            p(candidate).
-        positive: the candidate that belongs to each anchor; it counts among the candidates.
+        scores: similarity of each of A anchors to each of C candidates; the best possible score is
+            log p(candidate | anchor) - log p(candidate).
+        positive: index of each anchor's positive, which is one of the candidates.
         allowed: which candidates count for which anchor; all when None.
     """
     if allowed is not None:
@@ -35,16 +68,16 @@ def info_nce(
 def contrastive_loss(
     u: Float[Tensor, "B F"], v: Float[Tensor, "B F"], temperature: float = 0.5
 ) -> Float[Tensor, "B"]:
-    """Tell each code from the others of the batch by its cosine to the code of the sequence's view.
+    """Pick each code's partner, the code of the sequence's view, out of the batch by the cosine similarity.
 
-    All 2 B codes are anchors in turn; an anchor's candidates are the 2 B - 1 others, its positive the other code of the
-    same sequence, so there are n = 2 B - 2 negatives. Of a single sequence there is nothing to tell apart: its loss
-    is 0. Float32 under autocast.
+    All 2 B codes are anchors in turn. An anchor's candidates are the 2 B - 1 other codes; its positive is the other code of
+    the same sequence, so there are n = 2 B - 2 negatives. A batch of one sequence has no negatives and loss 0. Float32
+    under autocast.
 
     Args:
         u: code of each sequence.
         v: code of a view of each sequence.
-        temperature: what the cosine is divided by.
+        temperature: divides the cosine.
 
     Returns:
         The mean of the two anchors of each sequence.
@@ -64,7 +97,7 @@ def contrastive_loss(
 
 
 def contrastive_bound(loss: Float[Tensor, ""], negatives: int) -> Float[Tensor, ""]:
-    """The lower bound of the mutual information that a mean loss gives: (n + 1) / n (log(n + 1) - loss), eq. (14).
+    """Lower bound of the mutual information from a mean loss: (n + 1) / n (log(n + 1) - loss), eq. (14).
 
     Raises:
         ValueError: there are no negatives.
@@ -78,10 +111,10 @@ def contrastive_bound(loss: Float[Tensor, ""], negatives: int) -> Float[Tensor, 
 
 
 def gather_processes(x: Float[Tensor, "B *X"]) -> Float[Tensor, "M *X"]:
-    """The batches of all processes, joined in the order of their ranks; gradients go back to where they belong.
+    """The batches of all processes, joined in the order of their ranks; each gradient returns to its process.
 
-    What every process computes of the whole batch this way, averaged by DistributedDataParallel, has the gradients of
-    one process with the whole batch. The batches must have one size. Outside torch.distributed x comes back as it is.
+    A term that every process computes on the joined batch, averaged by DistributedDataParallel, has the gradients of one
+    process with the whole batch. All batches must have the same size. Outside torch.distributed x is returned as it is.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return x
@@ -89,7 +122,7 @@ def gather_processes(x: Float[Tensor, "B *X"]) -> Float[Tensor, "M *X"]:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather whose gradient is the sum over processes of what each says of one's own part."""
+    """All-gather; the gradient of a process's part is the sum of all processes' gradients of that part."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:

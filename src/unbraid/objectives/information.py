@@ -1,47 +1,44 @@
-"""Mutual information of the codes with each other and with the sequences, estimated on a batch.
+"""Mutual information of the codes with each other and with the sequences, estimated by sampling a batch.
 
-Two kinds of estimates, as in C-DSVAE (Bai, Wang, Gomes, NeurIPS 2021, https://arxiv.org/abs/2110.12091):
-
-**Sampling** (appendix A.3, eq. 13). With the posteriors q(z | x_j) of a batch of M of the N sequences, the aggregated
+C-DSVAE (Bai, Wang, Gomes, NeurIPS 2021, https://arxiv.org/abs/2110.12091), appendix A.3, eq. (13). With the posteriors q(z | x_j) of a batch of M of the N sequences, the aggregated
 posterior q(z) = 1/N sum_n q(z | x_n) at a draw z_i is estimated as
 
     q(z_i) ~ sum_j w_ij q(z_i | x_j)                `weighted`: w_ij = 1 / (N M), the paper's
                                                     `stratified`: w_ii = 1 / N, w_ij = (N - 1) / (N (M - 1))
 
 and from it H(s), H(d), H(s, d), I(s; d) = H(s) + H(d) - H(s, d), I(s; x) = E[log q(s | x) - log q(s)] and I(d; x).
-What to know of the two: `stratified` is unbiased for q(z) and its informations end at log N, the most that N sequences
-can carry. `weighted` gives the information plus log N while the posteriors overlap, and ends at log(N M) when they
-do not, where its gradient vanishes: it serves for training and for the shape of a curve, not for its height.
+`stratified` is unbiased for q(z), and its mutual information is at most log N, the most that N sequences can carry.
+`weighted` gives the mutual information plus log N while the posteriors overlap, and reaches log(N M), where its gradient
+vanishes, when they do not. Use it for training and for the shape of a curve, not for its height.
 
-**Contrast** (appendix A.4, eq. 14). A code is to be told from n others by its likeness to that of a view of its
-sequence: loss l, and I >= (n + 1) / n (log(n + 1) - l), which cannot exceed about log n.
+Densities are computed in double precision even under autocast: their matrix form takes differences of large numbers. They
+read standard deviations (the authors' code passes log variances to a density that expects log standard deviations).
 
-Densities are computed in double precision, whatever the autocast: their matrix form takes differences of large
-numbers, and costs next to nothing. They read standard deviations (the authors' code hands log variances to a density
-that takes the logarithm of standard deviations).
-
-Sequences of different lengths: a path d_1..T_i is compared with the sequences that are at least as long, M_i of the M,
-which stand for N M_i / M of the data set; a single step with those that have it.
+Sequences of different lengths: a path d_1..T_i is compared with the M_i of M sequences that are at least as long, which
+represent N M_i / M sequences of the data set; a single step is compared with the sequences that have that step.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 from torch.nn.functional import relu
 
-from unbraid.types import Codes, Posterior
+from unbraid.objectives.contrast import Compare, pool
+from unbraid.types import Codes, Posterior, Terms
 
 __all__ = [
     "Entropies",
+    "PairEstimate",
     "dynamic_input_information",
     "dynamic_input_information_per_step",
     "entropies",
     "pairwise_log_density",
+    "sampled_terms",
     "static_dynamic_information",
     "static_dynamic_information_per_step",
     "static_input_information",
@@ -51,6 +48,10 @@ __all__ = [
 
 Sampling = Callable[[Bool[Tensor, "*K B B"], int], Float[Tensor, "*K B B"]]
 """Log weights of the sequences j in the aggregated posterior at a draw of sequence i, of those that compare."""
+
+
+PairEstimate = Literal["per_step", "trajectory", "none"]
+"""How I(s; d) is estimated: for single steps, for whole paths, or not at all."""
 
 
 class Entropies(NamedTuple):
@@ -249,3 +250,45 @@ def dynamic_input_information_per_step(
     pairs, comparable = _single_steps(codes, posterior, steps)
     value = pairs.diagonal(dim1=-2, dim2=-1) - _log_aggregated(pairs, comparable, dataset_size, sampling)
     return _mean_over_steps(value, steps)
+
+
+def sampled_terms(
+    codes: Codes,
+    posterior: Posterior,
+    dataset_size: int,
+    steps: Bool[Tensor, "B T"] | None = None,
+    estimates: frozenset[Literal["static", "dynamic"]] = frozenset(),
+    pair: PairEstimate = "per_step",
+    compare: Compare = "process",
+) -> Terms:
+    """Terms of an objective by minibatch weighted sampling, 0-dim each.
+
+    Args:
+        codes: one draw of each sequence.
+        posterior: of the same sequences, normals.
+        dataset_size: number N of training sequences.
+        steps: True inside a sequence.
+        estimates: of "static", `mws_static` = log(N M) - I(s; x); of "dynamic", `mws_dynamic` = log(N M) - I(d; x), both
+            of which fall as the information rises.
+        pair: `mi_static_dynamic` = I(s; d) in this form, which I(d; x) then takes as well.
+        compare: the sequences that are compared.
+    """
+    s, d = posterior.static, posterior.dynamic
+    codes = Codes(pool(codes.static, compare), pool(codes.dynamic, compare))
+    posterior = Posterior(
+        Normal(pool(s.mean, compare), pool(s.stddev, compare), validate_args=False),
+        Normal(pool(d.mean, compare), pool(d.stddev, compare), validate_args=False),
+    )
+    steps = None if steps is None else pool(steps, compare)
+    whole_paths = pair == "trajectory"
+    most = torch.tensor(float(dataset_size * len(codes)), device=codes.static.device).log()
+    terms = {}
+    if "static" in estimates:
+        terms["mws_static"] = most - static_input_information(codes, posterior, dataset_size).mean()
+    if "dynamic" in estimates:
+        estimate = dynamic_input_information if whole_paths else dynamic_input_information_per_step
+        terms["mws_dynamic"] = most - estimate(codes, posterior, dataset_size, steps).mean()
+    if pair != "none":
+        estimate = static_dynamic_information if whole_paths else static_dynamic_information_per_step
+        terms["mi_static_dynamic"] = estimate(codes, posterior, dataset_size, steps).mean()
+    return terms

@@ -1,5 +1,5 @@
 """Public contract tests: what every model and every data set must keep."""
 
-from unbraid.testing.models import CHECKS, check_model, tiny_batch
+from unbraid.testing.models import CHECKS, build_small, check_model, tiny_batch, variants
 
-__all__ = ["CHECKS", "check_model", "tiny_batch"]
+__all__ = ["CHECKS", "build_small", "check_model", "tiny_batch", "variants"]

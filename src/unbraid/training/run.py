@@ -3,12 +3,10 @@
 import json
 import logging
 import os
-import platform
-import subprocess
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +21,15 @@ from unbraid.files import write_atomically
 from unbraid.io import load_model, save_features, save_model
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
-from unbraid.training.callbacks import (
-    Checkpoints,
-    Information,
-    Metrics,
-    Progressing,
-    Stopped,
-    Stopping,
-    information,
-    load_newest_checkpoint,
-)
+from unbraid.registry import model_class
+from unbraid.training.callbacks.checkpoints import Checkpoints, load_newest_checkpoint
+from unbraid.training.callbacks.information import Information, information
+from unbraid.training.callbacks.metrics import Metrics
+from unbraid.training.callbacks.progress import ProgressReport
+from unbraid.training.callbacks.stopping import Stopped, Stopping
 from unbraid.training.config import TrainingConfig
-from unbraid.training.machine import choose_precision, keep_freed_memory, processor_name
+from unbraid.training.environment import write_environment
+from unbraid.training.machine import keep_freed_memory
 from unbraid.training.plan import Plan
 
 __all__ = ["Run", "fit", "open_run", "resume"]
@@ -101,44 +96,49 @@ def fit(
         "training": asdict(training),
     }
     plan = Plan(built, data, training)
-    _try_one_batch(plan)
+    terms = _try_one_batch(plan)
     folder.mkdir(parents=True)
     write_atomically(folder / "config.yaml", yaml.safe_dump(_plain(described), sort_keys=False))
-    _write_environment(folder, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
-    return _train(folder, plan, described, None, quiet)
+    write_environment(folder, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
+    return _train(folder, plan, described, terms, None, quiet)
 
 
-def resume(folder: str | Path, data: Sequences | None = None, quiet: bool = False) -> Run:
-    """Take up a training where its newest whole checkpoint stands; the result equals an uninterrupted one.
+def resume(
+    folder: str | Path,
+    data: Sequences | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Continue a training at its newest intact checkpoint; the result equals an uninterrupted one.
 
     Args:
         folder: the run's folder.
-        data: the data set, when the run was started from Python on data of one's own; by default it is loaded as the
+        data: the data set, when the run was started from Python on one's own data; by default it is loaded as the
             run's `config.yaml` says.
         quiet: print nothing.
 
     Raises:
         FileNotFoundError: there is no run in the folder.
-        ValueError: the data are not those the run was started on.
+        ValueError: the data differ from those that the run was started on.
     """
     folder = Path(folder)
     config = _read_config(folder)
     if (folder / "model" / "model.json").exists():
         return Run(folder, load_model(folder), config)
     data = data if data is not None else _load_data(config)
-    known = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
-    if known != data.fingerprint:
+    started_on = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+    if started_on != data.fingerprint:
         raise ValueError(
-            f"data: fingerprint {data.fingerprint} differs from {known}, which {folder} was started on"
+            f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on"
         )
     training = TrainingConfig(**config["training"])
     settings = {key: value for key, value in config["model"].items() if key != "name"}
     plan = Plan(_build(data, config["model"]["name"], settings, training.seed), data, training)
-    say = Console(quiet=quiet)
-    found = load_newest_checkpoint(folder / "checkpoints", say)
-    if found is None:
-        say.print(f"{folder} has no whole checkpoint yet; starting from its first step")
-    return _train(folder, plan, config, found[0] if found else None, quiet)
+    terms = _try_one_batch(plan)
+    console = Console(quiet=quiet)
+    newest = load_newest_checkpoint(folder / "checkpoints", console)
+    if newest is None:
+        console.print(f"{folder} has no intact checkpoint yet; starting from its first step")
+    return _train(folder, plan, config, terms, newest[0] if newest else None, quiet)
 
 
 def open_run(folder: str | Path, device: str = "cpu") -> Run:
@@ -151,11 +151,18 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
     return Run(folder, load_model(folder, device), _read_config(folder))
 
 
-def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | None, quiet: bool) -> Run:
-    say = Console(quiet=quiet)
+def _train(
+    folder: Path,
+    plan: Plan,
+    config: dict[str, Any],
+    terms: Sequence[str],
+    checkpoint: Path | None,
+    quiet: bool,
+) -> Run:
+    console = Console(quiet=quiet)
     checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
     tracked = Information() if plan.config.track_information else None
-    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, tracked)
+    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, terms, tracked)
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -165,8 +172,13 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
             accelerator="cpu" if plan.device_name == "cpu" else "gpu",
             devices=1,
             max_epochs=plan.config.max_epochs,
-            gradient_clip_val=plan.config.gradient_clip,
-            callbacks=[*([tracked] if tracked else []), metrics, Progressing(say), checkpoints, stopping],
+            callbacks=[
+                *([tracked] if tracked else []),
+                metrics,
+                ProgressReport(console),
+                checkpoints,
+                stopping,
+            ],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -179,21 +191,34 @@ def _train(folder: Path, plan: Plan, config: dict[str, Any], checkpoint: Path | 
             trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
             if not stop.finished:
-                say.print(f"stopped at step {trainer.global_step}; go on with: unbraid resume {folder}")
+                console.print(f"stopped at step {plan.step}; go on with: unbraid resume {folder}")
                 raise KeyboardInterrupt from None
-    model = plan.model.cpu().eval()
+    model = _finish(plan)
     save_model(model, folder / "model")
     data = plan.data
     if data.feature_names is not None:
         features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate)
         save_features(features, folder / "model")
-    _write_environment(folder, plan, {"steps": trainer.global_step, "seconds": round(metrics.seconds, 1)})
-    say.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
+    write_environment(folder, plan, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
+    console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
 
 
+def _finish(plan: Plan) -> SequenceModel:
+    """The trained model on the CPU, in evaluation mode, with what is fitted after training."""
+    model, rows = plan.model.eval(), plan.data.splits["train"]
+    size = plan.batches.batch_size
+    with torch.no_grad():
+        blocks = (rows[start : start + size] for start in range(0, len(rows), size))
+        model.finish(replace(plan.read(block, model.device), dataset_size=len(rows)) for block in blocks)
+    return model.cpu()
+
+
 def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any], seed: int) -> SequenceModel:
-    """A model with weights drawn from the seed, without touching the global random state."""
+    """A model with weights drawn from the seed, without touching the global random state.
+
+    The setting `sequences` of methods that have it becomes the number of training sequences.
+    """
     if isinstance(model, SequenceModel):
         if settings:
             raise ValueError("settings: they are for a model given by name; this one is built already")
@@ -202,22 +227,29 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
                 f"model: made for observations {model.observation}; the data have {data.observation}"
             )
         return model
+    sequences = (
+        {"sequences": len(data.splits["train"])} if "sequences" in model_class(model).setting_names() else {}
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_model(model, data.observation, **settings)
+        return build_model(model, data.observation, **(settings | sequences))
 
 
-def _try_one_batch(plan: Plan) -> None:
-    """Fail now, not after an hour: the names of the weights and the shapes are checked on two sequences."""
-    batch = plan.data.batch(plan.data.splits["train"][:2])
+def _try_one_batch(plan: Plan) -> list[str]:
+    """Check the model's terms and the weights' names on two sequences, before anything is written.
+
+    Returns:
+        The names of the terms.
+    """
+    batch = plan.read(plan.data.splits["train"][:2])
     generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        plan.model.eval()
-        terms = plan.model.terms(plan.complete(batch, generator), generator)
-        if plan.config.track_information:
-            information(plan.model, batch, len(plan.data.splits["train"]), generator)
-        plan.model.train()
-    plan.weights_now(terms)
+    plan.model.eval()
+    terms = plan.terms(batch, generator)
+    if plan.config.track_information:
+        with torch.no_grad():
+            information(plan.model, batch, plan.dataset_size, generator)
+    plan.model.train()
+    return list(terms)
 
 
 def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
@@ -255,44 +287,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, os.PathLike) else value
-
-
-def _write_environment(folder: Path, plan: Plan, more: dict[str, Any]) -> None:
-    """What ran where; a second call adds to the first."""
-    path = folder / "environment.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    packages = ("unbraid", "torch", "numpy", "lightning")
-    device = plan.device_name
-    described = {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in packages},
-        "commit": _commit(),
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "precision": str(choose_precision(plan.config.precision, device)).removeprefix("torch."),
-        "data_fingerprint": plan.data.fingerprint,
-        "sequences": {name: len(rows) for name, rows in plan.data.splits.items()},
-        "parameters": sum(p.numel() for p in plan.model.parameters()),
-    }
-    write_atomically(path, json.dumps({**known, **described, **more}, indent=2) + "\n")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        import unbraid
-
-        return unbraid.__version__
-
-
-def _commit() -> str | None:
-    """The commit of the source tree, with + when it has changes; None outside a checkout."""
-    try:
-        here = Path(__file__).parent
-        ask = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

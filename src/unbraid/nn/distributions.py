@@ -1,0 +1,155 @@
+"""Distributions of codes beside the Normal: a point, and a Gaussian that is joint over time.
+
+Both can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
+the distributions, so that a method may change its posterior without changing its loss.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.distributions import Distribution, Normal, constraints, kl_divergence, register_kl
+
+from unbraid.types import standard_normal
+
+__all__ = ["JointNormal", "Point", "kl_over_steps"]
+
+
+class Point(Distribution):
+    """A code without uncertainty. It has a mean and can be drawn; it has no density and no KL divergence.
+
+    Args:
+        value: the code.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own name
+    has_rsample = True
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+        super().__init__(value.shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The code."""
+        return self.value
+
+    @property
+    def stddev(self) -> Tensor:
+        """Zeros."""
+        return torch.zeros_like(self.value)
+
+    @property
+    def variance(self) -> Tensor:
+        """Zeros."""
+        return torch.zeros_like(self.value)
+
+    def draw(self, generator: torch.Generator | None = None) -> Tensor:
+        """The code; nothing is random."""
+        return self.value
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
+        """The code, repeated to the sample shape."""
+        return self.value.expand(*sample_shape, *self.value.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Refuse: a point has no density.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("posterior: a point has no density; use a method whose posterior is a distribution")
+
+
+class JointNormal(Distribution):
+    """A Gaussian over paths `(B, T, D)`: dependent over time, independent over the D dimensions.
+
+    Args:
+        mean: `(B, T, D)`.
+        scale_tril: `(B, D, T, T)` or `(D, T, T)`, the lower Cholesky factor of each dimension's covariance over time.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own name
+    has_rsample = True
+
+    def __init__(self, mean: Float[Tensor, "B T D"], scale_tril: Tensor) -> None:
+        steps, size = mean.shape[1:]
+        self.loc = mean
+        self.scale_tril = scale_tril.expand(len(mean), size, steps, steps)
+        super().__init__(mean.shape[:1], mean.shape[1:], validate_args=False)
+
+    @property
+    def mean(self) -> Float[Tensor, "B T D"]:
+        """The mean path."""
+        return self.loc
+
+    @property
+    def covariance(self) -> Float[Tensor, "B D T T"]:
+        """Covariance over time of each dimension."""
+        return self.scale_tril @ self.scale_tril.mT
+
+    @property
+    def variance(self) -> Float[Tensor, "B T D"]:
+        """Variance of each value."""
+        return self.scale_tril.square().sum(-1).mT
+
+    def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
+        """Draw one path per sequence."""
+        noise = standard_normal(tuple(self.scale_tril.shape[:-1]), self.loc, generator)
+        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
+        """Draw paths `(*sample_shape, B, T, D)`."""
+        noise = torch.randn(
+            *sample_shape, *self.scale_tril.shape[:-1], dtype=self.loc.dtype, device=self.loc.device
+        )
+        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+
+    def log_prob(self, value: Float[Tensor, "*K B T D"]) -> Float[Tensor, "*K B"]:
+        """Log density of whole paths."""
+        gap = (value - self.loc).mT.unsqueeze(-1)
+        scale = self.scale_tril.expand(*gap.shape[:-2], *self.scale_tril.shape[-2:])
+        white = torch.linalg.solve_triangular(scale, gap, upper=False).squeeze(-1)
+        log_scale = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum((-1, -2))
+        constant = 0.5 * self.loc[0].numel() * torch.log(torch.tensor(2 * torch.pi, dtype=self.loc.dtype))
+        return -0.5 * white.square().sum((-1, -2)) - log_scale - constant.to(self.loc.device)
+
+    def within(self, steps: Bool[Tensor, "B T"]) -> "JointNormal":
+        """The marginal over the given steps; the other steps become independent standard normals.
+
+        Two marginals over the same steps have the KL divergence of those steps alone.
+        """
+        pair = steps.unsqueeze(-1) & steps.unsqueeze(-2)
+        eye = torch.eye(steps.shape[1], dtype=self.loc.dtype, device=self.loc.device)
+        covariance = torch.where(pair.unsqueeze(1), self.covariance, eye)
+        mean = torch.where(steps.unsqueeze(-1), self.loc, 0.0)
+        return JointNormal(mean, torch.linalg.cholesky(covariance))
+
+
+@register_kl(JointNormal, JointNormal)
+def _kl_joint_joint(q: JointNormal, p: JointNormal) -> Float[Tensor, "B"]:
+    """KL of two Gaussians over paths, summed over the dimensions."""
+    ratio = torch.linalg.solve_triangular(p.scale_tril, q.scale_tril, upper=False)
+    gap = torch.linalg.solve_triangular(p.scale_tril, (q.loc - p.loc).mT.unsqueeze(-1), upper=False)
+    log_scales = p.scale_tril.diagonal(dim1=-2, dim2=-1).log() - q.scale_tril.diagonal(dim1=-2, dim2=-1).log()
+    squares = ratio.square().sum((-1, -2)) + gap.square().sum((-1, -2)) - q.loc.shape[1]
+    return (log_scales.sum(-1) + 0.5 * squares).sum(-1)
+
+
+def kl_over_steps(
+    q: Distribution, p: Distribution, steps: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B"]:
+    """KL(q || p) of paths `(B, T, D)`, over the given steps (all when None) and all dimensions.
+
+    Raises:
+        ValueError: one of the two has no density.
+    """
+    if isinstance(q, Point) or isinstance(p, Point):
+        raise ValueError("posterior: a point has no KL divergence; its method has no such term")
+    if isinstance(q, JointNormal):
+        if isinstance(p, Normal):
+            p = JointNormal(p.loc, torch.diag_embed(p.scale.mT))
+        if steps is not None and isinstance(p, JointNormal):
+            q, p = q.within(steps), p.within(steps)
+        return kl_divergence(q, p)
+    kl = kl_divergence(q, p).sum(2)
+    return (kl if steps is None else torch.where(steps, kl, 0.0)).sum(1)

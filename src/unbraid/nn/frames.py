@@ -1,0 +1,131 @@
+"""Encoder and decoder of frames `(C, H, H)`, H = 16, 32, 64 or 128.
+
+Convolutions of kernel 4 and stride 2 down to a 4x4 map, with w, 2w, 4w, 8w (then 8w) channels, batch norm and leaky ReLU,
+and a last layer over the whole map. The decoder mirrors the encoder and ends in a sigmoid. Width 32 is that of DBSE (ICML
+2024, appendix A.4), width 64 that of its authors' code. Frames of 16 pixels (ours), for which two convolutions are too few,
+have one more layer of 16w units between the map and the features, and between the code and the map.
+"""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.kinds import FRAME_SIZES
+from unbraid.nn.likelihoods import SquaredErrorNormal
+
+__all__ = ["FrameDecoder", "FrameEncoder"]
+
+
+def _channels(size: int, width: int) -> list[int]:
+    """Channels after each halving, from `size` pixels down to 4."""
+    halvings = size.bit_length() - 3
+    return [width * min(2**i, 8) for i in range(halvings)]
+
+
+def _extra_layer(size: int, before: int, width: int) -> tuple[list[nn.Module], int]:
+    """The extra layer of 16-pixel frames and its number of units; no layer for larger frames."""
+    if size > 16:
+        return [], before
+    units = 16 * width
+    return [
+        nn.Linear(before, units, bias=False),
+        nn.BatchNorm1d(units),
+        nn.LeakyReLU(0.2, inplace=True),
+    ], units
+
+
+def _check_size(observation: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and side of frames.
+
+    Raises:
+        ValueError: frames that are not square or of another size.
+    """
+    channels, height, width = observation
+    if height != width or height not in FRAME_SIZES:
+        raise ValueError(
+            f"observation: frames are {height}x{width}; resize them to {', '.join(map(str, FRAME_SIZES))} pixels square"
+        )
+    return channels, height
+
+
+def _kernels(layers: nn.Module, head: nn.Module, heads: bool) -> list[nn.Parameter]:
+    kernels = [kernel for kernel in layers.parameters() if kernel.ndim == 4]
+    return kernels + [matrix for matrix in head.parameters() if heads and matrix.ndim == 2]
+
+
+class FrameEncoder(nn.Module):
+    """Frame to features: `(M, C, H, H)` -> `(M, features)`, each frame on its own.
+
+    Raises:
+        ValueError: frames that are not square, or of a size without a codec.
+    """
+
+    reads_mask = False
+
+    def __init__(self, observation: tuple[int, ...], features: int, width: int) -> None:
+        super().__init__()
+        input_channels, size = _check_size(observation)
+        channels = _channels(size, width)
+        layers: list[nn.Module] = []
+        for before, after in pairwise([input_channels, *channels]):
+            layers += [
+                nn.Conv2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        extra, units = _extra_layer(size, channels[-1] * 16, width)
+        self.head = nn.Sequential(
+            *extra, nn.Linear(units, features, bias=False), nn.BatchNorm1d(features), nn.Tanh()
+        )
+
+    def kernels(self, heads: bool) -> list[nn.Parameter]:
+        """Parameters that Muon may train: the convolutions and, with `heads`, the layers at the 4x4 map."""
+        return _kernels(self.layers, self.head, heads)
+
+    def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
+        """Encode M frames."""
+        maps = self.layers(x.contiguous(memory_format=torch.channels_last))
+        return self.head(maps.permute(0, 2, 3, 1).flatten(1))
+
+
+class FrameDecoder(nn.Module):
+    """Code to frame: `(M, latent)` -> `(M, C, H, H)` in (0, 1).
+
+    Raises:
+        ValueError: frames that are not square, or of a size without a codec.
+    """
+
+    def __init__(self, observation: tuple[int, ...], latent: int, width: int) -> None:
+        super().__init__()
+        output_channels, size = _check_size(observation)
+        channels = _channels(size, width)[::-1]
+        self.top = channels[0]
+        extra, units = _extra_layer(size, latent, width)
+        last = nn.Linear(units, channels[0] * 16, bias=False)
+        self.head = nn.Sequential(*extra, last) if extra else last
+        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
+        for before, after in pairwise(channels):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), nn.Sigmoid()]
+        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def kernels(self, heads: bool) -> list[nn.Parameter]:
+        """Parameters that Muon may train: the convolutions and, with `heads`, the layers at the 4x4 map."""
+        return _kernels(self.layers, self.head, heads)
+
+    def likelihood(self, y: Float[Tensor, "B T C H H"]) -> SquaredErrorNormal:
+        """p(x): normals of fixed variance round the decoded frames."""
+        return SquaredErrorNormal(y)
+
+    def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
+        """Decode M codes."""
+        return self.layers(self.head(z).view(len(z), 4, 4, self.top).permute(0, 3, 1, 2))

@@ -1,0 +1,6 @@
+"""Recipes: YAML files with the settings of a run, read and completed without the command line."""
+
+from unbraid.recipes.reading import RECIPES, Recipe, list_recipes, read_recipe
+from unbraid.recipes.resolving import recipe_settings, resolve_recipe
+
+__all__ = ["RECIPES", "Recipe", "list_recipes", "read_recipe", "recipe_settings", "resolve_recipe"]

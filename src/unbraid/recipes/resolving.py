@@ -1,0 +1,135 @@
+"""From a recipe to the settings of a run: defaults filled in, values checked, nothing left open."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from unbraid.data.load import own_loader
+from unbraid.parameters import Parameter, parameters
+from unbraid.recipes.reading import PARTS, Recipe, read_recipe
+from unbraid.registry import DATASETS, dataset_loader, model_class
+from unbraid.training import TrainingConfig
+from unbraid.values import read_value, value_type
+from unbraid.words import nearest
+
+__all__ = ["recipe_settings", "resolve_recipe"]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+PATHS = (
+    "root",
+    "cache",
+    "labels",
+    "outcomes",
+)  # data settings; they become absolute, so a run resumes from anywhere
+
+
+def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """Every setting of a run: the recipe's, changed as asked, with the defaults of all others.
+
+    >>> resolve_recipe("sprites/dbse", {"training.seed": 1})["training"]["seed"]
+    1
+
+    Args:
+        recipe: a recipe, its name, or the path of your own file.
+        changes: values by dotted name: `{"model.width": 64, "training.weights.kl_static": 0.3}`; text is read as on
+            the command line. `data.name` names the data (a data set, or the path of your own).
+
+    Returns:
+        The run's `recipe` (its name), and its `data`, `model` and `training`: mappings of settings that YAML and JSON
+        can hold. `data` and `model` have a `name` as well.
+
+    Raises:
+        ValueError: a setting that does not exist (the nearest is named), or a value that does not fit it.
+        FileNotFoundError: there is no data set, folder or file of the data's name.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    changes = dict(changes)
+    if "data.name" in changes:
+        recipe = replace(recipe, data=recipe.data | {"name": str(changes.pop("data.name"))})
+    settings = recipe_settings(recipe)
+    config: dict[str, Any] = {"recipe": recipe.name}
+    for part in PARTS:
+        config[part] = {"name": getattr(recipe, part)["name"]} if part != "training" else {}
+    for dotted, parameter in settings.items():
+        part, _, name = dotted.partition(".")
+        config[part][name] = _plain(parameter.default)
+    own = {f"{part}.{name}": value for part in PARTS for name, value in getattr(recipe, part).items()}
+    own = {dotted: value for dotted, value in own.items() if dotted not in ("data.name", "model.name")}
+    try:
+        _change(config, own, settings)
+    except ValueError as error:
+        raise ValueError(f"recipe {recipe.name}: {error}") from None
+    _change(config, changes, settings)
+    TrainingConfig(**config["training"])  # refuses numbers out of range
+    for name in (*PATHS, *(() if config["data"]["name"] in DATASETS else ("name",))):
+        if config["data"].get(name) is not None:
+            config["data"][name] = str(Path(config["data"][name]).expanduser().resolve())
+    return config
+
+
+def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
+    """The settings that a recipe's run has, by dotted name: `data.size`, `model.width`, `training.seed`, ...
+
+    They are the parameters of the data set's loader, of the model's constructor and of `TrainingConfig`.
+
+    Raises:
+        ValueError: the recipe names a data set or a model that does not exist, or no data.
+        FileNotFoundError: there is nothing at the path of the recipe's data.
+    """
+    loader, left_out = _loader(recipe)
+    found = {
+        "data": {name: found for name, found in parameters(loader).items() if name not in left_out},
+        "model": {
+            name: found
+            for name, found in parameters(model_class(recipe.model["name"])).items()
+            if name != "observation"
+        },
+        "training": parameters(TrainingConfig),
+    }
+    return {f"{part}.{name}": parameter for part in PARTS for name, parameter in found[part].items()}
+
+
+def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The function that loads the recipe's data, and its parameters that are no settings."""
+    name = recipe.data.get("name")
+    if name is None:
+        raise ValueError(
+            f"recipe {recipe.name}: is for your own data; pass --data PATH (in Python: data.name)"
+        )
+    if name in DATASETS:
+        return dataset_loader(name), ()
+    if not Path(name).expanduser().exists():
+        raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
+    loader = own_loader(name)
+    path = next(iter(parameters(loader)))
+    return loader, (path, "name", "scaling")
+
+
+def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
+    """Put values, by dotted name, into a configuration; of a mapping one value (`training.weights.kl_static`)."""
+    for dotted, value in changes.items():
+        part, _, name = dotted.partition(".")
+        outer, _, key = name.partition(".")
+        mapping = settings.get(f"{part}.{outer}")
+        if dotted in settings:
+            config[part][name] = _plain(read_value(value, settings[dotted].annotation, dotted))
+        elif key and mapping is not None and (annotation := value_type(mapping.annotation)) is not None:
+            config[part][outer] = (config[part][outer] or {}) | {key: read_value(value, annotation, dotted)}
+        else:
+            raise ValueError(f"there is no setting {dotted}{nearest(dotted, _beside(part, settings))}")
+
+
+def _beside(part: str, settings: Mapping[str, Parameter]) -> list[str]:
+    """The settings of one part, or of all when there is no such part."""
+    return [dotted for dotted in settings if dotted.startswith(f"{part}.")] or list(settings)
+
+
+def _plain(value: Any) -> Any:
+    """The same value in what YAML and JSON can hold."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
