@@ -10,7 +10,7 @@ import yaml
 from unbraid import io
 from unbraid.cli import main
 from unbraid.data.features import Features
-from unbraid.data.own.tables import read_table
+from unbraid.data.own.tables import read_series
 from unbraid.data.scaling import Scaling
 from unbraid.generation import encode
 
@@ -63,7 +63,7 @@ def test_the_run_keeps_what_the_features_are(folder):
     assert kept.names == ("heart", "pressure") and kept.units == ("1/min", "")
     assert kept.sampling_rate == pytest.approx(1 / 7200)
     options = {"id": "patient", "features": ["heart", "pressure"], "step": "2h", "window": 1}
-    _, data = read_table(folder / "vitals.csv", **options)
+    _, data = read_series(folder / "vitals.csv", **options)
     np.testing.assert_array_equal(kept.scaling.mean, data.scaling.mean)
     np.testing.assert_array_equal(kept.scaling.std, data.scaling.std)
 
@@ -76,7 +76,7 @@ def test_a_new_table_is_scaled_as_the_training_data(folder):
         assert codes["static"].shape == (3, 3) and codes["dynamic"].shape == (3, 5, 2)
         static = codes["static"]
     options = {"id": "patient", "features": ["heart", "pressure"], "step": "2h", "window": 1}
-    _, new = read_table(folder / "new.csv", scaling=io.load_features(folder / "run").scaling, **options)
+    _, new = read_series(folder / "new.csv", scaling=io.load_features(folder / "run").scaling, **options)
     assert new.x[..., 0].mean() > 5  # far above the training data, not centred anew
     np.testing.assert_allclose(static, encode(io.load_model(folder / "run"), new).static.numpy(), atol=1e-6)
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from unbraid.data.sequences import Sequences
+    from unbraid.evaluation.scores import Figure
     from unbraid.training import Run
 
 __all__ = ["score_and_show", "show_errors", "show_run"]
@@ -119,13 +120,13 @@ def show_figures(protocol: str, scores: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from unbraid.evaluation import figures
+    from unbraid.evaluation.scores import figures
 
-    rows: dict[str, dict[str, dict[str, float]]] = {}
+    rows: "dict[str, dict[str, Figure]]" = {}
     for path, figure in figures(scores).items():
         row, _, column = path.rpartition(" / ")
         rows.setdefault(row, {})[column] = figure
-    tables: dict[tuple[str, tuple[str, ...]], dict[str, dict[str, dict[str, float]]]] = {}
+    tables: "dict[tuple[str, tuple[str, ...]], dict[str, dict[str, Figure]]]" = {}
     for row, row_figures in rows.items():
         parts = row.split(" / ")
         heading, title = (" / ".join(parts[:2]), " / ".join(parts[2:])) if len(parts) > 2 else ("", row)
@@ -140,9 +141,9 @@ def show_figures(protocol: str, scores: dict[str, Any]) -> None:
         Console().print(table)
 
 
-def _cell(figure: dict[str, float]) -> str:
-    mean = f"{figure['mean']:.4g}" + (f" ± {figure['std']:.2g}" if figure.get("std") else "")
-    return mean + (f" ({figure['floor']:.4g})" if figure.get("floor") is not None else "")
+def _cell(figure: "Figure") -> str:
+    mean = f"{figure.mean:.4g}" + (f" ± {figure.std:.2g}" if figure.std else "")
+    return mean + (f" ({figure.floor:.4g})" if figure.floor is not None else "")
 
 
 def _number(value: float, name: str) -> str:

@@ -1,6 +1,6 @@
 """From a recipe to every setting of a run: defaults filled in, values checked.
 
-Training is imported where it is needed, so that recipes are listed at once.
+Training and the readers of data are imported where they are needed, so that recipes are listed at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from unbraid.data.formats.tables import TABLE_ENDINGS
-from unbraid.data.load import own_loader
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
@@ -124,6 +123,8 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
         return dataset_loader(name), ()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
+    from unbraid.data.load import own_loader
+
     loader = own_loader(name)
     path = next(iter(parameters(loader)))
     return loader, (path, "name", "scaling")

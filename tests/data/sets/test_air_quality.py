@@ -120,7 +120,7 @@ def test_overlapping_sequences_train_only(folder, tmp_path):
     ]
     with pytest.raises(ValueError, match="stride: 0 days"):
         air_quality.load(folder, tmp_path, stride=0)
-    with pytest.raises(ValueError, match="stride: 7 days; the official form"):
+    with pytest.raises(ValueError, match="stride: is 7 days; the official form"):
         air_quality.load(folder, tmp_path, stride=7, form="official")
 
 
@@ -147,7 +147,10 @@ def test_refused(folder, tmp_path):
     path.write_text("".join(rows[:1] + rows[1 + 31 * 24 :]))
     refused("cover different hours")
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="lacks 1 of the 12 files, the first is PRSA_Data_Dongsi"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no file .*PRSA_Data_Dongsi.* \(1 of the 2 files are missing\); run `unbraid data fetch air_quality`",
+    ):
         air_quality.load(folder, tmp_path)
 
 
@@ -186,8 +189,8 @@ def test_fetch(folder, tmp_path, serve, monkeypatch):
 def read_once():
     """The published files are large: all that read them share one reading."""
     with pytest.MonkeyPatch.context() as patch:
-        reader = functools.cache(air_quality.read_columns)
-        patch.setattr(air_quality, "read_columns", reader)
+        reader = functools.cache(air_quality.read_csv_columns)
+        patch.setattr(air_quality, "read_csv_columns", reader)
         yield reader
 
 
@@ -201,7 +204,7 @@ def real(tmp_path_factory, read_once):
 def hours(read_once):
     """All columns of every file."""
     columns = (*air_quality.CALENDAR, *air_quality.FEATURES, "RAIN")
-    files = air_quality._find(ROOT, given=True)
+    files = air_quality._find(ROOT)
     return {station: read_once(path, columns)[0] for station, path in files.items()}
 
 

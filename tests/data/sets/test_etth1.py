@@ -30,7 +30,7 @@ def folder(tmp_path, text):
 
 
 def load(folder, tmp_path, **options):
-    with pytest.warns(UserWarning, match="is not the published file"):
+    with pytest.warns(UserWarning, match="are not the published ones"):
         return etth1.load(folder, tmp_path / "cache", **options)
 
 
@@ -127,7 +127,7 @@ def test_fetch(folder, tmp_path, serve, monkeypatch):
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    return {split: data.load("etth1", ROOT, cache, split=split) for split in etth1.SPLITS}
+    return {split: data.load("etth1", ROOT, cache, split=split) for split in etth1.CUTS}
 
 
 @pytest.mark.real_data
@@ -166,7 +166,7 @@ class TestRealTransformer:
         assert (round(test.mean(), 1), round(pool.mean(), 1)) == (21.6, 10.6)
 
     def test_constants_on_the_usual_borders(self):
-        values, texts = etth1.read_columns(ROOT / "ETTh1.csv", ("OT",), ("date",))
+        values, texts = etth1.read_csv_columns(ROOT / "ETTh1.csv", ("OT",), ("date",))
         assert len(values) == 17420 and texts["date"][-1] == "2018-06-26 19:00:00"
         assert (round(values.min(), 1), round(values.max(), 1)) == (-4.1, 46.0)
         assert (round(values.mean(), 1), round(values.std(), 1)) == (13.3, 8.6)

@@ -39,7 +39,7 @@ def tree(tmp_path_factory):
 
 
 def load(root, tmp_path, **options):
-    with pytest.warns(UserWarning, match="no table compares"):
+    with pytest.warns(UserWarning, match="do not compare with published tables"):
         return data.load("timit", root, tmp_path / "cache", **options)
 
 
@@ -167,7 +167,7 @@ def test_compressed_files_are_refused(tmp_path):
     bad = tmp_path / "disc" / "TEST" / "DR1" / "MDAB0" / "SX127.WAV"
     write_sphere(bad, tone(100), coding="pcm,embedded-shorten-v2.00")
     with (
-        pytest.warns(UserWarning, match="no table compares"),
+        pytest.warns(UserWarning, match="do not compare with published tables"),
         pytest.raises(ValueError, match=r"SX127\.WAV: is compressed with shorten"),
     ):
         data.load("timit", tmp_path / "disc", tmp_path / "cache")
