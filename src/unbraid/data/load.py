@@ -2,17 +2,15 @@
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unbraid.cards import DataCard
 from unbraid.data.formats.tables import TABLE_ENDINGS
-from unbraid.data.own.arrays import ARRAY_ENDINGS, load_arrays
-from unbraid.data.own.frames import load_frames
-from unbraid.data.own.sounds import holds_sound, load_sounds
-from unbraid.data.own.tables import load_table
-from unbraid.data.sequences import Sequences
 from unbraid.registry import DATASETS, dataset_loader, dataset_module
 from unbraid.words import nearest
+
+if TYPE_CHECKING:
+    from unbraid.data.sequences import Sequences
 
 __all__ = ["TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_loader"]
 
@@ -22,7 +20,7 @@ def load(
     root: str | Path | None = None,
     cache: str | Path | None = None,
     **options: Any,
-) -> Sequences:
+) -> "Sequences":
     """Load a registered data set, or your own folder of recordings, table of series or file of arrays.
 
     Args:
@@ -95,6 +93,11 @@ def fetch(name: str, folder: str | Path | None = None) -> Path:
 
 def own_loader(path: str | Path) -> Any:
     """The function that reads your own data at a path, which its ending or the files in it decide."""
+    from unbraid.data.own.arrays import ARRAY_ENDINGS, load_arrays
+    from unbraid.data.own.frames import load_frames
+    from unbraid.data.own.sounds import holds_sound, load_sounds
+    from unbraid.data.own.tables import load_table
+
     ending = Path(path).suffix.lower()
     if ending in TABLE_ENDINGS:
         return load_table

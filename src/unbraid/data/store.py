@@ -219,13 +219,13 @@ def from_published(
         FileNotFoundError: the folder is missing.
         OSError: the disk is full.
     """
-    wanted = {**options, **published}
-    if root is None and stored(name, wanted, cache):
-        folder, chosen = download_folder(name, cache), wanted
+    as_published = {**options, **published}
+    if root is None and stored(name, as_published, cache):
+        folder, chosen = download_folder(name, cache), as_published
     else:
         folder = raw_folder(name, root, cache)
-        chosen = wanted | dict.fromkeys(published, digest(folder))
-    if chosen != wanted:
+        chosen = as_published | dict.fromkeys(published, digest(folder))
+    if chosen != as_published:
         warnings.warn(
             f"root: the files in {folder} are not the published ones; scores do not compare with published tables",
             stacklevel=3,

@@ -8,28 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_files import AIR_QUALITY_HEADER, air_quality_lines
 
 import unbraid.data.load as data
 from unbraid.data.sets import air_quality
 
 ROOT = Path(os.environ.get("UNBRAID_DATA", "")) / "beijing_air_quality"
-HEADER = "No,year,month,day,hour,PM2.5,PM10,SO2,NO2,CO,O3,TEMP,PRES,DEWP,RAIN,wd,WSPM,station"
 STATIONS = ("Dongsi", "Wanliu")
-
-
-def lines(station, start="2014-12-01", end="2016-03-01"):
-    """Hours of one station; PM2.5 is the day of the month, TEMP the hour, RAIN 2 mm in hour 5."""
-    times = np.arange(np.datetime64(start, "h"), np.datetime64(end, "h")).tolist()
-    return [HEADER] + [
-        f"{n},{t.year},{t.month},{t.day},{t.hour},{t.day},1,1,1,1,1,{t.hour},1,1,{2 if t.hour == 5 else 0},NW,"
-        f"{len(station)},{station}"
-        for n, t in enumerate(times, 1)
-    ]
 
 
 @pytest.fixture(scope="module")
 def texts():
-    return {station: lines(station) for station in STATIONS}
+    return {station: air_quality_lines(station) for station in STATIONS}
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def change(folder, line, field, value):
     path = folder / air_quality._file(STATIONS[0])
     rows = path.read_text().splitlines()
     fields = rows[line - 1].split(",")
-    fields[HEADER.split(",").index(field)] = value
+    fields[AIR_QUALITY_HEADER.split(",").index(field)] = value
     rows[line - 1] = ",".join(fields)
     path.write_text("\n".join(rows) + "\n")
 
@@ -98,7 +88,7 @@ def test_rain_is_a_mean_of_what_is_known_or_the_published_sum(folder, tmp_path):
 
 def test_overlapping_sequences_train_only(folder, tmp_path):
     for station in STATIONS:
-        text = "\n".join(lines(station, "2014-10-01", "2016-03-01")) + "\n"
+        text = "\n".join(air_quality_lines(station, "2014-10-01", "2016-03-01")) + "\n"
         (folder / air_quality._file(station)).write_text(text)
     apart, months = load(folder, tmp_path), load(folder, tmp_path, stride=7)
     assert np.array_equal(months.scaling.mean, apart.scaling.mean)

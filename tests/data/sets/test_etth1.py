@@ -6,20 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_files import etth1_text
 
 import unbraid.data.load as data
 from unbraid.data.sets import etth1
 
 ROOT = Path(os.environ.get("UNBRAID_DATA", "")) / "etth1"
-HEADER = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
 
 
 @pytest.fixture(scope="module")
 def text():
-    """The published hours; HUFL is the number of the hour, OT the number of the day."""
-    times = np.datetime64("2016-07-01", "s") + np.arange(17420) * np.timedelta64(1, "h")
-    rows = [f"{str(t).replace('T', ' ')},{n},1,2,{n % 24},4,5,{n // 24}" for n, t in enumerate(times)]
-    return "\n".join([HEADER, *rows]) + "\n"
+    return etth1_text()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_files import record, write_physionet2012, write_ten_stays
 
 import unbraid.data.load as data
 from unbraid.data.sets.physionet2012 import physionet2012, records
@@ -15,28 +16,9 @@ from unbraid.data.sets.physionet2012 import physionet2012, records
 ROOT = Path(os.environ.get("UNBRAID_DATA", "")) / "physionet2012"
 
 
-def record(number, hours=47, icu_type=2, extra=()):
-    """A record with every feature once an hour, its value told by hour and feature."""
-    lines = ["Time,Parameter,Value", f"00:00,RecordID,{number}", f"00:00,ICUType,{icu_type}", "00:00,Age,54"]
-    for hour in range(hours + 1):
-        lines += [f"{hour:02}:07,{name},{30 + hour / 10}" for name in records.FEATURES]
-    return "\n".join([*lines, *extra]) + "\n"
-
-
-def write(folder, records, deaths=None):
-    (folder / "set-a").mkdir(parents=True)
-    for number, text in records.items():
-        (folder / "set-a" / f"{number}.txt").write_text(text)
-    rows = [f"{number},6,1,5,-1,{int(number) % 2}" for number in deaths or records]
-    header = "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death"
-    (folder / "Outcomes-a.txt").write_text("\n".join([header, *rows]) + "\n")
-    return folder
-
-
 @pytest.fixture
 def ten(tmp_path):
-    records = {str(100 + n): record(100 + n, icu_type=1 + n % 4) for n in range(10)}
-    return write(tmp_path / "raw", records)
+    return write_ten_stays(tmp_path / "raw")
 
 
 def load(root, tmp_path, **options):
@@ -68,7 +50,7 @@ def test_hours_from_admission(ten, tmp_path):
 def test_official_hours_are_right_closed_from_the_first_entry(tmp_path):
     extra = ["01:08,GCS,3", "47:05,GCS,4"]  # both in the second and the last official hour
     records = {str(n): record(n, extra=extra) for n in range(100, 105)}
-    stays = load(write(tmp_path / "raw", records), tmp_path, form="official")
+    stays = load(write_physionet2012(tmp_path / "raw", records), tmp_path, form="official")
     values = raw(stays)
     # first entry 00:07, last 47:07: 46 hours (00:07, 01:07] ... ; the entries at 47:07 are dropped
     assert stays.x.shape == (5, 20, 4, 10) and stays.lengths.tolist() == [12] * 5
@@ -82,7 +64,7 @@ def test_official_hours_are_right_closed_from_the_first_entry(tmp_path):
 
 def test_a_stay_ends_with_its_last_entry(tmp_path):
     records = {str(n): record(n, hours=47 if n else 41) for n in range(10)}
-    stays = load(write(tmp_path / "raw", records), tmp_path)
+    stays = load(write_physionet2012(tmp_path / "raw", records), tmp_path)
     (short,) = np.flatnonzero(stays.groups == 0)
     assert stays.lengths[short] == 11 and (np.delete(stays.lengths, short) == 12).all()
     assert stays.mask[short, 10, :2].all() and not stays.mask[short, 10, 2:].any()

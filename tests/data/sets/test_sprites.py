@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import write_sprites
 
 import unbraid.data.load as data
 from unbraid.data.sets import sprites
@@ -20,27 +21,10 @@ needs_data = [
 ]
 
 
-def draw_sheets(folder):
-    """Sheets whose every cell tells its layer, variant, row and column, and that overlap where it matters."""
-    for name in sprites.SHEETS:
-        layer, variant = name.removesuffix(".png").split("/")
-        sheet = np.zeros((1344, 832, 4), np.uint8)
-        top = {"body": 0, "bottomwear": 16, "topwear": 32, "hair": 48, "shoes": 60}[layer]
-        for row in range(21):
-            for column in range(13):
-                cell = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
-                cell[top : top + 16] = (10 * row, 10 * column, 40 * int(variant), 255)
-                if layer == "topwear":
-                    cell[0:2] = (200, 100, 50, 128)
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(path)
-
-
 @pytest.fixture(scope="module")
 def sheets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sheets")
-    draw_sheets(folder)
+    write_sprites(folder)
     return folder
 
 

@@ -85,8 +85,8 @@ def measure_long(
     variables = read_texts(table, variable, table.column("variable", variable))
     unique, number = np.unique(variables, return_inverse=True)
     names = features or sorted((text for text in unique.tolist() if text not in targets), key=natural_order)
-    for argument, wanted in (("features", names), ("targets", targets)):
-        for column in wanted:
+    for argument, columns in (("features", names), ("targets", targets)):
+        for column in columns:
             if column not in unique:
                 raise ValueError(
                     f"{argument}: {table.name} measures no {column!r}{nearest(column, unique.tolist())}"

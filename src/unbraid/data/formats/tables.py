@@ -210,9 +210,9 @@ def read_stamps(table: SourceTable, name: str, time_format: str) -> np.ndarray:
         )
         unread = np.flatnonzero(parsed.isna())
         if len(unread):
-            wanted = "as 2016-07-01 00:00" if time_format == "iso" else time_format
+            example = "like 2016-07-01 00:00" if time_format == "iso" else time_format
             raise ValueError(
-                f"{table.row(int(unread[0]))}, column {name!r}: {column.iloc[unread[0]]!r} is no time {wanted}; "
+                f"{table.row(int(unread[0]))}, column {name!r}: {column.iloc[unread[0]]!r} is no time {example}; "
                 "correct it, or describe how times are written with time_format"
             )
         column = parsed

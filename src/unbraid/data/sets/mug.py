@@ -141,7 +141,7 @@ def clip_rows(frames: int, steps: int, generator: np.random.Generator) -> np.nda
     return start + every * np.arange(steps)
 
 
-def _find(root: Path, wanted: int) -> list[Video]:
+def _find(root: Path, count: int) -> list[Video]:
     """Every take of the six expressions, in natural order; refuses missing subjects and frames without an expression."""
     images: dict[Path, list[Path]] = {}
     for file in files_below(root, IMAGE_ENDINGS):
@@ -160,10 +160,10 @@ def _find(root: Path, wanted: int) -> list[Video]:
             files = tuple(sorted(images[folder], key=lambda path: natural_order(path.name)))
             videos.append(Video(folder, files, owner[-1], parts[place].lower()))
     subjects = {video.subject for video in videos}
-    if len(subjects) != wanted:
+    if len(subjects) != count:
         names = ", ".join(sorted(subjects, key=natural_order)) or "none"
         raise ValueError(
-            f"root: {root} holds {len(subjects)} subjects with frames ({names}) of {wanted}{_empty(root, subjects)}; "
+            f"root: {root} holds {len(subjects)} subjects with frames ({names}) of {count}{_empty(root, subjects)}; "
             "add the missing ones, or pass the number of subjects that you have as --data.subjects"
         )
     return videos
