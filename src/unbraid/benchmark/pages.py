@@ -221,13 +221,13 @@ def figure_tables(groups: Groups, protocol: str) -> str:
     titles_by_floors: dict[tuple[str, ...], list[str]] = {}
     for titles in titles_by_data({title: groups[title] for title in by_title}).values():
         scored = [run for title in titles for run in by_title[title]]
-        floors = [[run[path].get("floor") for run in scored if path in run][:1] for path in paths]
+        floors = [[run[path].floor for run in scored if path in run][:1] for path in paths]
         cells = tuple("" if floor in ([], [None]) else f"{floor[0]:.4g}" for floor in floors)
         titles_by_floors.setdefault(cells, []).extend(titles)
     named_floors = _name_floors(titles_by_floors)
     rows = [["", *by_title, *named_floors]]
     for place, path in enumerate(paths):
-        values = [[run[path]["mean"] for run in runs if path in run] for runs in by_title.values()]
+        values = [[run[path].mean for run in runs if path in run] for runs in by_title.values()]
         rows.append([path, *map(_four_digits, values), *(cells[place] for cells in named_floors.values())])
     return markdown(rows)
 
