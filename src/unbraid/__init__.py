@@ -19,7 +19,7 @@ _PUBLIC = {
     "Codes": "unbraid.types",
     "Posterior": "unbraid.types",
     "Sequences": "unbraid.data.sequences",
-    "Label": "unbraid.data.sequences",
+    "Label": "unbraid.data.labels",
     "load": "unbraid.data.load",
     "list_datasets": "unbraid.registry",
     "list_models": "unbraid.registry",

@@ -11,19 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unbraid.data.formats.images import (
-    IMAGE_ENDINGS,
-    MOVIE_ENDINGS,
-    natural_order,
-    read_images,
-    read_movie,
-)
+from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
+from unbraid.data.formats.paths import files_below
 from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
 from unbraid.data.formats.spectra import frame_count, to_features
 from unbraid.data.formats.tables import TABLE_ENDINGS
+from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
-from unbraid.data.own.tables import read_table
-from unbraid.data.sequences import Sequences
+from unbraid.data.own.arrays import ARRAY_ENDINGS
+from unbraid.data.own.tables import read_series
+from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
@@ -37,9 +34,8 @@ Part = tuple[list[str], Sequences]
 """Names of sequences, and the sequences."""
 
 SPLITS = ("train", "validation", "test")
-ARRAY_ENDINGS = (".npy", ".npz")
 STEPS = 16
-"""Frames of a clip where the run does not say how many, as in `load_folder`."""
+"""Frames of a clip where the run does not say how many, as in `load_frames`."""
 TOGETHER = 64
 """Clips that are in memory at once."""
 
@@ -159,7 +155,7 @@ def _read_table(path: Path, run: Run) -> Part:
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
     same = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
-    names, sequences = read_table(
+    names, sequences = read_series(
         path,
         features=features.names,
         step=f"{round(1e6 / features.sampling_rate)}us",
@@ -177,8 +173,8 @@ def _read_table(path: Path, run: Run) -> Part:
 def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Everything at or below a path that the run's model can read."""
     kind = kind_of(run.model.observation)
-    if kind == "vectors" and load_run_data(run.config).sound is not None:
-        kind = "sound"
+    if kind == "vectors":  # or sound, which has the same shape: the run's data tell
+        kind = load_run_data(run.config).kind
     return READERS[kind](path, run, steps)
 
 
@@ -226,7 +222,7 @@ def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
     x = np.zeros((len(clips), lengths.max(), *clips[0].shape[1:]), clips[0].dtype)
     for row, clip in zip(x, clips, strict=True):
         row[: len(clip)] = clip
-    return Sequences(x, path.stem, lengths=None if lengths.min() == lengths.max() else lengths)
+    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
 
 
 def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
@@ -287,7 +283,7 @@ READERS: Mapping[Kind, Callable[[Path, Run, int | None], Iterator[Part]]] = {
 
 def _files(path: Path) -> list[Path]:
     """The file at a path, or all files below it, in natural order."""
-    return [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
+    return [path] if path.is_file() else files_below(path)
 
 
 def _name(file: Path, path: Path) -> str:

@@ -93,7 +93,7 @@ def score(
 
 def protocols_of(run: Run, data: Sequences) -> tuple[str, ...]:
     """Names of the protocols that fit a run's data and model."""
-    return fitting_protocols(run.config["data"]["name"], data)
+    return fitting_protocols(run.config["data"]["name"], data, run.model)
 
 
 def report(run: Run, data: Sequences) -> Path:
@@ -103,7 +103,7 @@ def report(run: Run, data: Sequences) -> Path:
         run: a trained run.
         data: its data set.
     """
-    return write_report(run.folder, data)
+    return write_report(run.folder, data, run.model)
 
 
 def train_score_report(

@@ -1,5 +1,7 @@
 """The words of a command line as typed values, and the help."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -117,7 +119,7 @@ def test_options_are_taken_out():
     )
 
 
-def test_help_lists_what_may_be_said(monkeypatch, capsys):
+def test_help_lists_the_options(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
     assert call(command, "do", ["r", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -153,3 +155,18 @@ def test_every_option_of_every_command_has_a_help_text():
         if hasattr(module, name):
             texts = {option.name: option.about for option in parameters(getattr(module, name)).values()}
             assert [option for option, text in texts.items() if not text] == [], name
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["train", "--help"], ["torch", "lightning", "matplotlib", "sklearn"]),
+        (["encode", "--help"], ["torch", "lightning", "matplotlib", "sklearn"]),
+        (["speed", "--help"], ["torch", "lightning", "matplotlib", "sklearn"]),
+        (["train", "puppets/dbse", "--help"], ["lightning", "matplotlib", "sklearn"]),
+    ],
+)
+def test_help_loads_nothing_heavy(words, heavy):
+    code = f"import sys, unbraid.cli; unbraid.cli.main({words}); sys.exit(str([n for n in {heavy} if n in sys.modules] or '') or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

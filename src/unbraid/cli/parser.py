@@ -1,7 +1,7 @@
-"""From the words of a command line to typed values, and the help that lists what may be said.
+"""From the words of a command line to typed values, and the help that lists the options.
 
-Required parameters are given by place, all others as `--name value` or `--name=value`. A yes-or-no option may stand alone
-(`--force`, `--no-force`), `-` may be written for `_`, a list is written `a,b`.
+Required parameters are plain words in order; all others are written `--name value` or `--name=value`. A yes-or-no option
+may stand alone (`--force`, `--no-force`), `-` may be written for `_`, a list is written `a,b`.
 """
 
 import inspect
@@ -90,18 +90,18 @@ def _take(words: Iterable[str], wanted: Callable[[str], bool]) -> tuple[dict[str
 
 
 def read_words(command: str, words: Iterable[str], options: Options) -> dict[str, Any]:
-    """The values that the words give, by the option's name; options that are not named are left out.
+    """The values of the options that are among the words, by name.
 
-    An option whose values are mappings is open: `--training.weights.kl_static 0.3` gives one value of it.
+    One value of a mapping can be set by its name: `--training.weights.kl_static 0.3`.
 
     Args:
         command: its name, for error messages.
         words: of the command line.
-        options: what may be given.
+        options: by name.
 
     Raises:
-        ValueError: an unknown option (the nearest one is named), a value that does not fit (what would is said), or a
-            required one that is missing.
+        ValueError: an unknown option (the message names the nearest), a value that does not fit (the message says what
+            fits), or a missing required value.
     """
     values: dict[str, Any] = {}
     by_place: list[str] = []
@@ -126,7 +126,7 @@ def read_words(command: str, words: Iterable[str], options: Options) -> dict[str
 
 
 def _find(written: str, options: Options) -> tuple[str | None, Any]:
-    """The option that is written so, or the value of a mapping, and its type; None when there is none."""
+    """Name and type of the option, or of the value of a mapping, that is written so; None when there is none."""
     for name in (written, written.replace("-", "_")):
         if name in options and options[name].default is not REQUIRED:
             return name, options[name].annotation
@@ -138,7 +138,7 @@ def _find(written: str, options: Options) -> tuple[str | None, Any]:
 
 
 def _find_refused(written: str, options: Options) -> tuple[str, Any]:
-    """The yes-or-no option that `--no-NAME` turns off."""
+    """Name and type of the yes-or-no option that `--no-NAME` turns off."""
     name = written[3:].replace("-", "_")
     if written[:3] in ("no-", "no_") and name in options and options[name].annotation is bool:
         return name, bool
@@ -154,7 +154,7 @@ def _next_value(option: str, queue: deque[str]) -> str:
 
 
 def _read_places(command: str, words: list[str], options: Options) -> dict[str, Any]:
-    """The required values, in order; the last takes all words that are left when it is a list."""
+    """The required values, in order; a list at the end takes all words that are left."""
     required = [option for option in options.values() if option.default is REQUIRED]
     several = bool(required) and get_origin(required[-1].annotation) is list
     alone = len(required) - several
@@ -179,7 +179,7 @@ def help_text(command: str, about: str, options: Options) -> str:
     Args:
         command: its name.
         about: what it does; paragraphs have an empty line between them.
-        options: what may be given. Those with a dot in their name are listed by the part before it.
+        options: by name. Those with a dot in their name are grouped by the part before it.
     """
     width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
     lines = [_usage(command, options)]
@@ -217,7 +217,7 @@ def _description(function: Callable[..., Any]) -> str:
 
 
 def _shown_name(name: str) -> str:
-    """An option as its help and error messages write it: settings of recipes as in recipes, others with `-`."""
+    """An option as help and error messages write it: settings as in recipes, others with `-`."""
     return f"--{name if '.' in name else name.replace('_', '-')}"
 
 
@@ -234,7 +234,7 @@ def _entry(name: str, option: Parameter, width: int) -> list[str]:
 
 
 def _takes(option: Parameter) -> str:
-    """What an option takes and what it is when it is not given."""
+    """The values that an option takes, and its default."""
     if option.default is REQUIRED:
         return ""
     if option.annotation is bool:

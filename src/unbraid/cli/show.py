@@ -7,12 +7,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from unbraid.data.sequences import Sequences
+    from unbraid.evaluation.scores import Figure
     from unbraid.training import Run
 
 __all__ = ["score_and_show", "show_errors", "show_run"]
 
 SCORES = {
-    "accuracy": "kept when the other code is drawn",
+    "accuracy": "accuracy with the other code drawn",
     "inception_score": "inception score",
     "entropy_conditional": "H(y|x), nats",
     "entropy_marginal": "H(y), nats",
@@ -20,7 +21,7 @@ SCORES = {
 }
 TESTS = {
     "keep_dynamic": "static drawn",
-    "keep_static": "dynamics drawn",
+    "keep_static": "dynamic drawn",
     "swap": "swapped",
     "reconstruction": "reconstructed",
 }
@@ -102,7 +103,7 @@ def show_generation(scores: dict[str, Any]) -> None:
     if not tests:
         return
     labels = Table(
-        title="clips in which the judge sees the right label, %", box=box.SIMPLE, padding=(0, 1, 0, 0)
+        title="share of clips whose label the judge finds, %", box=box.SIMPLE, padding=(0, 1, 0, 0)
     )
     labels.add_column("label", no_wrap=True)
     for heading in ("kind", *(TESTS[test] for test in tests), "chance", "judge on real clips"):
@@ -115,33 +116,34 @@ def show_generation(scores: dict[str, Any]) -> None:
 
 
 def show_figures(protocol: str, scores: dict[str, Any]) -> None:
-    """Print every figure of a protocol: figures of one kind in one table, their floors beside them."""
+    """Print every figure of a protocol beside its floor: a table for each kind of figure."""
     from rich.console import Console
     from rich.table import Table
 
-    from unbraid.evaluation import figures
+    from unbraid.evaluation.scores import figures
 
-    rows: dict[str, dict[str, dict[str, float]]] = {}
+    rows: "dict[str, dict[str, Figure]]" = {}
     for path, figure in figures(scores).items():
-        row, _, name = path.rpartition(" / ")
-        rows.setdefault(row, {})[name] = figure
-    tables: dict[tuple[str, ...], dict[str, dict[str, dict[str, float]]]] = {}
-    for row, found in rows.items():
-        about = tuple(row.split(" / ")[:2]) if row.count(" / ") > 1 else ()
-        tables.setdefault((*about, "", *found), {})[row.removeprefix(" / ".join(about) + " / ")] = found
-    for key, lines in tables.items():
-        about, names = key[: key.index("")], key[key.index("") + 1 :]
-        table = Table(" / ".join((protocol, *about)), title="mean ± deviation over repeats (floor)")
-        for name in names:
-            table.add_column(name.replace("_", " "), justify="right")
-        for line, found in lines.items():
-            table.add_row(line, *(_cell(found[name]) for name in names))
+        row, _, column = path.rpartition(" / ")
+        rows.setdefault(row, {})[column] = figure
+    tables: "dict[tuple[str, tuple[str, ...]], dict[str, dict[str, Figure]]]" = {}
+    for row, row_figures in rows.items():
+        parts = row.split(" / ")
+        heading, title = (" / ".join(parts[:2]), " / ".join(parts[2:])) if len(parts) > 2 else ("", row)
+        tables.setdefault((heading, tuple(row_figures)), {})[title] = row_figures
+    for (heading, columns), lines in tables.items():
+        first = f"{protocol} / {heading}" if heading else protocol
+        table = Table(first, title="mean ± deviation over repeats (floor)")
+        for column in columns:
+            table.add_column(column.replace("_", " "), justify="right")
+        for title, row_figures in lines.items():
+            table.add_row(title, *(_cell(row_figures[column]) for column in columns))
         Console().print(table)
 
 
-def _cell(figure: dict[str, float]) -> str:
-    known = f"{figure['mean']:.4g}" + (f" ± {figure['std']:.2g}" if figure.get("std") else "")
-    return known + (f" ({figure['floor']:.4g})" if figure.get("floor") is not None else "")
+def _cell(figure: "Figure") -> str:
+    mean = f"{figure.mean:.4g}" + (f" ± {figure.std:.2g}" if figure.std else "")
+    return mean + (f" ({figure.floor:.4g})" if figure.floor is not None else "")
 
 
 def _number(value: float, name: str) -> str:

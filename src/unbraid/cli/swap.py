@@ -35,7 +35,7 @@ def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool
     check_output(output, (*CLIPS, ".wav"), force)
     opened = open_run(run)
     first, second = read_one(a, opened, "a"), read_one(b, opened, "b")
-    sound = second.sound is not None
+    sound = second.kind == "sound"
     check_output(output, (".wav", ".npy") if sound else CLIPS, force)
     (_swap_sounds if sound else _swap_clips)(opened.model, first, second, output)
     print(f"wrote {output}")

@@ -1,6 +1,6 @@
 """From a recipe to every setting of a run: defaults filled in, values checked.
 
-Training is imported where it is needed, so that recipes are listed at once.
+Training and the readers of data are imported where they are needed, so that recipes are listed at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from unbraid.data.formats.tables import TABLE_ENDINGS
-from unbraid.data.load import own_loader
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
@@ -101,16 +100,16 @@ def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
     from unbraid.training import TrainingConfig
 
     loader, left_out = _loader(recipe)
-    found = {
-        "data": {name: found for name, found in parameters(loader).items() if name not in left_out},
-        "model": {
-            name: found
-            for name, found in parameters(model_class(recipe.model["name"])).items()
-            if name != "observation"
-        },
-        "training": parameters(TrainingConfig),
-    }
-    return {f"{part}.{name}": parameter for part in PARTS for name, parameter in found[part].items()}
+    model = model_class(recipe.model["name"])
+    settings: dict[str, Parameter] = {}
+    for part, function, others in (
+        ("data", loader, left_out),
+        ("model", model, ("observation",)),
+        ("training", TrainingConfig, ()),
+    ):
+        own = {name: parameter for name, parameter in parameters(function).items() if name not in others}
+        settings |= {f"{part}.{name}": parameter for name, parameter in own.items()}
+    return settings
 
 
 def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
@@ -124,13 +123,15 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
         return dataset_loader(name), ()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
+    from unbraid.data.load import own_loader
+
     loader = own_loader(name)
     path = next(iter(parameters(loader)))
     return loader, (path, "name", "scaling")
 
 
 def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
-    """Put values, by dotted name, into a configuration; of a mapping one value (`training.weights.kl_static`)."""
+    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping."""
     for dotted, value in changes.items():
         part, _, name = dotted.partition(".")
         outer, _, key = name.partition(".")

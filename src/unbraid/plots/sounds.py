@@ -1,7 +1,4 @@
-"""Pictures of sound: spectrograms side by side on one scale of time, loudness and frequency.
-
-Arrays in, a matplotlib Figure out, as in `unbraid.plots`. Spectrograms are `(L, F)` in decibels, lowest band first.
-"""
+"""Spectrograms side by side on one scale of time and frequency. They are `(L, F)` in decibels, lowest band first."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unbraid.plots.style import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
+from unbraid.plots.style import DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, literal_text
 
 __all__ = ["plot_exchanged_voices", "plot_spectrograms"]
 
@@ -21,6 +18,7 @@ HERTZ = (100, 200, 500, 1000, 2000, 5000, 10000)
 Spectrogram = Float[np.ndarray, "L F"]
 
 
+@literal_text
 def plot_spectrograms(
     rows: Sequence[Sequence[Spectrogram]],
     titles: Sequence[Sequence[str]],
@@ -29,7 +27,7 @@ def plot_spectrograms(
 ) -> Figure:
     """Spectrograms in rows and columns; time runs at one speed in all, so that timing can be compared.
 
-    Each has its own loudest value as the end of the colours, so that quiet recordings show their harmonics too.
+    The colours of each end at its own loudest value, so that quiet recordings show their harmonics too.
 
     Args:
         rows: of spectrograms in decibels, lowest band first.
@@ -37,15 +35,15 @@ def plot_spectrograms(
         frequencies: of the bands, in Hz.
         frames_per_second: steps per second.
     """
-    longest = max(len(one) for row in rows for one in row)
+    longest = max(len(cell) for row in rows for cell in row)
     columns = len(rows[0])
     figure = Figure(figsize=(3.5 * columns + 0.6, 2.3 * len(rows) + 0.5), dpi=DPI, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.06)
     grid = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
-        for j, one in enumerate(row):
+        for j, cell in enumerate(row):
             axes = grid[i, j]
-            _draw(axes, one, _loudest([one]))
+            _draw(axes, cell, _loudest([cell]))
             axes.set_xlim(-0.5, longest - 0.5)
             axes.set_title(titles[i][j], fontsize=10, color=INK, loc="left")
             _time_axis(axes, longest, frames_per_second)
@@ -57,6 +55,7 @@ def plot_spectrograms(
     return figure
 
 
+@literal_text
 def plot_exchanged_voices(
     originals: Sequence[Spectrogram],
     crossed: Sequence[Sequence[Spectrogram]],
@@ -77,7 +76,7 @@ def plot_exchanged_voices(
     n = len(originals)
     if len(crossed) != n or any(len(row) != n for row in crossed):
         raise ValueError(f"crossed: give {n} rows of {n} spectrograms, one for each pair of the originals")
-    lengths = [len(one) for one in originals]
+    lengths = [len(clip) for clip in originals]
     bands = originals[0].shape[1]
     across, up = (
         max(1, min(4, 1000 // (sum(lengths) + max(lengths)))),
@@ -90,19 +89,19 @@ def plot_exchanged_voices(
     wide, high = int(x[-1]) + widths[-1] + right, int(y[-1]) + bands * up + bottom
     sheet = np.full((high, wide), np.nan)  # one picture: as many axes as cells would take a minute
 
-    def place(row: int, column: int, one: Spectrogram) -> None:
-        cell = one.T[::-1].repeat(up, 0).repeat(across, 1)
+    def place(row: int, column: int, clip: Spectrogram) -> None:
+        cell = clip.T[::-1].repeat(up, 0).repeat(across, 1)
         sheet[y[row] : y[row] + cell.shape[0], x[column] : x[column] + cell.shape[1]] = cell
 
-    for i, one in enumerate(originals):
-        place(0, i + 1, one)
-        place(i + 1, 0, one)
+    for i, clip in enumerate(originals):
+        place(0, i + 1, clip)
+        place(i + 1, 0, clip)
         for j, changed in enumerate(crossed[i]):
             place(i + 1, j + 1, changed)
     figure = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    loudest = _loudest([*originals, *(one for row in crossed for one in row)])
+    loudest = _loudest([*originals, *(clip for row in crossed for clip in row)])
     image = axes.imshow(sheet - loudest, cmap=COLOURS, vmin=-RANGE, vmax=0, interpolation="nearest")
     style: dict[str, Any] = {"va": "center", "fontsize": 10}
     for i, (voice, word) in enumerate(zip(voices, words, strict=True)):
@@ -121,12 +120,12 @@ def plot_exchanged_voices(
 
 def _loudest(spectrograms: Sequence[Spectrogram]) -> float:
     """Where the colour scale ends; a few single louder values do not dim all others."""
-    return float(np.percentile(np.concatenate([one.ravel() for one in spectrograms]), 99.9))
+    return float(np.percentile(np.concatenate([clip.ravel() for clip in spectrograms]), 99.9))
 
 
-def _draw(axes: Axes, one: Spectrogram, loudest: float) -> None:
+def _draw(axes: Axes, clip: Spectrogram, loudest: float) -> None:
     axes.imshow(
-        one.T - loudest,
+        clip.T - loudest,
         origin="lower",
         aspect="auto",
         cmap=COLOURS,
