@@ -5,7 +5,7 @@ import pytest
 import torch
 from made_runs import figure, scores
 
-from unbraid.benchmark.score_columns import ScoreColumn, read_score_columns, figure_at, shared_columns, show
+from unbraid.benchmark.score_columns import ScoreColumn, figure_at, read_score_columns, shared_columns, show
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.leakage import evaluate_leakage

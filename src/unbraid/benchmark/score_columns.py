@@ -18,7 +18,7 @@ from unbraid.evaluation.scores import Figure
 from unbraid.recipes import RECIPES
 from unbraid.words import nearest
 
-__all__ = ["TABLES", "ScoreColumn", "read_score_columns", "figure_at", "shared_columns", "show"]
+__all__ = ["TABLES", "ScoreColumn", "figure_at", "read_score_columns", "shared_columns", "show"]
 
 TABLES = RECIPES / "tables"
 SHARED = "columns.yaml"
