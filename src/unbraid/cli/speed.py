@@ -43,8 +43,8 @@ def speed(
     from unbraid.registry import model_class
     from unbraid.training import TrainingConfig
 
-    own = parameters(model_class(model))
-    options = {f"model.{name}": own[name] for name in own if name != "observation"}
+    constructor = parameters(model_class(model)).items()
+    options = {f"model.{name}": option for name, option in constructor if name != "observation"}
     changes = read_words("speed", [f"--{name}={text}" for name, text in settings.items()], options)
     config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)
     figures = measure(
