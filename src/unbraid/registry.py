@@ -34,7 +34,7 @@ DATASETS = {
     "jester": "unbraid.data.sets.jester:load",
     "moving_digits": "unbraid.data.sets.moving_digits:load",
     "mug": "unbraid.data.sets.mug:load",
-    "physionet2012": "unbraid.data.sets.physionet2012:load",
+    "physionet2012": "unbraid.data.sets.physionet2012.physionet2012:load",
     "puppets": "unbraid.data.sets.puppets.puppets:load",
     "sprites": "unbraid.data.sets.sprites:load",
     "timit": "unbraid.data.sets.timit:load",
