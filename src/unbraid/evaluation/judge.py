@@ -69,12 +69,14 @@ class Judge(nn.Module):
     ) -> dict[str, Float[Tensor, "B K"]]:
         """Logits of every label. Values outside `mask` and steps after the last observed one have no influence."""
         if mask is None:
-            path = apply_to_steps(self.trunk, x)
+            _, (last, _) = self.steps(apply_to_steps(self.trunk, x))
         else:
             valid = inside(mask)
             features = apply_to_steps(self.trunk, zero_unobserved(x, mask), valid)
-            path = pack_padded_sequence(features, valid.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        _, (last, _) = self.steps(path)  # last: forward after the last step, backward after the first
+            lengths = valid.sum(1).cpu()
+            path = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
+            _, (last, _) = self.steps(path)
+        # last: the state forward after the last step, backward after the first
         summary = torch.cat([last[0], last[1]], 1)
         return {name: head(summary) for name, head in zip(self.classes, self.heads.values(), strict=True)}
 
