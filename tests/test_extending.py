@@ -31,7 +31,7 @@ def evaluate_toy(model, data, *, split: str = "test"):
 
 PROTOCOL = Protocol("toy", "Toy", frozenset({"encode"}), lambda data: "", evaluate_toy)
 '''
-SECTION = '''
+SECTION = """
 from unbraid.report.blocks import all_figures
 
 
@@ -41,7 +41,7 @@ def headline(scores):
 
 def section(scores, folder):
     return all_figures("toy", scores)
-'''
+"""
 
 
 def documented_files(heading: str) -> list[str]:
@@ -114,7 +114,12 @@ def test_a_model_a_data_set_and_a_protocol_are_three_files_and_a_line_each(house
     assert touched == documented
 
     root, run = recordings(tmp_path / "recordings"), tmp_path / "run"
-    environment = {"PYTHONPATH": str(house / "src"), "UNBRAID_CACHE": str(tmp_path / "cache"), "PATH": ""}
+    environment = {
+        "PYTHONPATH": str(house / "src"),
+        "UNBRAID_CACHE": str(tmp_path / "cache"),
+        "PATH": "",
+        "OMP_NUM_THREADS": "1",
+    }
 
     def unbraid(*words: str) -> str:
         command = [sys.executable, "-m", "unbraid", *words]

@@ -85,19 +85,6 @@ def test_anchor_is_counted_over_observed_steps():
             assert not torch.equal(model.encode(x, mask).static[row], model.encode(changed, mask).static[row])
 
 
-def test_the_mean_anchor_reads_all_observed_steps():
-    x = tiny_batch((7,), 2, 6).x
-    mask = torch.tensor([[False, True, True, False, True, False], [True] * 6])
-    model = dbse(anchor="mean").eval()
-    g = model.encoder(x.flatten(0, 1)).unflatten(0, (2, 6))
-    for row, steps in enumerate(([1, 2, 4], range(6))):
-        s = model.static_head(model.static_path(g[row, list(steps)].mean(0))).mean
-        torch.testing.assert_close(model.encode(x, mask).static[row], s)
-    rest = g[1] - g[1].mean(0)
-    d = model.dynamic_head(model.dynamic_path(rest.unsqueeze(0))).mean[0]
-    torch.testing.assert_close(model.encode(x, mask).dynamic[1], d)
-
-
 def test_dynamic_posterior_is_causal_unless_bidirectional():
     x = tiny_batch((7,), 2, 6).x
     changed = x.clone()
@@ -128,9 +115,9 @@ def test_random_anchors():
     assert dbse(anchor="random_run").anchor_share == dbse(anchor="random_run").anchor_share
     model = dbse(anchor="random_batch").train()
     noise = torch.Generator().manual_seed(0)
-    steps = {int(model._anchor_share(x, None, noise)[0].argmax()) for _ in range(50)}
+    steps = {int(model._anchor_steps(x, None, noise)[0].argmax()) for _ in range(50)}
     assert len(steps) == 8
-    assert model.eval()._anchor_share(x, None, noise)[0].tolist() == [1] + [0] * 7
+    assert model.eval()._anchor_steps(x, None, noise)[0].tolist() == [1] + [0] * 7
 
 
 def test_noise_at_the_anchor_is_for_training_only():

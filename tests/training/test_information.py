@@ -25,7 +25,7 @@ class Placed(SequenceModel):
     card = ModelCard("placed", "", "", 2024, "", "", "", frozenset({"encode"}))
 
     def __init__(self, observation, width: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(locals())
         self.static_size = self.dynamic_size = 1
         self.width = torch.nn.Parameter(torch.tensor(width))
 
@@ -38,10 +38,10 @@ class Placed(SequenceModel):
     def roll(self, n, length, generator=None):
         return torch.zeros(n, length, 1)
 
-    def decode(self, codes, mask=None):
+    def decode(self, codes, mask=None, generator=None):
         return Independent(Normal(codes.dynamic, 1.0), 0)
 
-    def terms(self, batch, generator=None):
+    def terms(self, batch, generator=None, phase="fit"):
         return {"nothing": self.width.expand(len(batch))}
 
 
@@ -51,33 +51,33 @@ def tiny_data(n=30) -> Sequences:
 
 
 def estimated(x, width, dataset_size=1000):
-    found = information(Placed((2,), width), Batch(x), dataset_size, torch.Generator().manual_seed(0))
-    return {name: float(value.detach().mean()) for name, value in found.items()}
+    estimates = information(Placed((2,), width), Batch(x), dataset_size, torch.Generator().manual_seed(0))
+    return {name: float(value.detach().mean()) for name, value in estimates.items()}
 
 
-def test_codes_that_tell_nothing_stand_at_the_floor():
+def test_codes_without_information_are_at_the_floor():
     """All sequences in one place: every estimate is log N, whatever the batch."""
-    found = estimated(torch.zeros(64, 3, 2), 1.0)
-    assert all(value == pytest.approx(math.log(1000), abs=1e-4) for value in found.values())
+    estimates = estimated(torch.zeros(64, 3, 2), 1.0)
+    assert all(value == pytest.approx(math.log(1000), abs=1e-4) for value in estimates.values())
 
 
-def test_codes_that_tell_all_sequences_apart_stand_at_the_ceiling():
+def test_codes_that_identify_every_sequence_are_at_the_ceiling():
     x = 100 * torch.arange(64.0).view(64, 1, 1).expand(64, 3, 2)
-    found = estimated(x, 1.0)
+    estimates = estimated(x, 1.0)
     ceiling = math.log(1000 * 64)
-    assert all(value == pytest.approx(ceiling, abs=1e-3) for value in found.values())
+    assert all(value == pytest.approx(ceiling, abs=1e-3) for value in estimates.values())
 
 
-def test_independent_codes_tell_of_the_sequence_but_not_of_each_other():
+def test_independent_codes_have_information_of_the_sequence_and_none_of_each_other():
     """Each of 8 x 8 pairs of places once: I(s; x) and I(d; x) are log 8 over the floor, I(s; d) is at it."""
     place = 100 * torch.arange(8.0)
     x = torch.stack([place.repeat_interleave(8), place.repeat(8)], 1).view(64, 1, 2).expand(64, 3, 2)
-    found = estimated(x, 1.0)
+    estimates = estimated(x, 1.0)
     floor = math.log(1000)
     for name in ("static_input", "dynamic_input", "dynamic_input_per_step"):
-        assert found[name] == pytest.approx(floor + math.log(8), abs=1e-3)
+        assert estimates[name] == pytest.approx(floor + math.log(8), abs=1e-3)
     for name in ("static_dynamic", "static_dynamic_per_step"):
-        assert found[name] == pytest.approx(floor, abs=1e-3)
+        assert estimates[name] == pytest.approx(floor, abs=1e-3)
 
 
 def rows_of(run):
@@ -115,10 +115,10 @@ def test_tracking_changes_no_weight(tmp_path):
 def test_posteriors_that_are_not_normal_are_refused_before_training(tmp_path):
     class Odd(Placed):
         def posterior(self, x, mask=None, generator=None):
-            found = super().posterior(x)
-            return Posterior(found.static, torch.distributions.Laplace(found.dynamic.mean, 1.0))
+            normal = super().posterior(x)
+            return Posterior(normal.static, torch.distributions.Laplace(normal.dynamic.mean, 1.0))
 
     training = TrainingConfig(track_information=True)
-    with pytest.raises(ValueError, match=r"track_information: the dynamic posterior .* is Laplace"):
+    with pytest.raises(ValueError, match=r"track_information: the dynamic posterior .* is a Laplace"):
         fit(tiny_data(), Odd((5,)), folder=tmp_path / "run", training=training, quiet=True)
     assert not (tmp_path / "run").exists()

@@ -155,9 +155,9 @@ def test_interrupt_leaves_a_resumable_run(whole, tmp_path, monkeypatch, capsys):
 
     add = Metrics.on_train_batch_end
 
-    def press(self, trainer, *rest):
-        add(self, trainer, *rest)
-        if trainer.global_step == 7:
+    def press(self, trainer, plan, *rest):
+        add(self, trainer, plan, *rest)
+        if plan.step == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Metrics, "on_train_batch_end", press)

@@ -13,6 +13,7 @@ from unbraid.models.build import build_model
 from unbraid.models.c_dsvae import CDSVAE
 from unbraid.training import TrainingConfig, fit, resume
 from unbraid.training.callbacks.checkpoints import Checkpoints
+from unbraid.training.phases import TrainingStep, complete
 from unbraid.training.plan import Plan
 
 SETTINGS = {"width": 4, "static_size": 3, "dynamic_size": 4, "features": 8, "hidden": 6}
@@ -59,9 +60,9 @@ def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, writes):
     """The views are drawn from the plan's noise, whose state is in every checkpoint."""
     folder, write, count = tmp_path / "run", Checkpoints.write, 0
 
-    def write_then_break(self, trainer):
+    def write_then_break(self, trainer, plan):
         nonlocal count
-        write(self, trainer)
+        write(self, trainer, plan)
         count += 1
         if count == writes:
             raise InterruptedError
@@ -71,8 +72,8 @@ def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, writes):
         often = config(checkpoint_minutes=1e-9)
         fit(frames(), "c_dsvae", folder=folder, settings=SETTINGS, training=often, quiet=True)
     resume(folder, frames(), quiet=True)
-    expected, found = weights(whole), weights(folder)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, resumed = weights(whole), weights(folder)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     drop = ("seconds", "sequences_per_second")
     assert [{k: v for k, v in row.items() if k not in drop} for row in rows(whole, "validation")] == [
         {k: v for k, v in row.items() if k not in drop} for row in rows(folder, "validation")
@@ -82,35 +83,28 @@ def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, writes):
 def test_validation_sees_the_same_views_at_every_epoch():
     data = frames()
     plan = Plan(build_model("c_dsvae", data.observation, **SETTINGS).eval(), data, config())
-    found = []
-    for _ in range(2):
-        plan.validation_sums = {}
-        with torch.no_grad():
-            plan.validation_step(data.batch(data.splits["validation"]), 0)
-        found.append(plan.validation_sums)
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    first, second = (plan.validation_step(plan.read(data.splits["validation"]), 0) for _ in range(2))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_training_draws_new_views_for_every_batch(monkeypatch):
-    data, seen = frames(), []
+    data, batches = frames(), []
     model = build_model("c_dsvae", data.observation, **SETTINGS)
     terms = CDSVAE.terms
-    monkeypatch.setattr(CDSVAE, "terms", lambda self, b, g=None: seen.append(b) or terms(self, b, g))
-    plan = Plan(model, data, config())
-    plan._trainer = type("T", (), {"global_step": 0})()
-    for _ in range(2):
-        plan.training_step(data.batch(np.arange(8)), 0)
-    first, second = (batch.views["static"].order for batch in seen)
+    monkeypatch.setattr(CDSVAE, "terms", lambda self, b, *rest: batches.append(b) or terms(self, b, *rest))
+    step = TrainingStep(model, config(), 10, 27, torch.Generator().manual_seed(0))
+    for number in range(2):
+        step.take(data.batch(np.arange(8)), number)
+    first, second = (batch.views["static"].order for batch in batches)
     assert not torch.equal(first, second)
-    assert {batch.dataset_size for batch in seen} == {len(data.splits["train"])}
+    assert {batch.dataset_size for batch in batches} == {27}
 
 
 def test_models_without_views_get_none():
-    data = frames()
-    plan = Plan(build_model("dsvae", data.observation, **SETTINGS), data, config())
-    before = plan.noise.get_state()
-    batch = plan.complete(data.batch(np.arange(4)), plan.noise)
-    assert batch.views == {} and torch.equal(before, plan.noise.get_state())
+    data, noise = frames(), torch.Generator().manual_seed(0)
+    before = noise.get_state()
+    batch = complete(build_model("dsvae", data.observation, **SETTINGS), data.batch(np.arange(4)), 27, noise)
+    assert batch.views == {} and torch.equal(before, noise.get_state())
 
 
 def test_a_validation_batch_of_one_breaks_nothing(tmp_path):

@@ -96,7 +96,7 @@ class SequenceModel(nn.Module, ABC):
         super().__init__()
         self.observation = tuple(arguments["observation"])
         self.settings = {name: arguments[name] for name in self.setting_names()}
-        _check_choices(inspect.signature(type(self).__init__), self.settings)
+        self.check_choices(self.settings)
 
     @classmethod
     def setting_names(cls) -> list[str]:
@@ -104,6 +104,20 @@ class SequenceModel(nn.Module, ABC):
         return [
             name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "observation")
         ]
+
+    @classmethod
+    def check_choices(cls, settings: Mapping[str, Any]) -> None:
+        """Refuse values that are none of the names that a setting may be.
+
+        Raises:
+            ValueError: names the setting, the value and the nearest choice.
+        """
+        parameters = inspect.signature(cls.__init__).parameters
+        for name, value in settings.items():
+            annotation = parameters[name].annotation
+            if get_origin(annotation) is Literal and value not in get_args(annotation):
+                choices = map(str, get_args(annotation))
+                raise ValueError(f"model.{name}: {value!r} is no choice{nearest(str(value), choices)}")
 
     # ---- what a method implements -------------------------------------------------------------------
 
@@ -309,13 +323,3 @@ class SequenceModel(nn.Module, ABC):
 def _steps(mask: Tensor | None) -> Tensor | None:
     """The steps inside the sequences, None for all."""
     return None if mask is None else inside(mask)
-
-
-def _check_choices(signature: inspect.Signature, settings: Mapping[str, Any]) -> None:
-    """Refuse values that are none of the names a setting may be."""
-    for name, value in settings.items():
-        annotation = signature.parameters[name].annotation
-        if get_origin(annotation) is Literal and value not in get_args(annotation):
-            raise ValueError(
-                f"model.{name}: {value!r} is no choice{nearest(str(value), map(str, get_args(annotation)))}"
-            )

@@ -13,7 +13,7 @@ def build_model(name: str, observation: tuple[int, ...], **settings: Any) -> Seq
     """Build a registered model for observations of shape `observation` (`*X`).
 
     Raises:
-        ValueError: no model has that name, or it has no such setting.
+        ValueError: no model has that name, it has no such setting, or a setting is none of its choices.
     """
     cls = model_class(name)
     unknown = sorted(set(settings) - set(cls.setting_names()))
@@ -21,4 +21,5 @@ def build_model(name: str, observation: tuple[int, ...], **settings: Any) -> Seq
         raise ValueError(
             f"model.{unknown[0]}: {name} has no such setting{nearest(unknown[0], cls.setting_names())}"
         )
+    cls.check_choices(settings)
     return cls(observation, **settings)
