@@ -10,7 +10,7 @@ from torch.distributions import Independent, Normal
 from unbraid.cards import ModelCard
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_downstream, readers
-from unbraid.evaluation.downstream import downstream_tasks
+from unbraid.evaluation.tasks import downstream_tasks
 from unbraid.generation import encode
 from unbraid.masks import zero_unobserved
 from unbraid.models.base import SequenceModel

@@ -8,8 +8,9 @@ import pytest
 
 from unbraid.data.load import load
 from unbraid.evaluation import intervals
-from unbraid.evaluation.downstream import _figures, downstream_tasks
+from unbraid.evaluation.downstream import _figures
 from unbraid.evaluation.floors import plain_floors, raw_inputs
+from unbraid.evaluation.tasks import downstream_tasks
 
 REAL = os.environ.get("UNBRAID_DATA")
 pytestmark = [

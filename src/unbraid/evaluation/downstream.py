@@ -23,6 +23,7 @@ from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.readers import Inputs, Reading, Task, path_summary, read_linear, read_network
 from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
 from unbraid.evaluation.scores import Scores
+from unbraid.evaluation.tasks import downstream_tasks
 from unbraid.files import write_atomically
 from unbraid.generation import encode
 from unbraid.masks import inside, zero_unobserved
@@ -30,7 +31,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.words import nearest
 
-__all__ = ["CODES", "FLOORS", "MEASURE_TITLES", "PROTOCOL", "downstream_tasks", "evaluate_downstream"]
+__all__ = ["CODES", "FLOORS", "MEASURE_TITLES", "PROTOCOL", "evaluate_downstream"]
 
 VERSION = 3  # raise when floors change, so that older cached ones are not used
 CODES = {"static": "static code", "dynamic": "dynamic codes", "both": "both codes"}
@@ -148,64 +149,6 @@ def evaluate_downstream(
         "resamples": resamples,
     }
     return Scores(tasks=scores, left_out=left_out, protocol=protocol)
-
-
-def downstream_tasks(
-    data: Sequences, split: str = "test", names: Sequence[str] | None = None
-) -> tuple[list[Task], dict[str, str]]:
-    """The labels and targets of a data set as tasks, and why the others are left out.
-
-    Raises:
-        ValueError: `names` has one that is neither label nor target, or there are none at all.
-    """
-    every = [*data.labels, *data.targets]
-    if not every:
-        raise ValueError(f"data: {data.name} has neither labels nor targets, so there is nothing to predict")
-    for name in names or ():
-        if name not in every:
-            raise ValueError(f"tasks: {data.name} has no label or target {name!r}{nearest(name, every)}")
-    tasks, left_out = [], {}
-    for name in every if names is None else names:
-        task = (_label_task if name in data.labels else _target_task)(data, name, split)
-        if reason := _unscorable(task, split):
-            left_out[name] = reason
-        else:
-            tasks.append(task)
-    return tasks, left_out
-
-
-def _rows(data: Sequences, split: str) -> dict[str, np.ndarray]:
-    return {part: data.splits[part] for part in ("train", "validation", split)}
-
-
-def _label_task(data: Sequences, name: str, split: str) -> Task:
-    label = data.labels[name]
-    truth = {part: label.values[rows] for part, rows in _rows(data, split).items()}
-    kind = "binary" if len(label.classes) == 2 else "classes"
-    return Task(name, kind, "sequence", label.classes, truth)  # type: ignore[arg-type]
-
-
-def _target_task(data: Sequences, name: str, split: str) -> Task:
-    values = data.targets[name]
-    truth = {part: values[rows].astype(np.float64) for part, rows in _rows(data, split).items()}
-    if values.ndim == 1:
-        return Task(name, "target", "sequence", (), truth)
-    for part, rows in _rows(data, split).items():
-        truth[part] = np.where(inside(data.observed(rows)), truth[part], np.nan)
-    return Task(name, "target", "step", (), truth)
-
-
-def _unscorable(task: Task, split: str) -> str:
-    """Why a task cannot be scored, or nothing."""
-    for part, truth in task.truth.items():
-        if task.kind == "target":
-            if np.isnan(truth).all():
-                return f"no value is known in {part}"
-        elif len(np.unique(truth)) < 2 and (part == "train" or task.kind == "binary"):
-            return f"all of {part} is {task.classes[truth[0]]}"
-    if task.kind == "classes" and not np.isin(task.truth[split], task.truth["train"]).any():
-        return f"no class of {split} is in train"
-    return ""
 
 
 def _check(model: SequenceModel, data: Sequences, split: str, repeats: int, resamples: int) -> None:
