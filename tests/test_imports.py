@@ -27,7 +27,7 @@ FLOORS = [
     ["training"],
     ["evaluation"],
     ["plots"],
-    ["report", "recipes", "settings"],
+    ["report", "recipes"],
     ["workflow"],
     ["benchmark", "inputs", "estimator", "testing"],
     ["cli", "page", "__main__"],
@@ -147,7 +147,7 @@ def test_the_command_itself_loads_nothing_heavy(arguments):
 
 
 def assert_light(code: str) -> None:
-    heavy = ["torch", "numpy", "lightning", "jsonargparse", "yaml", "scipy", "sklearn", "matplotlib", "rich"]
+    heavy = ["torch", "numpy", "lightning", "yaml", "scipy", "sklearn", "matplotlib", "rich"]
     check = f"{code}\nimport sys\nsys.exit(str([name for name in {heavy} if name in sys.modules] or '') or 0)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -41,10 +41,10 @@ DATASETS = {
 }
 
 PROTOCOLS = {
-    "generation": "unbraid.evaluation.generation:evaluate_generation",
-    "leakage": "unbraid.evaluation.leakage:evaluate_leakage",
-    "downstream": "unbraid.evaluation.downstream:evaluate_downstream",
-    "verification": "unbraid.evaluation.verification:evaluate_verification",
+    "generation": "unbraid.evaluation.generation:PROTOCOL",
+    "leakage": "unbraid.evaluation.leakage:PROTOCOL",
+    "downstream": "unbraid.evaluation.downstream:PROTOCOL",
+    "verification": "unbraid.evaluation.verification:PROTOCOL",
 }
 
 

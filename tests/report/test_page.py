@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import json
 import shutil
 
@@ -8,13 +9,16 @@ import torch
 import yaml
 from html_page import Page
 from PIL import Image
+from toys import TOYS
 
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
 from unbraid.io import save_model
 from unbraid.models.build import build_model
-from unbraid.report.frames import _without_padding
-from unbraid.report.page import _varied_rows, make_pictures, write_report
+from unbraid.report.choice import varied_rows
+from unbraid.report.frames import hide_padding
+from unbraid.report.page import write_report
+from unbraid.report.pictures import make_pictures
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "hidden": 8, "features": 8}
 generator = np.random.default_rng(0)
@@ -117,15 +121,15 @@ def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):
     )
     words = "".join(Page(write_report(more, data).read_text()).words)
     for heading in (
-        "What swapped clips are taken for",
-        "On the way from one content to another",
-        "What can be read from each code",
+        "Which classes the judge sees in swapped clips",
+        "Between two static codes",
+        "What can be predicted from each code",
         "Information in the codes",
-        "Where the judge sees something else",  # an untrained model's swaps show nothing
+        "Where the judge sees a wrong class",  # an untrained model's swaps show nothing
     ):
         assert heading in words
     assert (more / "pictures" / "failures.png").is_file()
-    assert "What swapped" in "".join(Page(write_report(folder, data).read_text()).words)
+    assert "Which classes the judge sees" in "".join(Page(write_report(folder, data).read_text()).words)
 
 
 def test_what_is_missing_is_left_out(tmp_path):
@@ -172,17 +176,80 @@ def test_pictures_repeat_themselves_and_leave_the_global_generator_alone(tmp_pat
         assert path.read_bytes() == (tmp_path / "b" / "pictures" / path.name).read_bytes()
 
 
+def test_a_report_leaves_the_global_random_state_alone(run):
+    folder, data = run
+    torch.manual_seed(3)
+    np.random.seed(3)
+    state, numbers = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    write_report(folder, data)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numbers)
+
+
+def test_a_model_at_hand_is_not_read_from_the_folder(run, tmp_path):
+    folder, data = run
+    other = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("model", "pictures"))
+    write_report(other, data, model_for(data))
+    write_report(folder, data)
+    for name in ("swap.png", "codes.png"):
+        assert (other / "pictures" / name).read_bytes() == (folder / "pictures" / name).read_bytes()
+    with pytest.raises(FileNotFoundError, match=r"no model\.json"):
+        write_report(other, data)
+
+
+# ---- methods that cannot do everything ------------------------------------------------------------------
+
+ALWAYS = {"reconstruction", "codes", "joint_codes"}
+EXCHANGES = {"swap", "swap_sets", "replaced", "interpolation", "fixed_motion", "drawn_content"}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "names"),
+    [
+        ("static_prior", ALWAYS | EXCHANGES | {"fixed_content", "drawn_motion"}),
+        ("dynamic_prior", ALWAYS | EXCHANGES),
+        ("decoded_static", ALWAYS),
+        ("encode", set()),
+        ("decode", set()),
+    ],
+)
+def test_pictures_that_a_method_cannot_make_are_left_out(tmp_path, lacking, names):
+    data = sequences(labelled=False)
+    model = model_for(data)
+    make_pictures(model, data, tmp_path)  # pictures of an earlier report do not stay
+    model.card = dataclasses.replace(model.card, capabilities=model.card.capabilities - {lacking})
+    folder = make_pictures(model, data, tmp_path)
+    assert {path.stem for path in folder.iterdir()} == names
+
+
+@pytest.mark.parametrize("toy", TOYS)
+@pytest.mark.parametrize("observation", [(3, 16, 16), (3,), (4, 3), (20,)])
+def test_reports_of_methods_of_every_kind(tmp_path, toy, observation):
+    data = sequences(observation, labelled=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = TOYS[toy](observation)
+    (tmp_path / "config.yaml").write_text(f"data: {{name: noise}}\nmodel: {{name: {toy}}}\n")
+    page = Page(write_report(tmp_path, data, model).read_text())
+    assert bool(page.sources) == model.can("encode")
+    assert f"{toy} on noise" in "".join(page.words)
+
+
+# ---- choice of clips ------------------------------------------------------------------------------------
+
+
 def test_clips_for_pictures_differ_in_motion_first():
     data = sequences(n=45)
-    rows = _varied_rows(data, 2, seed=0)
+    rows = varied_rows(data, 2, seed=0)
     assert len(set(data.labels["what"].values[rows])) == 2
-    assert len(set(_varied_rows(data, 6, seed=0).tolist())) == 6
-    assert len(_varied_rows(data.take(np.arange(3)), 6, seed=0)) == 3
+    assert len(set(varied_rows(data, 6, seed=0).tolist())) == 6
+    assert len(varied_rows(data.take(np.arange(3)), 6, seed=0)) == 3
 
 
 def test_padding_is_not_drawn():
     clips = np.zeros((2, 3, 4, 3, 16, 16), np.float32)
-    blank = _without_padding(clips, np.array([4, 2, 3]))
-    assert (blank[:, 1, 2:] == 1).all() and (blank[:, 1, :2] == 0).all() and (blank[:, 0] == 0).all()
-    lines = _without_padding(np.zeros((2, 4, 5)), np.array([4, 2]))
+    steps = np.arange(4) < np.array([4, 2, 3])[:, None]
+    blank = hide_padding(clips, steps, 3)
+    assert np.isnan(blank[:, 1, 2:]).all() and (blank[:, 1, :2] == 0).all() and (blank[:, 0] == 0).all()
+    lines = hide_padding(np.zeros((2, 4, 5)), steps[:2], 1)
     assert np.isnan(lines[1, 2:]).all() and not np.isnan(lines[0]).any()
