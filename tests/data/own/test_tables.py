@@ -320,7 +320,7 @@ def spoilt(tmp_path, line, column, value):
         ("heart", "70,5", r"line 40, column 'heart': '70,5' is no number"),
         ("heart", "inf", r"line 40, column 'heart': is infinite"),
         ("oxygen", "much", r"line 40, column 'oxygen': 'much' is no number"),
-        ("time", "yesterday", r"line 40, column 'time': 'yesterday' is no time as 2016-07-01 00:00"),
+        ("time", "yesterday", r"line 40, column 'time': 'yesterday' is no time like 2016-07-01 00:00"),
         ("time", "01/02/2020", r"line 40, column 'time': '01/02/2020' is no time"),
         ("time", None, r"line 40: column 'time' is empty"),
         ("id", None, r"line 40: column 'id' is empty"),
