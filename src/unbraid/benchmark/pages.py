@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unbraid.benchmark.current import Groups, current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger
+from unbraid.benchmark.method_pages import write_method_pages
 from unbraid.benchmark.published import Published, published_by_method
 from unbraid.benchmark.runs import Trained, titles_by_data
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, shared_columns, show
@@ -27,7 +28,7 @@ PublishedRows = Mapping[str, Mapping[str, Published]]
 
 
 def write_pages(root: str | Path) -> list[Path]:
-    """Write `results/<data>.md` for every data set of the ledger, and the README's block between its markers.
+    """Write all generated pages: `results/<data>.md`, `docs/methods/<name>.md` and the README's block of results.
 
     Args:
         root: the repository's folder.
@@ -47,7 +48,7 @@ def write_pages(root: str | Path) -> list[Path]:
         written.append(page)
     readme = root / "README.md"
     readme.write_text(with_block(readme.read_text(), readme_block(trained)))
-    return [*written, readme]
+    return [*written, *write_method_pages(root), readme]
 
 
 def data_page(data: str, groups: Groups) -> str:
