@@ -1,13 +1,16 @@
 """The pages made from the ledger, and what they show."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from unbraid.benchmark.current import current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger, record
+from unbraid.benchmark.method_pages import method_page
 from unbraid.benchmark.pages import data_page, figure_tables, readme_block, with_block, write_pages
 from unbraid.benchmark.text_tables import latex, markdown
+from unbraid.registry import list_models, model_class
 
 README = "before\n<!-- results: made by `make results` -->\nold\n<!-- end of results -->\nafter\n"
 
@@ -152,3 +155,15 @@ def test_bars_and_signs_are_written_for_each_language():
     assert markdown(rows).splitlines() == ["|  | H(y\\|x) ↓ |", "|---|---|", "| **a_b** | 1 ± 2 % |"]
     assert r" & H(y$|$x) $\downarrow$ \\" in latex(rows)
     assert r"\textbf{a\_b} & 1 $\pm$ 2 \% \\" in latex(rows)
+
+
+def test_pages_of_methods_are_those_of_their_files():
+    for name in list_models():
+        page = Path(__file__).parents[2] / "docs" / "methods" / f"{name}.md"
+        assert page.read_text(encoding="utf-8") == method_page(name), "run `make results`"
+        card = model_class(name).card
+        text = page.read_text(encoding="utf-8")
+        assert card.title in text and all(f"`{symbol}`" in text for symbol, _, _ in card.symbols)
+        settings = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 4]
+        described = {line.split("`")[1] for line in settings if not line.endswith("|  |")}
+        assert set(model_class(name).setting_names()) <= described, "a setting has no description"

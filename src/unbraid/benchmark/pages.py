@@ -238,8 +238,3 @@ def _four_digits(values: list[float]) -> str:
         return ""
     mean = f"{statistics.fmean(values):.4g}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"
-
-
-if __name__ == "__main__":
-    for path in write_pages(Path.cwd()):
-        print(f"wrote {path}")
