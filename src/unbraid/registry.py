@@ -24,6 +24,7 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "spyl": "unbraid.models.spyl:SPYL",
     "vae": "unbraid.models.vae:VAE",
 }
 
