@@ -24,6 +24,9 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "r_wae": "unbraid.models.r_wae:RWAE",
+    "s3vae": "unbraid.models.s3vae:S3VAE",
+    "spyl": "unbraid.models.spyl:SPYL",
     "vae": "unbraid.models.vae:VAE",
 }
 

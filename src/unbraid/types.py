@@ -192,6 +192,7 @@ class Batch:
             of other splits.
         views: name to a changed copy, drawn when the model asks for views (`SequenceModel.views`).
         dataset_size: number N of training sequences, for estimates over the data set.
+        unweighted: names of the terms whose weight is zero at this training step; a model may leave them out.
     """
 
     x: Float[Tensor, "B T *X"]
@@ -200,6 +201,7 @@ class Batch:
     index: Int[Tensor, "B"] | None = None
     views: dict[str, View] = field(default_factory=dict)
     dataset_size: int | None = None
+    unweighted: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -1,17 +1,20 @@
-"""Distributions of codes beside the Normal: a point, and a Gaussian that is joint over time.
+"""Distributions of codes beside the Normal: a point, a Gaussian that is joint over time, normals drawn step by step.
 
-Both can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
+All can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
 the distributions, so that a method may change its posterior without changing its loss.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints, kl_divergence, register_kl
 
-from unbraid.types import standard_normal
+from unbraid.types import draw, standard_normal
 
-__all__ = ["JointNormal", "Point", "kl_over_steps"]
+__all__ = ["JointNormal", "Point", "RolledNormal", "kl_over_steps"]
 
 
 class Point(Distribution):
@@ -123,6 +126,48 @@ class JointNormal(Distribution):
         covariance = torch.where(pair.unsqueeze(1), self.covariance, eye)
         mean = torch.where(steps.unsqueeze(-1), self.loc, 0.0)
         return JointNormal(mean, torch.linalg.cholesky(covariance))
+
+
+class RolledNormal(Distribution):
+    """A path `(B, T, D)` of normals, each of which depends on the values before it.
+
+    It has a mean, in the sense of the path that takes the mean of each step in turn, and can be drawn; its density over
+    whole paths is not offered.
+
+    Args:
+        step: from the number of a step, the value before it `(B, D)` (zeros at first) and the state (None at first), the
+            normal of the step and the next state.
+        like: `(B, T, D)`, of the shape, device and precision of a path.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own name
+    has_rsample = True
+
+    def __init__(self, step: Callable[[int, Tensor, Any], tuple[Normal, Any]], like: Tensor) -> None:
+        self.step, self.like = step, like
+        super().__init__(like.shape, validate_args=False)
+
+    @property
+    def mean(self) -> Float[Tensor, "B T D"]:
+        """The path of means, each given the means before it."""
+        return self._roll(lambda normal: normal.mean)
+
+    def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
+        """Draw one path per sequence."""
+        return self._roll(lambda normal: draw(normal, generator))
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
+        """Draw paths `(*sample_shape, B, T, D)`."""
+        paths = [self.draw() for _ in range(torch.Size(sample_shape).numel())]
+        return torch.stack(paths).unflatten(0, tuple(sample_shape)) if sample_shape else paths[0]
+
+    def _roll(self, pick: Callable[[Normal], Tensor]) -> Tensor:
+        value, state, path = torch.zeros_like(self.like[:, 0]), None, []
+        for t in range(self.like.shape[1]):
+            normal, state = self.step(t, value, state)
+            value = pick(normal)
+            path.append(value)
+        return torch.stack(path, 1)
 
 
 @register_kl(JointNormal, JointNormal)

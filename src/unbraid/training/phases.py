@@ -140,6 +140,8 @@ class TrainingStep:
     def take(self, batch: Batch, step: int) -> Losses:
         """Take training step number `step` (from 0) on a batch: every active phase in turn."""
         batch = complete(self.model, batch, self.dataset_size, self.noise)
+        now = weights_at(self.config, self.config.weights, self.share(step))
+        batch = replace(batch, unweighted=frozenset(name for name, weight in now.items() if not weight))
         terms: Terms = {}
         totals: list[Tensor] = []
         for phase, optimizer, rates in zip(self.model.phases, self.optimizers, self.base_rates, strict=True):

@@ -1,0 +1,182 @@
+"""S3VAE: a sequential VAE whose codes are separated by signals that need no labels.
+
+When to use it: where a signal of motion can be computed from the data (the part of a frame that moves, the volume of
+sound), because the dynamic code is trained to predict it. A training step costs little more than one of DBSE.
+
+Zhu, Min, Kadav, Graf. "S3VAE: Self-Supervised Sequential VAE for Representation Disentanglement and Data Generation."
+CVPR 2020. https://arxiv.org/abs/2005.11437
+
+With features g_t of each step on its own:
+
+    p(s) = N(0, I),   p(d_t | d_<t) an LSTM,   p(x_t | s, d_t)                          the model of DSVAE
+    q(s | x_{1:T})       the last output of an LSTM over g
+    q(d_t | x_<=t)       a second LSTM over g
+    loss = SSE + KL_s + KL_d + lambda_1 L_SCC + lambda_2 L_DFP + lambda_3 I(s; d)
+    L_SCC = max(0, |s - s+| - |s - s-| + 1)
+    L_DFP = error of a motion signal y_t that is predicted from d_t
+
+s, s+ and s- in L_SCC are means of q(s): of the sequence, of the same steps in random order, and of another sequence of the
+batch. I(s; d) is estimated by minibatch weighted sampling.
+
+There is no code of the authors, and not all settings of the paper are known to us; the card lists what is ours. The paper
+takes y_t from tools (optical flow, landmarks of faces, the volume), ours is computed from the data alone, see
+`unbraid.objectives.motion`; a signal of your own is added to `SIGNALS` there. In two reimplementations, the steps of s+ are not
+in random order, the density of I(s; d) is wrong, and the posterior gets no gradient from the prior's inputs; none of this is
+reproduced.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from unbraid.cards import ModelCard
+from unbraid.masks import inside, take_step
+from unbraid.models.sequential_vae import SequentialVAE
+from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
+from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
+from unbraid.objectives.information import PairEstimate, sampled_terms
+from unbraid.objectives.motion import choose_signal, motion_error
+from unbraid.types import Batch, Posterior, Terms
+
+__all__ = ["S3VAE"]
+
+
+class S3VAE(SequentialVAE):
+    """Self-supervised sequential VAE (Zhu, Min, Kadav and Graf, CVPR 2020).
+
+    Args:
+        observation: shape `*X` of one observation.
+        static_size: size S of the static code.
+        dynamic_size: size D of the dynamic code.
+        features: size of a step's features g_t.
+        width: channels of the first convolution, or units of the first layer for vectors and windows.
+        hidden: size of the LSTMs.
+        motion: the signal that is predicted from the dynamic code: a name in `unbraid.objectives.motion.SIGNALS` ("grid",
+            "energy", "change"), "auto" (by the kind of observation) or "none".
+        margin: of the triplets of static codes.
+        pair_estimate: how I(s; d) is estimated: "per_step", "trajectory" or "none"; see `unbraid.models.c_dsvae`.
+
+    Raises:
+        ValueError: a signal that these observations do not have, a margin that is not above 0, or observations without a
+            codec.
+    """
+
+    card = ModelCard(
+        name="s3vae",
+        title="S3VAE: Self-Supervised Sequential VAE for Representation Disentanglement and Data Generation",
+        authors="Zhu, Min, Kadav, Graf",
+        year=2020,
+        venue="CVPR",
+        url="https://arxiv.org/abs/2005.11437",
+        summary="static code the same for shuffled steps, dynamic code trained to predict a motion signal",
+        capabilities=frozenset(
+            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+        ),
+        deviations=(
+            "the motion signals are ours and need no tool (the paper: optical flow, landmarks of faces, volume): the most "
+            "changed cell of a 3x3 grid, loudness above the median, the change of each feature",
+            "a step's signal is its change since the step before, which its posterior has seen",
+            "encoder and decoder are shared with the other methods; hidden sizes and codes are those of C-DSVAE, which "
+            "says that its networks are S3VAE's",
+            "the signal is predicted by one linear layer (reimplementations: several without activation, which is the same)",
+            "I(s; d) is averaged over the steps (the paper: summed); the weights of the terms are ours",
+            "the other sequence of a triplet is the batch's, moved by a random number of places",
+        ),
+        variants=(
+            {"motion": "none"},
+            {"margin": 0.5, "pair_estimate": "trajectory"},
+            {"pair_estimate": "none"},
+        ),
+        symbols=(
+            ("z_f", "static", "static code of the sequence (the paper's z_f, our s)"),
+            ("z_t", "dynamic[:, t]", "dynamic code of step t (the paper's z_t, our d_t)"),
+            ("m", "margin", "margin of the triplets"),
+            ("lambda_1", "training.weights.static_consistency", "weight of L_SCC"),
+            ("lambda_2", "training.weights.motion", "weight of L_DFP"),
+            ("lambda_3", "training.weights.mi_static_dynamic", "weight of I(s; d)"),
+        ),
+    )
+
+    def __init__(
+        self,
+        observation: tuple[int, ...],
+        static_size: int = 256,
+        dynamic_size: int = 32,
+        features: int = 128,
+        width: int = 64,
+        hidden: int = 256,
+        motion: str = "auto",
+        margin: float = 1.0,
+        pair_estimate: PairEstimate = "per_step",
+    ) -> None:
+        super().__init__(locals())
+        if margin <= 0:
+            raise ValueError(f"model.margin: {margin} must be above 0")
+        self.static_size, self.dynamic_size = static_size, dynamic_size
+        self.margin, self.pair_estimate = margin, pair_estimate
+        self.views = {"static": "shuffle"}
+        self.encoder = build_encoder(observation, features, width)
+        self.static_path = MaskedLSTM(features, hidden)
+        self.static_head = GaussianHead(hidden, static_size)
+        self.dynamic_path = MaskedLSTM(features, hidden)
+        self.dynamic_head = GaussianHead(hidden, dynamic_size)
+        self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.signal = None if motion == "none" else choose_signal(motion, self.observation)
+        if self.signal is not None:
+            self.motion_head = nn.Linear(dynamic_size, self.signal.outputs(self.observation))
+
+    def posterior(
+        self,
+        x: Float[Tensor, "B T *X"],
+        mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Posterior:
+        """q(s | x) and q(d_t | x_<=t)."""
+        return self._posterior(encode_steps(self.encoder, x, mask), None if mask is None else inside(mask))
+
+    def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
+        """Squared error, the two KLs, L_SCC and L_DFP, `(B,)` each, and I(s; d), 0-dim.
+
+        Raises:
+            ValueError: the batch lacks the view with shuffled steps, or the size of the data set.
+        """
+        g = encode_steps(self.encoder, batch.x, batch.mask)
+        steps = None if batch.mask is None else inside(batch.mask)
+        posterior = self._posterior(g, steps)
+        codes = posterior.sample(generator)
+        view = batch.view("static")
+        shuffled_steps = None if view.mask is None else inside(view.mask)
+        shuffled = self._static(encode_view(self.encoder, view, g), shuffled_steps).mean
+        terms = {
+            "reconstruction": self.step_errors(batch, codes, steps).sum(1),
+            "kl_static": self.kl_static(posterior),
+            "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
+            "static_consistency": self._triplets(posterior.static.mean, shuffled, generator),
+        }
+        if self.signal is not None:
+            terms["motion"] = motion_error(self.signal, self.motion_head(codes.dynamic), batch.x, batch.mask)
+        if self.pair_estimate != "none":
+            size = batch.require_dataset_size()
+            terms |= sampled_terms(codes, posterior, size, steps, pair=self.pair_estimate)
+        return terms
+
+    def _triplets(
+        self, s: Float[Tensor, "B S"], same: Float[Tensor, "B S"], generator: torch.Generator | None
+    ) -> Float[Tensor, "B"]:
+        """L_SCC of each sequence; 0 in a batch of one, which has no other sequence."""
+        if len(s) == 1:
+            return torch.zeros_like(s[:, 0])
+        device = None if generator is None else generator.device
+        places = torch.randint(1, len(s), (), generator=generator, device=device)
+        other = s[(torch.arange(len(s), device=s.device) + places.to(s.device)) % len(s)]
+        near, far = (torch.linalg.vector_norm(s - code, dim=1) for code in (same, other))
+        return torch.relu(near - far + self.margin)
+
+    def _posterior(self, g: Tensor, steps: Tensor | None) -> Posterior:
+        return Posterior(self._static(g, steps), self.dynamic_head(self.dynamic_path(g, steps)))
+
+    def _static(self, g: Tensor, steps: Tensor | None) -> Normal:
+        h = self.static_path(g, steps)
+        return self.static_head(h[:, -1] if steps is None else take_step(h, (steps.sum(1) - 1).clamp_min(0)))
