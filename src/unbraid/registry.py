@@ -24,6 +24,7 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "skd": "unbraid.models.skd:SKD",
     "vae": "unbraid.models.vae:VAE",
 }
 

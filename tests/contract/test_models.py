@@ -3,7 +3,7 @@ import pytest
 from unbraid.registry import list_models
 from unbraid.testing import CHECKS, build_small, variants
 
-SMALL = {"static_size": 5, "dynamic_size": 4, "features": 8, "hidden": 6}
+SMALL = {"static_size": 5, "dynamic_size": 4, "features": 8, "hidden": 6, "latent_size": 9, "static_units": 2}
 OBSERVATIONS = {
     "rgb16": (3, 16, 16),
     "grey32": (1, 32, 32),
