@@ -25,6 +25,7 @@ MODELS = {
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
     "skd": "unbraid.models.skd:SKD",
+    "ssm_skd": "unbraid.models.ssm_skd:SSMSKD",
     "vae": "unbraid.models.vae:VAE",
 }
 

@@ -17,7 +17,9 @@ from unbraid.types import Batch, Factor
 def skd(observation=(7,), **settings):
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return build_model("skd", observation, **({"latent_size": 6, "static_units": 2, "width": 4} | settings))
+        return build_model(
+            "skd", observation, **({"latent_size": 6, "static_units": 2, "width": 4} | settings)
+        )
 
 
 @pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
@@ -91,7 +93,9 @@ def test_finish_finds_planted_modes():
     model.finish([Batch(x[:15]), Batch(x[15:])])
     values = torch.view_as_complex(model.eigenvalues).abs()
     torch.testing.assert_close(values[:2], torch.tensor([1.0, 0.999]), rtol=0, atol=1e-4)
-    torch.testing.assert_close(values[2:].sort().values, torch.tensor([0.6, 0.7, 0.7, 0.8]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        values[2:].sort().values, torch.tensor([0.6, 0.7, 0.7, 0.8]), rtol=0, atol=1e-4
+    )
     assert (model.static_size, model.dynamic_size) == (2, 4)
     codes = model.encode(x)
     torch.testing.assert_close(model.decode(codes).mean, x, rtol=0, atol=0.05)
@@ -137,9 +141,7 @@ def test_pairs_are_static_or_dynamic_as_a_whole():
         random = torch.Generator().manual_seed(seed)
         model = without_codecs()
         model.finish([Batch(torch.randn(20, 5, 6, generator=random))])
-        split = {
-            int(unit): set(model.static[model.unit == unit].tolist()) for unit in model.unit.unique()
-        }
+        split = {int(unit): set(model.static[model.unit == unit].tolist()) for unit in model.unit.unique()}
         assert all(len(kinds) == 1 for kinds in split.values())
         assert sum(True in kinds for kinds in split.values()) == 2
         assert model.static_size + model.dynamic_size == 6

@@ -22,13 +22,8 @@ DYNAMIC = {
 
 def units_by_loop(values, count, order):
     """The eigenvalues of the first `count` units: a unit is a real eigenvalue or a pair."""
-    static, taken = [], 0
-    for value in sorted((v for v in values if v.imag >= 0), key=order):
-        if taken == count:
-            break
-        static += [value] if value.imag == 0 else [value, value.conjugate()]
-        taken += 1
-    return static
+    units = sorted((v for v in values if v.imag >= 0), key=order)[:count]
+    return [value for v in units for value in ([v] if v.imag == 0 else [v, v.conjugate()])]
 
 
 def rest_of(values, static):
