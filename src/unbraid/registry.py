@@ -24,6 +24,7 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "mocogan": "unbraid.models.mocogan:MoCoGAN",
     "skd": "unbraid.models.skd:SKD",
     "ssm_skd": "unbraid.models.ssm_skd:SSMSKD",
     "vae": "unbraid.models.vae:VAE",
