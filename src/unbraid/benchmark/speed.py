@@ -67,8 +67,8 @@ def measure(
         product_seconds: about how long the matrix product is timed, for each precision, before and after.
 
     Returns:
-        `machine`, `train` and, for a method with an encoder, `encode`, each a dictionary of figures; rates in GFLOP/s, times in seconds,
-        memory in MB (2^20 bytes).
+        `machine`, `train` and, for a method with an encoder, `encode`, each a dictionary of figures; rates in GFLOP/s, times
+        in seconds, memory in MB (2^20 bytes).
 
     Raises:
         ValueError: a name, a setting or a number that cannot be used.
