@@ -48,6 +48,7 @@ PROTOCOLS = {
     "leakage": "unbraid.evaluation.leakage:PROTOCOL",
     "downstream": "unbraid.evaluation.downstream:PROTOCOL",
     "verification": "unbraid.evaluation.verification:PROTOCOL",
+    "factors": "unbraid.evaluation.factors:PROTOCOL",
 }
 
 

@@ -133,7 +133,7 @@ class MoCoGAN(SequenceModel):
 
     def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
         """Draw motion paths: new noise at every step and a new start."""
-        like = self.motion.weight_hh_l0
+        like = next(self.motion.parameters())
         noise = standard_normal((n, length + 1, self.dynamic_size), like, generator)
         return self.motion(noise[:, 1:].contiguous(), noise[:, :1].transpose(0, 1).contiguous())[0]
 
@@ -169,7 +169,7 @@ class MoCoGAN(SequenceModel):
     def _made(self, batch: Batch, generator: torch.Generator | None) -> Float[Tensor, "B T *X"]:
         """Drawn clips, with zeros where the batch's are not observed."""
         steps = None if batch.mask is None else inside(batch.mask)
-        codes = self.draw(*batch.x.shape[:2], generator)
+        codes = self.draw(len(batch), batch.x.shape[1], generator)
         return zero_unobserved(self.decode(codes, steps).mean, batch.mask)
 
     def _judge_steps(self, x: Tensor, as_real: bool, generator: torch.Generator | None) -> Float[Tensor, "B"]:

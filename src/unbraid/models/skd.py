@@ -22,7 +22,7 @@ After training one operator is fitted to all training sequences. The codes are c
 
 A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. The number
 of static coordinates lies between `static_units` and twice that. Each unit is a factor of its own: `static_1`, ...,
-`dynamic_1`, ...; `unbraid.evaluation.factors` finds which of them carries which label.
+`dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which label.
 
 Differs from the authors' code: the encoder's LSTM has the size of the latents (theirs, by default twice that, is reshaped so
 that halves of a vector become steps); C is fitted with a ridge in float64; codes come from one operator, not from the

@@ -2,7 +2,7 @@
 
 When to use it: as `skd`, where the code of a sequence must not depend on the other sequences at all, nothing may be fitted
 after training, or sequences follow different dynamics. Factors are sets of coordinates, which
-`unbraid.evaluation.factors` finds after training.
+`unbraid.evaluation.factor_maps` finds after training.
 
 Barami, Berman, Naiman, Hason, Ezra, Azencot. "Disentanglement Beyond Static vs. Dynamic: A Benchmark and Evaluation
 Framework for Multi-Factor Sequential Representations." NeurIPS 2025, Datasets and Benchmarks.
