@@ -1,8 +1,8 @@
-"""Changed views of sequences: one that keeps the static factor and destroys the motion, others that do the reverse.
+"""Changed views of sequences: some keep the static factor and destroy the motion, others do the reverse.
 
-Every way is a pure function of a batch and a generator. It treats all sequences in one call on the device they are
-on, changes each sequence in its own way and every step of a sequence alike, reads nothing that the mask hides, and
-leaves padding where it was; a stretch stands at the sequence's beginning, with padding after it.
+Every way to draw a view is a pure function of a batch and a generator. It changes all sequences in one call on their
+device, each sequence differently and all steps of a sequence alike. It reads no masked value and leaves padding where it
+was. A stretch of a sequence is moved to the beginning and padded.
 
 | way        | for                     | keeps  | does                                                               |
 |------------|-------------------------|--------|--------------------------------------------------------------------|
@@ -12,26 +12,29 @@ leaves padding where it was; a stretch stands at the sequence's beginning, with 
 | `late`     | everything              | static | shows a random stretch of their second half                        |
 | `colour`   | frames                  | motion | brightness, contrast, saturation, hue, greyscale; blur             |
 | `crop`     | frames                  | motion | `colour`, then a part of the frame, resized to the whole           |
-| `stroke`   | frames                  | motion | `colour`, then bright lines are made thicker or thinner            |
+| `stroke`   | frames                  | motion | `colour`, then makes bright lines thicker or thinner               |
 | `scale`    | vectors, windows        | motion | scales and shifts each feature                                     |
 | `spectrum` | vectors of mel bands    | motion | gain, tilt and a stretch of the mel axis, as by another voice      |
 | `auto`     | everything              | motion | `colour` for frames, `scale` for vectors and windows               |
 
 C-DSVAE's paper (https://arxiv.org/abs/2110.12091) names the kinds of change (frames permuted; colour distortion, blur,
-crop and resize) but not their strengths. The colour strengths here are those usual in contrastive learning of images.
+crop and resize) but not their strengths. The strengths of the colour changes are usual in contrastive learning of images.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
 
+from unbraid.kinds import KINDS, Kind, kind_of
+from unbraid.masks import observed_steps, widen, zero_unobserved
 from unbraid.types import Batch, View
 
 __all__ = [
+    "AUTO",
     "WAYS",
     "change_colour",
     "change_crop",
@@ -64,37 +67,37 @@ def draw_views(
     """
     check_views(ways, tuple(batch.x.shape[2:]), batch.x.shape[1])
     with torch.no_grad():
-        return {
-            name: WAYS[_resolve(way, batch.x.shape[2:])].draw(batch, generator) for name, way in ways.items()
-        }
+        kind = kind_of(tuple(batch.x.shape[2:]))
+        return {name: WAYS[_resolve(way, kind)].draw(batch, generator) for name, way in ways.items()}
 
 
 def check_views(ways: Mapping[str, str], observation: tuple[int, ...], steps: int) -> None:
     """Refuse views that sequences of `steps` observations of this shape cannot have.
 
     Raises:
-        ValueError: naming the view, its way and what would do.
+        ValueError: names the view, its way, and the ways that fit.
     """
-    for name, given in ways.items():
-        if given != "auto" and given not in WAYS:
+    kind = kind_of(observation)
+    for name, wanted in ways.items():
+        if wanted != "auto" and wanted not in WAYS:
             raise ValueError(
-                f"views: the {name} view is to be drawn by {given!r}; there is auto, {', '.join(WAYS)}"
+                f"views: the {name} view is to be drawn by {wanted!r}; there is auto, {', '.join(WAYS)}"
             )
-        way = WAYS[_resolve(given, observation)]
-        if len(observation) not in way.axes:
-            fitting = [other for other, rule in WAYS.items() if len(observation) in rule.axes]
+        way = WAYS[_resolve(wanted, kind)]
+        if kind not in way.kinds:
+            fitting = [other for other, rule in WAYS.items() if kind in rule.kinds]
             raise ValueError(
-                f"views: {given!r} (the {name} view) does not suit observations of shape {observation}; "
+                f"views: {wanted!r} (the {name} view) does not suit observations of shape {observation}; "
                 f"give auto, {', '.join(fitting)}"
             )
         if steps < way.least_steps:
             raise ValueError(
-                f"views: the {name} view reorders steps and the sequences have {steps}; it needs 2 at least. "
+                f"views: the {name} view reorders steps and the sequences have {steps}; it needs at least 2. "
                 "Give longer sequences, or a model that needs no views"
             )
         if observation[-1] < way.least_values:
             raise ValueError(
-                f"views: {given!r} (the {name} view) needs vectors of {way.least_values} bands at least; "
+                f"views: {wanted!r} (the {name} view) needs vectors of at least {way.least_values} bands; "
                 f"these have {observation[-1]}"
             )
 
@@ -106,12 +109,12 @@ def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> Vie
     if mask is None:
         order = keys.argsort(1)
         return View(_reorder(x, order), None, order)
-    observed = _observed(mask)
+    observed = observed_steps(mask)
     drawn = torch.where(observed, keys, 2.0).argsort(dim=1, stable=True)
     places = observed.logical_not().byte().argsort(dim=1, stable=True)
     # Both name the observed steps first; those unobserved follow in the order they have.
     order = torch.empty_like(drawn).scatter_(1, places, drawn)
-    return View(_reorder(_shown(x, mask), order), _reorder(mask, order), order)
+    return View(_reorder(zero_unobserved(x, mask), order), _reorder(mask, order), order)
 
 
 def scatter_steps(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -152,7 +155,7 @@ def change_colour(batch: Batch, generator: torch.Generator | None = None) -> Vie
     Brightness, contrast and saturation are multiplied by 0.2 to 1.8 (frames of one channel: 0.4 to 1.6, no
     saturation), hues are turned by up to a fifth of the circle. All of it is one 3 x 3 matrix per clip.
     """
-    x = _shown(batch.x, batch.mask)
+    x = zero_unobserved(batch.x, batch.mask)
     n, channels = len(x), x.shape[2]
     strength, distorted = (0.8, 0.8) if channels == 3 else (0.6, 0.8)
     draws = _uniform((7, n), x, generator)
@@ -169,7 +172,7 @@ def change_colour(batch: Batch, generator: torch.Generator | None = None) -> Vie
     middle = (x.mean((1, 3, 4)) * grey).sum(1) * brightness * (1 - contrast)
     values = torch.einsum("bij,btjhw->btihw", colours, x) + middle.view(-1, 1, 1, 1, 1)
     values = _blur(values.clamp_(0, 1), draws[6])
-    return View(_shown(values, batch.mask), batch.mask)
+    return View(zero_unobserved(values, batch.mask), batch.mask)
 
 
 def change_crop(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -189,10 +192,10 @@ def change_crop(batch: Batch, generator: torch.Generator | None = None) -> View:
     values = grid_sample(flat, place, mode="bilinear", padding_mode="border", align_corners=False).view_as(x)
     mask = coloured.mask
     if mask is None or mask.ndim == 2:
-        return View(_shown(values, mask), mask)
+        return View(zero_unobserved(values, mask), mask)
     seen = grid_sample(mask.to(x.dtype).flatten(1, 2), place, padding_mode="border", align_corners=False)
     mask = seen.view_as(x) > 0.999
-    return View(_shown(values, mask), mask)
+    return View(zero_unobserved(values, mask), mask)
 
 
 def change_stroke(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -203,7 +206,7 @@ def change_stroke(batch: Batch, generator: torch.Generator | None = None) -> Vie
     sign = torch.where(share > 0, 1.0, -1.0).to(x.dtype)
     extreme = sign * max_pool2d(sign * x, 3, 1, 1)
     values = torch.lerp(x, extreme, share.abs()).view_as(coloured.x)
-    return View(_shown(values, batch.mask), batch.mask)
+    return View(zero_unobserved(values, batch.mask), batch.mask)
 
 
 def change_scale(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -215,7 +218,7 @@ def change_scale(batch: Batch, generator: torch.Generator | None = None) -> View
     shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
     factor = torch.exp(0.25 * _normal(shape, x, generator))
     offset = 0.5 * _normal(shape, x, generator)
-    return View(_shown(_shown(x, batch.mask) * factor + offset, batch.mask), batch.mask)
+    return View(zero_unobserved(zero_unobserved(x, batch.mask) * factor + offset, batch.mask), batch.mask)
 
 
 def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> View:
@@ -224,7 +227,7 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
     Level N(0, 0.5^2) and a tilt of N(0, 0.5^2) from the middle band to the last, in units of the bands' standard
     deviations: log mel bands are taken to be scaled.
     """
-    x = _shown(batch.x, batch.mask)
+    x = zero_unobserved(batch.x, batch.mask)
     n, bands = len(x), x.shape[-1]
     stretch = 1 + 0.1 * (2 * _uniform((n, 1), x, generator) - 1)
     level, tilt = 0.5 * _normal((2, n, 1), x, generator)
@@ -238,7 +241,7 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
     mask = batch.mask
     if mask is not None and mask.ndim == 3:
         mask = (mask.gather(2, low) | (share >= 1)) & (mask.gather(2, low + 1) | (share <= 0))
-    return View(_shown(values, mask), mask)
+    return View(zero_unobserved(values, mask), mask)
 
 
 class Way(NamedTuple):
@@ -246,35 +249,36 @@ class Way(NamedTuple):
 
     Attributes:
         draw: the function.
-        axes: how many axes an observation may have: 1 vectors, 2 windows, 3 frames.
+        kinds: the kinds of observation that it can be drawn of.
         least_steps: steps that a sequence must have.
         least_values: values that an observation's last axis must have.
     """
 
     draw: Callable[[Batch, torch.Generator | None], View]
-    axes: tuple[int, ...]
+    kinds: tuple[Kind, ...]
     least_steps: int = 1
     least_values: int = 1
 
 
 WAYS = {
-    "shuffle": Way(shuffle_steps, (1, 2, 3), least_steps=2),
-    "scatter": Way(scatter_steps, (3,), least_steps=2),
-    "early": Way(show_early, (1, 2, 3), least_steps=2),
-    "late": Way(show_late, (1, 2, 3), least_steps=2),
-    "colour": Way(change_colour, (3,)),
-    "crop": Way(change_crop, (3,)),
-    "stroke": Way(change_stroke, (3,)),
-    "scale": Way(change_scale, (1, 2)),
-    "spectrum": Way(change_spectrum, (1,), least_values=8),
+    "shuffle": Way(shuffle_steps, KINDS, least_steps=2),
+    "scatter": Way(scatter_steps, ("frames",), least_steps=2),
+    "early": Way(show_early, KINDS, least_steps=2),
+    "late": Way(show_late, KINDS, least_steps=2),
+    "colour": Way(change_colour, ("frames",)),
+    "crop": Way(change_crop, ("frames",)),
+    "stroke": Way(change_stroke, ("frames",)),
+    "scale": Way(change_scale, ("vectors", "windows", "sound")),
+    "spectrum": Way(change_spectrum, ("vectors", "sound"), least_values=8),
 }
-"""Name to way; "auto" stands for the one that suits the observations' shape."""
+"""Name to way."""
+
+AUTO: dict[Kind, str] = {"frames": "colour", "vectors": "scale", "windows": "scale", "sound": "scale"}
+"""The way that "auto" stands for, by kind."""
 
 
-def _resolve(way: str, observation: tuple[int, ...]) -> str:
-    if way != "auto":
-        return way
-    return "colour" if len(observation) == 3 else "scale"
+def _resolve(way: str, kind: Kind) -> str:
+    return AUTO[kind] if way == "auto" else way
 
 
 def _uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -287,22 +291,10 @@ def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | N
     return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
 
 
-def _observed(mask: Tensor) -> Bool[Tensor, "B T"]:
-    """Steps with at least one observed value."""
-    return mask if mask.ndim == 2 else mask.flatten(2).any(2)
-
-
-def _shown(x: Tensor, mask: Tensor | None) -> Tensor:
-    """X with zeros where the mask hides it."""
-    if mask is None:
-        return x
-    return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), x, torch.zeros_like(x[:1, :1]))
-
-
 def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> View:
     """A random stretch of one half of the observed steps, moved to the front."""
     x, mask = batch.x, batch.mask
-    observed = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else _observed(mask)
+    observed = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else observed_steps(mask)
     count = observed.sum(1)
     half = (count // 2).clamp_min(1)
     first = torch.where(count > 1, half, 0) if late else torch.zeros_like(half)
@@ -313,10 +305,8 @@ def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> Vie
     rank = observed.cumsum(1) - 1
     shown = observed & (rank >= first.unsqueeze(1)) & (rank < (first + length).unsqueeze(1))
     order = shown.logical_not().byte().argsort(dim=1, stable=True)
-    seen = (
-        shown if mask is None or mask.ndim == 2 else mask & shown.view(*shown.shape, *[1] * (mask.ndim - 2))
-    )
-    return View(_reorder(_shown(x, seen), order), _reorder(seen, order), order)
+    visible = shown if mask is None or mask.ndim == 2 else mask & widen(shown, mask)
+    return View(_reorder(zero_unobserved(x, visible), order), _reorder(visible, order), order)
 
 
 def _moved(share: Float[Tensor, "B T"], side: int) -> Int[Tensor, "B T side"]:

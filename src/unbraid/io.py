@@ -1,11 +1,12 @@
 """Models on disk: weights as safetensors, settings as JSON; loading runs no code from the files."""
 
+import hashlib
 import json
-import os
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from unbraid.data.features import Features
 from unbraid.files import write_atomically
@@ -16,14 +17,20 @@ __all__ = ["load_features", "load_model", "save_features", "save_model"]
 
 
 def save_model(model: SequenceModel, folder: str | Path) -> Path:
-    """Write `model.safetensors` and `model.json` into `folder`, replacing an older model there."""
+    """Write `model.safetensors` and, last, `model.json` into `folder`, replacing an older model there.
+
+    `model.json` holds the name, the settings and the SHA-256 of the weights.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / ".model.safetensors")
-    os.replace(folder / ".model.safetensors", folder / "model.safetensors")
-    described = {"model": model.card.name, "observation": model.observation, "settings": model.settings}
-    write_atomically(folder / "model.json", json.dumps(described, indent=2) + "\n")
+    weights = save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    write_atomically(folder / "model.safetensors", weights)
+    description = {
+        "model": model.card.name,
+        "observation": model.observation,
+        "settings": model.settings,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    write_atomically(folder / "model.json", json.dumps(description, indent=2) + "\n")
     return folder
 
 
@@ -32,7 +39,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
 
     Raises:
         FileNotFoundError: there is no model in the folder.
-        ValueError: the files are damaged.
+        ValueError: a file is damaged, or the weights are not those that were saved.
     """
     folder = Path(folder)
     if not (folder / "model.json").exists() and (folder / "model").is_dir():
@@ -41,15 +48,46 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         raise FileNotFoundError(
             f"{folder}: holds no model.json; give a finished run's folder (an unfinished one: `unbraid resume` it first)"
         )
-    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    model = build_model(described["model"], tuple(described["observation"]), **described["settings"])
+    description = _read_json(folder / "model.json")
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise ValueError(
-            f"{folder / 'model.safetensors'}: is damaged or of another model ({error})"
-        ) from error
+        name, observation = description["model"], tuple(description["observation"])
+        settings = dict(description["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
+    model = build_model(name, observation, **settings)
+    model.load_state_dict(
+        _read_weights(folder / "model.safetensors", description.get("weights_sha256"), model)
+    )
     return model.to(device).eval()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: is damaged (it holds no JSON object)")
+    return content
+
+
+def _read_weights(path: Path, checksum: str | None, model: SequenceModel) -> dict[str, Any]:
+    """The weights of a file, after checking that they are those that were saved and fit the model."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: is missing; the folder holds no whole model")
+    content = path.read_bytes()
+    if checksum is not None and hashlib.sha256(content).hexdigest() != checksum:
+        raise ValueError(f"{path}: is damaged or of another model (its SHA-256 is not that of model.json)")
+    try:
+        weights = load(content)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: is damaged ({error})") from error
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
+        raise ValueError(
+            f"{path}: is damaged or of another model (its arrays are not those of {model.card.name})"
+        )
+    return weights
 
 
 def save_features(features: Features, folder: str | Path) -> Path:
@@ -60,21 +98,20 @@ def save_features(features: Features, folder: str | Path) -> Path:
 
 
 def load_features(folder: str | Path) -> Features:
-    """What the features of a run's data were, and how they were scaled, from a run's folder or its `model/`.
+    """Names, units and scaling of the features that a model reads, from a run's folder or its `model/`.
 
     Raises:
         FileNotFoundError: the run's data had no named features.
         ValueError: the file is damaged.
     """
     folder = Path(folder)
-    found = [
-        path for path in (folder / "features.json", folder / "model" / "features.json") if path.is_file()
-    ]
-    if not found:
+    places = (folder / "features.json", folder / "model" / "features.json")
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
         raise FileNotFoundError(
             f"{folder}: holds no features.json; it was not trained on data with named features"
         )
     try:
-        return Features.from_json(json.loads(found[0].read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{found[0]}: is damaged ({error})") from error
+        return Features.from_json(_read_json(path))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

@@ -12,7 +12,7 @@ from unbraid.cards import ModelCard
 from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
 from unbraid.training import TrainingConfig, fit
-from unbraid.training.callbacks import Information, information
+from unbraid.training.callbacks.information import Information, information
 from unbraid.types import Batch, Posterior
 
 SETTINGS = {"width": 4, "static_size": 3, "dynamic_size": 4, "features": 8, "hidden": 6}

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from unbraid.data.sequences import Sequences
 from unbraid.training import TrainingConfig, fit, resume
-from unbraid.training.callbacks import Checkpoints
+from unbraid.training.callbacks.checkpoints import Checkpoints
 
 SETTINGS = {
     "width": 4,
@@ -65,9 +65,9 @@ def break_off(folder, monkeypatch, writes):
     """Train until the given number of checkpoints is written, then fail."""
     write, count = Checkpoints.write, 0
 
-    def write_then_break(self, trainer):
+    def write_then_break(self, trainer, plan):
         nonlocal count
-        write(self, trainer)
+        write(self, trainer, plan)
         count += 1
         if count == writes:
             raise BrokenError
@@ -121,7 +121,7 @@ def test_kill_at_five_random_moments(whole, tmp_path):
         from pathlib import Path
         from test_resume import SETTINGS, TRAINING, tiny_data
         from unbraid.training import TrainingConfig, fit, resume
-        from unbraid.training.callbacks import Metrics
+        from unbraid.training.callbacks.metrics import Metrics
         add = Metrics.on_train_batch_end
         import time
         def slowly(self, *args):
@@ -151,7 +151,7 @@ def test_kill_at_five_random_moments(whole, tmp_path):
 
 def test_interrupt_leaves_a_resumable_run(whole, tmp_path, monkeypatch, capsys):
     """Ctrl-C ends after the step at hand, says how to go on, and loses nothing."""
-    from unbraid.training.callbacks import Metrics
+    from unbraid.training.callbacks.metrics import Metrics
 
     add = Metrics.on_train_batch_end
 

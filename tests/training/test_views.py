@@ -12,7 +12,7 @@ from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.models.c_dsvae import CDSVAE
 from unbraid.training import TrainingConfig, fit, resume
-from unbraid.training.callbacks import Checkpoints
+from unbraid.training.callbacks.checkpoints import Checkpoints
 from unbraid.training.plan import Plan
 
 SETTINGS = {"width": 4, "static_size": 3, "dynamic_size": 4, "features": 8, "hidden": 6}

@@ -73,14 +73,15 @@ def build_small(
         observation: shape `*X` of one observation.
         settings: of the model; names that it does not have are left out.
     """
-    names = (model_class(model) if isinstance(model, str) else model).setting_names()
+    cls: Any = model_class(model) if isinstance(model, str) else model
+    names = cls.setting_names()
     chosen = {name: value for name, value in {"sequences": SEQUENCES, **settings}.items() if name in names}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         built = (
             build_model(model, observation, **chosen)
             if isinstance(model, str)
-            else model(observation, **chosen)
+            else cls(observation, **chosen)
         )
     with evaluating(built):
         built.finish(tiny_batch(observation, 6, seed=seed) for seed in (1, 2))

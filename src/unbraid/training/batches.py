@@ -1,4 +1,4 @@
-"""Batches of rows in a seeded order that can be left and taken up again at any batch."""
+"""Batches of rows in a seeded order that can be interrupted and continued at any batch."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,13 @@ __all__ = ["Batches"]
 class Batches:
     """Rows of a data set in batches, shuffled anew in every epoch by (seed, epoch).
 
-    The last batch of an epoch is left out of training when it is not full (batch statistics), unless it is the only
-    one. `state_dict` says where the order stands, so that a resumed training sees exactly the batches it would have.
+    In training, the last batch of an epoch is left out when it is not full (batch statistics), unless it is the only
+    one. `state_dict` holds the position, so that a resumed training sees exactly the remaining batches.
+
+    Args:
+        rows: row numbers.
+        batch_size: rows of a batch.
+        seed: of the order; None for the given order, nothing left out.
     """
 
     def __init__(self, rows: np.ndarray, batch_size: int, seed: int | None = None) -> None:
@@ -38,9 +43,9 @@ class Batches:
             yield np.sort(order[i * self.batch_size : (i + 1) * self.batch_size])
 
     def state_dict(self) -> dict[str, int]:
-        """Where the order stands."""
+        """The position in the order."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to where the order stood."""
+        """Return to a position."""
         self.epoch, self.position = state["epoch"], state["position"]

@@ -22,20 +22,20 @@ class TrainingConfig:
         schedule: "constant", or "cosine" down to 1% at the end.
         warmup_steps: steps over which the learning rate rises linearly.
         beta2: Adam's second decay rate.
-        kernel_learning_rate: of the kernels of convolutions and the matrices of the codecs of vectors and windows, at
-            its highest, which then learn by Muon (see `unbraid.training.muon`); None for Adam throughout.
-        kernel_heads: whether the layers of frame codecs that read and write the whole 4x4 map count as kernels. Less
-            error per epoch, for a time per step that is the same for any batch: for batches of 16 or more.
-        gradient_clip: highest norm of the gradient; None for no limit.
-        weights: weight of each term; a number, or a list of [share of training, value] points joined by straight
-            lines. Terms that are not named have weight 1.
+        kernel_learning_rate: highest learning rate of the kernels of convolutions and the matrices of the codecs of
+            vectors and windows, which Muon then trains (see `unbraid.training.muon`); None for Adam throughout.
+        kernel_heads: whether the layers of frame codecs that read and write the whole 4x4 map are trained by Muon as
+            well. This lowers the error per epoch and adds a fixed time per step, so it pays for batches of 16 or more.
+        gradient_clip: highest norm of the gradient of each phase; None for no limit.
+        weights: weight of each term: a number, or a list of [share of training, value] points joined by straight
+            lines. An unnamed term has weight 1.
         seed: of the initial weights, the order of the batches and the noise.
         precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
         device: "cpu", "cuda" or "auto".
         checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
         log_every_steps: steps between rows of metrics.csv.
-        track_information: add the mutual information of the codes, estimated on validation before the first step and
-            after each epoch, to metrics.csv; for models whose posteriors are normal.
+        track_information: whether to add the mutual information of the codes to metrics.csv, estimated on validation
+            before the first step and after each epoch; for models whose posteriors are normal.
     """
 
     max_epochs: int = 20

@@ -1,4 +1,4 @@
-"""What the machine can do, and how to let it."""
+"""What the machine can do, and settings that let it run at full speed."""
 
 import ctypes
 import platform
@@ -55,9 +55,8 @@ def processor_name() -> str:
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory instead of handing each large tensor back to the system.
 
-    Without this every large activation is mapped, zeroed by the kernel page by page and unmapped again at each step;
-    batch norm at 32x32 pixels runs five times faster with it. It holds for the whole process; elsewhere than on
-    glibc nothing happens.
+    Otherwise every large activation is mapped, zeroed by the kernel page by page and unmapped again at each step. The
+    setting holds for the whole process. Without glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return
