@@ -18,6 +18,7 @@ from unbraid.types import Codes, Factor
 
 __all__ = [
     "cross",
+    "deal_out",
     "decode",
     "encode",
     "encode_stream",
@@ -140,13 +141,23 @@ def partners(n: int, generator: torch.Generator) -> np.ndarray:
     return following
 
 
+def deal_out(static: Float[Tensor, "n S"], mixture: int, generator: torch.Generator) -> Float[Tensor, "n S"]:
+    """A static code of another sequence for each sequence, or a random convex mixture of those of `mixture` others."""
+    others = [static[partners(len(static), generator)] for _ in range(mixture)]
+    if mixture == 1:
+        return others[0]
+    shares = torch.rand(mixture, len(static), 1, generator=generator, dtype=static.dtype)
+    return (torch.stack(others) * shares / shares.sum(0)).sum(0)
+
+
 def with_drawn_static(model: SequenceModel, codes: Codes, generator: torch.Generator) -> Codes:
     """The same dynamic codes with static codes drawn from the prior.
 
-    Where the method has no prior of the static code, each sequence gets the static code of another one.
+    Where the method has no prior of the static code, each sequence gets the static code of another one, or a random
+    convex mixture of those of `model.static_mixture` others.
     """
     if model.prior_static() is None:
-        return Codes(codes.static[partners(len(codes), generator)], codes.dynamic)
+        return Codes(deal_out(codes.static, model.static_mixture, generator), codes.dynamic)
     with evaluating(model):
         return Codes(model.draw_static(len(codes), generator).cpu(), codes.dynamic)
 

@@ -27,6 +27,9 @@ MODELS = {
     "r_wae": "unbraid.models.r_wae:RWAE",
     "s3vae": "unbraid.models.s3vae:S3VAE",
     "spyl": "unbraid.models.spyl:SPYL",
+    "mocogan": "unbraid.models.mocogan:MoCoGAN",
+    "skd": "unbraid.models.skd:SKD",
+    "ssm_skd": "unbraid.models.ssm_skd:SSMSKD",
     "vae": "unbraid.models.vae:VAE",
 }
 
@@ -48,6 +51,7 @@ PROTOCOLS = {
     "leakage": "unbraid.evaluation.leakage:PROTOCOL",
     "downstream": "unbraid.evaluation.downstream:PROTOCOL",
     "verification": "unbraid.evaluation.verification:PROTOCOL",
+    "factors": "unbraid.evaluation.factors:PROTOCOL",
 }
 
 

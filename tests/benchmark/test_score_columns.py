@@ -8,6 +8,8 @@ from made_runs import figure, scores
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, read_score_columns, shared_columns, show
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.downstream import evaluate_downstream
+from unbraid.evaluation.factors import evaluate_factors
+from unbraid.evaluation.judge import Judge
 from unbraid.evaluation.leakage import evaluate_leakage
 from unbraid.evaluation.verification import evaluate_verification
 from unbraid.models.build import build_model
@@ -43,12 +45,26 @@ def scores_of(protocol, cache):
     if protocol == "leakage":
         data = made(5, who=label(number % 2, "static"), what=label(number // 2 % 2, "dynamic"))
         return evaluate_leakage(model_for(data), data, repeats=1, generation={"keep_static": {}})
+    if protocol == "factors":
+        return factor_scores()
     kinds = {"death": label(number % 2, "static"), "icu_type": label(number % 3, "static")}
     data = made(2, 3, targets=("oil_temperature",), **kinds)
     return evaluate_downstream(model_for(data), data, repeats=1, resamples=10, cache=cache)
 
 
-@pytest.mark.parametrize("protocol", ["leakage", "downstream", "verification"])
+def factor_scores():
+    """Of untrained codes of tiny clips, exchanged and judged."""
+    number = np.arange(60)
+    labels = {"who": label(number % 2, "static"), "what": label(number // 2 % 2, "dynamic")}
+    x = np.random.default_rng(0).integers(0, 255, (60, 4, 3, 16, 16), dtype=np.uint8)
+    thirds = dict(zip(("train", "validation", "test"), np.split(number, 3), strict=True))
+    data = Sequences(x, "clips", labels=labels, splits=thirds)
+    judge = Judge(data.observation, {"who": 2, "what": 2}, width=2)
+    scores = evaluate_factors(model_for(data), data, judge=judge, repeats=1, accept_weak_judge=True)
+    return scores | {"values": scores["pixels"]}
+
+
+@pytest.mark.parametrize("protocol", ["leakage", "downstream", "verification", "factors"])
 def test_columns_lead_to_figures(protocol, tmp_path):
     scores = {protocol: scores_of(protocol, tmp_path)}
     mine = [column for column in shared_columns().values() if column.score.startswith(f"{protocol}/")]

@@ -108,3 +108,9 @@ def test_any_setting_of_the_model_may_be_changed(capsys, monkeypatch):
 def test_wrong_words_are_told(capsys, arguments, told):
     assert main(["speed", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_method_without_an_encoder_is_timed_in_training_only():
+    figures = measure("mocogan", "fsdd", batch=4, steps=1, settings={"width": 4}, product_seconds=0.01)
+    assert figures.keys() == {"machine", "train"}
+    assert figures["train"]["step_seconds"] > 0

@@ -10,7 +10,7 @@ from sklearn.svm import SVC
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage
 from unbraid.evaluation.classifiers import CLASSIFIERS
-from unbraid.evaluation.leakage import _indivisible, _table
+from unbraid.evaluation.leakage import _table, indivisible
 from unbraid.generation import encode
 
 OBSERVATION = (3, 16, 16)
@@ -149,7 +149,7 @@ def test_the_floor_averages_frames_and_takes_series_as_they_are(data):
     ],
 )
 def test_labels_that_cannot_be_divided(values, reason):
-    found = _indivisible(Label(np.array(values), ("a", "b", "c", "d"), "static"))
+    found = indivisible(Label(np.array(values), ("a", "b", "c", "d"), "static"))
     assert found is None if reason is None else reason in found
 
 

@@ -110,6 +110,8 @@ def test_a_method_is_not_scored_by_what_it_cannot_do():
     assert protocol("generation").why_not(clips, limited("encode")) == "the method has no decode"
     assert fitting_protocols("sprites", clips, limited("encode")) == ("leakage",)
     assert fitting_protocols("sprites", clips, limited("decode")) == ()
+    draws = limited("decode", "static_prior", "dynamic_prior", "decoded_static")
+    assert fitting_protocols("sprites", clips, draws) == ("generation",)
     assert fitting_protocols("sprites", clips, MODEL) == ("generation", "leakage")
     with pytest.raises(ValueError, match="oracle"):
         protocol("leakage").run(limited("decode"), clips, {})

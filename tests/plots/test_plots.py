@@ -87,6 +87,15 @@ def test_variations_and_interpolation_have_a_row_each():
     assert [text.get_text() for text in figure.texts] == ["0%", "25%", "50%", "75%", "100%"]
 
 
+def test_each_label_has_a_row_between_its_two_clips():
+    figure = plots.plot_factors(frames(2, 4), frames(3, 5, 4), ["skin", "hat", "motion"])
+    assert len(figure.axes) == 3 * 7
+    words = [text.get_text() for text in figure.texts]
+    assert words == ["skin", "hat", "motion", "first", "0%", "25%", "50%", "75%", "100%", "second"]
+    with pytest.raises(ValueError, match="labels: has 2 names for 3 rows"):
+        plots.plot_factors(frames(2, 4), frames(3, 5, 4), ["skin", "hat"])
+
+
 def test_an_animation_moves_in_a_loop_and_keeps_its_gaps_white(tmp_path):
     grid = frames(2, 3, 5)
     grid[0, 0] = np.nan

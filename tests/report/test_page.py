@@ -12,7 +12,14 @@ from PIL import Image
 from toys import TOYS
 
 from unbraid.data.sequences import Label, Sequences
-from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
+from unbraid.evaluation import (
+    Judge,
+    evaluate_factors,
+    evaluate_generation,
+    evaluate_leakage,
+    train_judge,
+    write_scores,
+)
 from unbraid.io import save_model
 from unbraid.models.build import build_model
 from unbraid.report.choice import varied_rows
@@ -104,6 +111,22 @@ def test_scores_in_the_report_are_those_on_disk(run):
     words = Page(write_report(folder).read_text()).words
     assert any(f"{scores['squared_error_per_clip']['mean']:.4g}" == word for word in words)
     assert any(word.startswith(f"{scores['accuracy']['mean']:.1%} of the clips keep") for word in words)
+
+
+def test_factors_are_in_the_report_with_their_picture(run, tmp_path):
+    folder, data = run
+    more = shutil.copytree(folder, tmp_path / "run")
+    judge = Judge(data.observation, {name: len(label.classes) for name, label in data.heads.items()}, width=2)
+    scores = evaluate_factors(model_for(data), data, judge=judge, repeats=1, accept_weak_judge=True)
+    write_scores(more, "factors", scores)
+    words = "".join(Page(write_report(more, data).read_text()).words)
+    for expected in (
+        "One label exchanged",
+        "From one clip to another, label by label",
+        "random codes (floor)",
+    ):
+        assert expected in words
+    assert (more / "pictures" / "factors.png").is_file()
 
 
 def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):

@@ -67,8 +67,8 @@ def measure(
         product_seconds: about how long the matrix product is timed, for each precision, before and after.
 
     Returns:
-        `machine`, `train` and `encode`, each a dictionary of figures; rates in GFLOP/s, times in seconds,
-        memory in MB (2^20 bytes).
+        `machine`, `train` and, for a method with an encoder, `encode`, each a dictionary of figures; rates in GFLOP/s, times
+        in seconds, memory in MB (2^20 bytes).
 
     Raises:
         ValueError: a name, a setting or a number that cannot be used.
@@ -93,14 +93,16 @@ def measure(
         built = build_model(model, sequences.observation, **chosen | dict(settings or {})).to(device)
     kinds = (torch.bfloat16, torch.float32)
     rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
-    encoding = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
-    training_figures = _figures(training_step(built, sequences, config), batch, steps, device)
+    timed = {"train": _figures(training_step(built, sequences, config), batch, steps, device)}
+    if built.can("encode"):
+        timed["encode"] = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
     length = math.prod(shape[:2]) if len(sequences.observation) == 2 else sequences.steps
-    for figures in (training_figures, encoding):
+    for figures in timed.values():
         figures["steps_per_second"] = round(length * figures["sequences_per_second"])
     # Measured again, and the faster result kept: another process may have slowed the first product.
     rates = {kind: max(rates[kind], matrix_product_rate(kind, device, product_seconds)) for kind in kinds}
-    for figures, kind in ((training_figures, precision), (encoding, torch.float32)):
+    for part, figures in timed.items():
+        kind = precision if part == "train" else torch.float32
         figures["precision"] = str(kind).removeprefix("torch.")
         figures["fraction_of_gemm"] = round(figures["gflops"] / rates[kind], 3)
     return {
@@ -115,8 +117,7 @@ def measure(
             "torch": torch.__version__,
             "peak_memory_by": _memory_meter(device),
         },
-        "train": training_figures,
-        "encode": encoding,
+        **timed,
     }
 
 

@@ -58,7 +58,8 @@ def speed(
 
     machine = figures["machine"]
     table = Table(title=f"{model} on {data}, batch {batch}")
-    for heading in ("", "train", "encode"):
+    parts = [part for part in ("train", "encode") if part in figures]
+    for heading in ("", *parts):
         table.add_column(heading, justify="left" if not heading else "right")
     names = {
         "precision": "precision",
@@ -71,7 +72,7 @@ def speed(
         "peak_memory_mb": "peak memory, MB",
     }
     for key, name in names.items():
-        table.add_row(name, *(_shown(figures[part][key]) for part in ("train", "encode")))
+        table.add_row(name, *(_shown(figures[part][key]) for part in parts))
     console = Console()
     console.print(table)
     console.print(
@@ -80,7 +81,7 @@ def speed(
         + ("" if machine["bf16_in_hardware"] else " (emulated)")
         + f"; memory: {machine['peak_memory_by']}"
     )
-    if any(figures[part]["fraction_of_gemm"] > 1 for part in ("train", "encode")):
+    if any(figures[part]["fraction_of_gemm"] > 1 for part in parts):
         console.print("A share above 1: other work kept the machine from its matrix product; measure again.")
     return 0
 

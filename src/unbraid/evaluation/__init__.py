@@ -1,7 +1,9 @@
-"""Protocols that score a trained model: generation, leakage, downstream tasks, verification of speakers."""
+"""Protocols that score a trained model: generation, leakage, downstream tasks, verification of speakers, factors."""
 
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.error_rates import equal_error_rate
+from unbraid.evaluation.factor_maps import exchange_factors, factor_map
+from unbraid.evaluation.factors import evaluate_factors
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
@@ -16,9 +18,12 @@ __all__ = [
     "Scores",
     "equal_error_rate",
     "evaluate_downstream",
+    "evaluate_factors",
     "evaluate_generation",
     "evaluate_leakage",
     "evaluate_verification",
+    "exchange_factors",
+    "factor_map",
     "figures",
     "fitting_protocols",
     "judge_probabilities",

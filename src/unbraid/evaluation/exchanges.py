@@ -21,7 +21,7 @@ from unbraid.evaluation.scores import figures_over_repeats
 from unbraid.generation import partners, with_drawn_dynamic, with_drawn_static
 from unbraid.types import Codes
 
-__all__ = ["SHARES", "judge_exchanges"]
+__all__ = ["SHARES", "judge_exchanges", "scored_code"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from one static code to another
 FAILURES = 12  # swapped clips that are named because the judge sees a wrong class in them
@@ -54,7 +54,7 @@ def judge_exchanges(
     labels, model = judged.clips.labels, judged.model
     truth = {name: label.values for name, label in labels.items()}
     chance = chance_of(labels)
-    kept, scored = _scored(judged)
+    kept, scored = scored_code(judged)
     tests: dict[str, list[dict[str, float]]] = {
         "keep_dynamic": [],
         "keep_static": [],
@@ -112,7 +112,7 @@ def judge_exchanges(
 # ---- figures of the whole split -------------------------------------------------------------------------
 
 
-def _scored(judged: JudgedModel) -> tuple[Kept, tuple[str, ...]]:
+def scored_code(judged: JudgedModel) -> tuple[Kept, tuple[str, ...]]:
     """Which code is kept for the figures of the whole split, and the labels that are then looked for."""
     heads = judged.clips.heads
     dynamic = [name for name, label in heads.items() if label.kind == "dynamic"]

@@ -22,6 +22,7 @@ from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.reconstruction import mean_clip, squared_error
 from unbraid.evaluation.repeats import check_repeats
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
+from unbraid.evaluation.self_agreement import judge_own_clips
 from unbraid.generation import decode, encode
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
@@ -148,7 +149,10 @@ def evaluate_generation(
     Labels that are part of another (an action of a motion) are scored by summing the judge's probabilities. Without
     labels only the squared error is computed. A method without a prior of the dynamic codes has no `keep_static`. For one
     without a prior of the static code, static codes of other clips are dealt out instead of drawn. Where the decoder does
-    not read the static code, nothing can be exchanged, and only reconstructions are scored. `protocol` says so.
+    not read the static code, nothing can be exchanged, and only reconstructions are scored. A method without an encoder is
+    compared with its own drawn clips (`unbraid.evaluation.self_agreement`): `keep_dynamic` and `keep_static` count clips
+    that show each label of the clip that shares the kept code, their floors are those of two clips that share none, and
+    there are neither swaps nor reconstructions. `protocol` says so.
 
     Args:
         model: a trained model.
@@ -164,39 +168,51 @@ def evaluate_generation(
         cache: folder of the trained judges; None for the library's own.
 
     Raises:
-        ValueError: no such split, fewer than two clips, a model that cannot encode and decode, a weak or unfit judge,
+        ValueError: no such split, fewer than two clips, a model that cannot decode, or neither encode nor draw, a weak or unfit judge,
             repeats below 1.
     """
     check_repeats(repeats)
-    model.require("encode", "decode")
+    model.require("decode")
+    if not model.can("encode"):
+        model.require("static_prior", "dynamic_prior")
+        if not data.heads:
+            raise ValueError(
+                f"data: {data.name} has no labels; {model.card.name} has no encoder, so only a judge of labels can score it"
+            )
     whole = data.split(split)
     rows = np.sort(np.random.default_rng(seed).permutation(len(whole))[:clips])
     if len(rows) < 2:
         raise ValueError(f"split: {len(rows)} sequence of {split!r} of {data.name} is scored; swaps need two")
     scored = whole if len(rows) == len(whole) else whole.take(rows)
-    codes = encode(model, scored, batch_size)
+    codes = encode(model, scored, batch_size) if model.can("encode") else None
     noise = torch.Generator().manual_seed(seed)  # of decoders that draw
     exchanges = model.can("decoded_static")
     scores = Scores()
     if data.heads:
         judge = judge or train_judge(data, cache=cache, seed=0)
-        passes = 2 + exchanges * (len(SHARES) - 2 + repeats * (3 if model.can("dynamic_prior") else 2))
+        tests = 2 + exchanges * (len(SHARES) - 2 + repeats * (3 if model.can("dynamic_prior") else 2))
+        passes = 1 + 4 * repeats if codes is None else tests
         with progress_bar(f"scoring on {data.name}", passes * -(-len(scored) // batch_size)) as advance:
             judged = JudgedModel(model, judge, scored, parts_of(data), batch_size, advance)
             scores["judge"] = judged.check(accept_weak_judge)
-            rebuilt = judged.read(codes, noise)
-            if exchanges:
-                scores |= judge_exchanges(judged, codes, rebuilt, rows, repeats, seed, prior_mean, noise)
-        truth = {name: label.values for name, label in scored.labels.items()}
-        scores["reconstruction"] = figures_over_repeats([agreement(rebuilt, truth)], chance_of(scored.labels))
-    floor = mean_clip(data, batch_size)
-    scores["squared_error_per_clip"] = Figure(
-        squared_error(
-            scored, lambda block: decode(model, codes[block], batch_size, generator=noise), batch_size
-        ),
-        0.0,
-        squared_error(scored, lambda block: floor, batch_size),
-    ).to_json()
+            if codes is None:
+                scores |= judge_own_clips(judged, repeats, seed, prior_mean)
+            else:
+                rebuilt = judged.read(codes, noise)
+                if exchanges:
+                    scores |= judge_exchanges(judged, codes, rebuilt, rows, repeats, seed, prior_mean, noise)
+                truth = {name: label.values for name, label in scored.labels.items()}
+                shares = figures_over_repeats([agreement(rebuilt, truth)], chance_of(scored.labels))
+                scores["reconstruction"] = shares
+    if codes is not None:
+        floor = mean_clip(data, batch_size)
+        scores["squared_error_per_clip"] = Figure(
+            squared_error(
+                scored, lambda block: decode(model, codes[block], batch_size, generator=noise), batch_size
+            ),
+            0.0,
+            squared_error(scored, lambda block: floor, batch_size),
+        ).to_json()
     scores["labels"] = {name: describe_label(label) for name, label in scored.labels.items()}
     scores["protocol"] = {
         "data": data.name,
@@ -213,7 +229,14 @@ def evaluate_generation(
     if not exchanges:
         scores["protocol"]["exchanges"] = "none: the decoder does not read the static code"
     elif not model.can("static_prior"):
-        scores["protocol"]["static_drawn"] = "codes of other clips"
+        mixed = model.static_mixture > 1
+        scores["protocol"]["static_drawn"] = (
+            f"mixtures of the codes of {model.static_mixture} other clips"
+            if mixed
+            else "codes of other clips"
+        )
+    if codes is None:
+        scores["protocol"]["compared_with"] = "the method's own clips (self-agreement)"
     return scores
 
 
@@ -231,4 +254,5 @@ PROTOCOL = Protocol(
     needs=frozenset({"encode", "decode"}),
     unsuited=_unsuited,
     evaluate=evaluate_generation,
+    or_needs=frozenset({"decode", "static_prior", "dynamic_prior", "decoded_static"}),
 )

@@ -37,7 +37,7 @@ from unbraid.masks import mean_over_steps, observed_steps, zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 
-__all__ = ["FEATURES", "PROTOCOL", "evaluate_leakage"]
+__all__ = ["FEATURES", "PROTOCOL", "evaluate_leakage", "indivisible", "raw_components"]
 
 HELD_OUT = 0.2
 SIDE = 8  # pixels to which frames are averaged for the floor
@@ -163,11 +163,11 @@ def _features(
         "static": codes.static.double().numpy(),
         "dynamic_mean": mean_over_steps(dynamic, steps),
         "dynamic": zero_unobserved(dynamic, steps).reshape(len(chosen), -1),
-        "pixels" if data.kind == "frames" else "values": _raw(data, chosen),
+        "pixels" if data.kind == "frames" else "values": raw_components(data, chosen),
     }
 
 
-def _raw(data: Sequences, chosen: Sequences) -> Float[np.ndarray, "n P"]:
+def raw_components(data: Sequences, chosen: Sequences) -> Float[np.ndarray, "n P"]:
     """Principal components of the chosen sequences, fitted on training clips where there are any."""
     train = data.split("train") if "train" in data.splits else chosen
     rows = np.random.default_rng(0).permutation(len(train))[: 4 * len(chosen)]
@@ -199,7 +199,7 @@ def _latent(
     seed: int,
 ) -> dict[str, Any]:
     """Accuracy of every label from every table of features, and the gaps between the two kinds of labels."""
-    left_out = {name: reason for name, label in chosen.heads.items() if (reason := _indivisible(label))}
+    left_out = {name: reason for name, label in chosen.heads.items() if (reason := indivisible(label))}
     heads = {name: label for name, label in chosen.heads.items() if name not in left_out}
     majority = {name: describe_label(label)["majority"] for name, label in chosen.labels.items()}
     shares: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in features}
@@ -230,7 +230,7 @@ def _latent(
     return scores
 
 
-def _indivisible(label: Label) -> str | None:
+def indivisible(label: Label) -> str | None:
     """Why a label cannot be divided into 80% and 20% with every class in both; None when it can."""
     counts = np.bincount(label.values)
     counts = counts[counts > 0]

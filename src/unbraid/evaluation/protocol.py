@@ -35,6 +35,7 @@ class Protocol:
             their annotations.
         uses: protocols whose scores `evaluate` takes, as parameters of their names, where they were just computed.
         on_request: whether it runs only when a data card or the user names it (because it takes long).
+        or_needs: capabilities that do in place of `needs`; none by default.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Protocol:
     evaluate: Callable[..., Scores]
     uses: tuple[str, ...] = ()
     on_request: bool = False
+    or_needs: frozenset[Capability] = frozenset()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,8 +65,14 @@ class Protocol:
             data: a data set.
             model: a model; None to ask for the data alone.
         """
-        lacking = [name for name in sorted(self.needs) if model is not None and not model.can(name)]
+        lacking = [] if model is None else self.lacking(model)
         return f"the method has no {lacking[0]}" if lacking else self.unsuited(data)
+
+    def lacking(self, model: SequenceModel) -> list[Capability]:
+        """The capabilities that this protocol needs and a model lacks."""
+        if self.or_needs and all(model.can(name) for name in self.or_needs):
+            return []
+        return [name for name in sorted(self.needs) if not model.can(name)]
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Refuse options that this protocol does not take.
@@ -99,7 +107,7 @@ class Protocol:
             ValueError: a method without what this protocol needs, an option that does not fit, or data that cannot be
                 scored.
         """
-        model.require(*sorted(self.needs))
+        model.require(*self.lacking(model))
         self.check(options)
         used = {name: scores for name, scores in (results or {}).items() if name in self.uses}
         return self.evaluate(model, data, **options, **used)
@@ -131,8 +139,8 @@ def fitting_protocols(name: str, data: Sequences, model: SequenceModel | None = 
         model: the model; None to choose by the data alone.
     """
     if name in DATASETS:
-        needs = {each: protocol(each).needs for each in info(name).protocols}
-        return tuple(each for each in needs if model is None or all(map(model.can, needs[each])))
+        names = info(name).protocols
+        return tuple(each for each in names if model is None or not protocol(each).lacking(model))
     every = [protocol(each) for each in PROTOCOLS]
     return tuple(each.name for each in every if not each.on_request and not each.why_not(data, model))
 

@@ -91,6 +91,8 @@ class SequenceModel(nn.Module, ABC):
         {"static": Factor("static"), "dynamic": Factor("dynamic")}
     )
     """What can be exchanged between sequences, by name."""
+    static_mixture: int = 1
+    """Where there is no prior of the static code: how many other sequences' codes are mixed into a new one."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__()
@@ -166,6 +168,15 @@ class SequenceModel(nn.Module, ABC):
         """Fit what is computed once after training, from all training sequences; buffers keep it. By default nothing.
 
         Called in evaluation mode, without gradients, before the model is saved.
+        """
+
+    def check_batches(self, sequences: int, steps: int) -> None:
+        """Refuse batches of `sequences` sequences of `steps` steps that the method cannot train on.
+
+        Called before training starts. By default nothing is refused.
+
+        Raises:
+            ValueError: names the setting to change.
         """
 
     # ---- capabilities -------------------------------------------------------------------------------

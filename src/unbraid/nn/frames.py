@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unbraid.kinds import FRAME_SIZES
 from unbraid.nn.likelihoods import SquaredErrorNormal
 
-__all__ = ["FrameDecoder", "FrameEncoder"]
+__all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
 
 
 def _channels(size: int, width: int) -> list[int]:
@@ -36,7 +36,7 @@ def _extra_layer(size: int, before: int, width: int) -> tuple[list[nn.Module], i
     ], units
 
 
-def _check_size(observation: tuple[int, ...]) -> tuple[int, int]:
+def check_size(observation: tuple[int, ...]) -> tuple[int, int]:
     """Channels and side of frames.
 
     Raises:
@@ -66,7 +66,7 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, observation: tuple[int, ...], features: int, width: int) -> None:
         super().__init__()
-        input_channels, size = _check_size(observation)
+        input_channels, size = check_size(observation)
         channels = _channels(size, width)
         layers: list[nn.Module] = []
         for before, after in pairwise([input_channels, *channels]):
@@ -101,7 +101,7 @@ class FrameDecoder(nn.Module):
 
     def __init__(self, observation: tuple[int, ...], latent: int, width: int) -> None:
         super().__init__()
-        output_channels, size = _check_size(observation)
+        output_channels, size = check_size(observation)
         channels = _channels(size, width)[::-1]
         self.top = channels[0]
         extra, units = _extra_layer(size, latent, width)

@@ -9,6 +9,7 @@ six features. A series is `(L, F)`, a spectrogram `(L, F)` in decibels. NaN stan
 from unbraid.plots.animation import animate
 from unbraid.plots.clips import (
     plot_drawn_pairs,
+    plot_factors,
     plot_failures,
     plot_interpolation,
     plot_interpolation_sets,
@@ -42,6 +43,7 @@ __all__ = [
     "plot_drawn_pairs",
     "plot_dynamic_codes",
     "plot_exchanged_voices",
+    "plot_factors",
     "plot_failures",
     "plot_information",
     "plot_interpolation",

@@ -15,6 +15,7 @@ from unbraid.plots.style import literal_text
 
 __all__ = [
     "plot_drawn_pairs",
+    "plot_factors",
     "plot_failures",
     "plot_interpolation",
     "plot_interpolation_sets",
@@ -85,6 +86,28 @@ def plot_interpolation(clips: Float[np.ndarray, "k T *X"]) -> Figure:
     """One motion under static codes on the line between two; the rows go from the one to the other."""
     shares = np.linspace(0, 1, len(clips))
     return sheet([[clip] for clip in clips], row_labels=[f"{share:.0%}" for share in shares])
+
+
+@literal_text
+def plot_factors(
+    pair: Float[np.ndarray, "2 T *X"], moved: Float[np.ndarray, "K n T *X"], labels: Sequence[str]
+) -> Figure:
+    """For each label a row, in which its coordinates go from those of the first clip to those of the second.
+
+    Args:
+        pair: both clips, drawn left and right of every row.
+        moved: for each label n clips on the way.
+        labels: their names.
+    """
+    if len(moved) != len(labels):
+        raise ValueError(f"labels: has {len(labels)} names for {len(moved)} rows; give one for each")
+    shares = [f"{share:.0%}" for share in np.linspace(0, 1, moved.shape[1])]
+    return sheet(
+        [[pair[0], *row, pair[1]] for row in moved],
+        row_labels=list(labels),
+        column_labels=["first", *shares, "second"],
+        target=48,
+    )
 
 
 @literal_text

@@ -10,11 +10,12 @@ from jaxtyping import Bool, Float
 from unbraid import plots
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
+from unbraid.evaluation.factor_maps import exchange_factors
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
 from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
-from unbraid.types import Codes
+from unbraid.types import Codes, Factor
 
 __all__ = ["ABOVE", "BELOW", "draw"]
 
@@ -61,6 +62,7 @@ def draw(model: SequenceModel, clips: Sequences, data: Sequences, folder: Path, 
         _picture_interpolation(model, data, chosen, folder)
         _picture_failures(model, data, folder)
         _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
+        _picture_factors(model, data, folder)
     _picture_codes(model, clips, pictures, seed)
 
 
@@ -151,9 +153,33 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
     plots.plot_failures(shown, true, seen, probability).savefig(folder / "pictures" / "failures.png")
 
 
-def _scores_of(data: Sequences, folder: Path) -> dict[str, Any]:
-    """The scores of generation in a run's folder, where they are of these data."""
-    scores = read_scores(folder).get("generation")
+def _picture_factors(model: SequenceModel, data: Sequences, folder: Path) -> None:
+    """The coordinates of each label moved from one clip's to another's, by the map of the folder's scores."""
+    scores = _scores_of(data, folder, "factors")
+    if not scores:
+        return
+    clips = data.split(scores["protocol"]["split"])
+    pair = clips.take(varied_rows(clips, 2, 0))
+    codes, x = encode(model, pair), _real(pair)
+    start, end = codes[:1], codes[1:]
+    rows = []
+    for carried in scores["map"].values():
+        factors = tuple(Factor(code, tuple(carried[code])) for code in ("static", "dynamic"))
+        between = [
+            _between(start, exchange_factors(start, end, factors), share)
+            for share in np.linspace(0, 1, DRAWS)
+        ]
+        rows.append(_decoded(model, Codes.cat(between), pair.take(np.zeros(DRAWS, int))))
+    plots.plot_factors(x, np.stack(rows), list(scores["map"])).savefig(folder / "pictures" / "factors.png")
+
+
+def _between(start: Codes, end: Codes, share: float) -> Codes:
+    return Codes(torch.lerp(start.static, end.static, share), torch.lerp(start.dynamic, end.dynamic, share))
+
+
+def _scores_of(data: Sequences, folder: Path, protocol: str = "generation") -> dict[str, Any]:
+    """The scores of a protocol in a run's folder, where they are of these data."""
+    scores = read_scores(folder).get(protocol)
     return scores if scores and scores["protocol"].get("fingerprint") == data.fingerprint else {}
 
 

@@ -41,6 +41,7 @@ class Plan(lightning.LightningModule):
         self.precision = choose_precision(config.precision, self.device_name)
         self.noise = torch.Generator(self.device_name).manual_seed(config.seed)
         self.batches = Batches(data.splits["train"], config.batch_size, config.seed)
+        model.check_batches(self.batches.batch_size, data.steps)
         self.total_steps = len(self.batches) * config.max_epochs
         self.step = 0
         self.place_in_train = np.full(len(data), -1)

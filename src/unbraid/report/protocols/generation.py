@@ -42,6 +42,14 @@ BETWEEN = (
 
 def headline(scores: Scores) -> str:
     """How well the labels follow the code that they belong to."""
+    if "compared_with" in scores["protocol"]:
+        labels = " and ".join(scores["scored"]["labels"]).replace("_", " ")
+        figure = Figure.from_json(scores["accuracy"])
+        return (
+            "The method has no encoder, so it is compared with its own clips (self-agreement): "
+            f"{figure.mean:.1%} of pairs of drawn clips that share the code of {labels} agree in it; of pairs that share "
+            f"nothing {figure.floor:.1%}."
+        )
     if "swap" not in scores:
         error = scores["squared_error_per_clip"]
         share = f"its squared error is {error['mean'] / error['floor']:.1%} of the mean clip's"
@@ -97,7 +105,11 @@ def section(scores: Scores, folder: Path) -> list[Block]:
         if key in scores
     ]
     blocks: list[Block] = [Heading("Scores"), Cells(["", "mean ± std", "floor", ""], rows)]
-    if "reconstruction" in scores:
+    if "static_drawn" in scores["protocol"]:
+        blocks.append(
+            Paragraph(f"Static codes are not drawn from a prior: {scores['protocol']['static_drawn']}.")
+        )
+    if "judge" in scores:
         blocks += _label_tests(scores)
     blocks += _confusion(scores)
     blocks += stored_picture(folder, "failures", "Where the judge sees a wrong class", FAILURES)

@@ -1,0 +1,301 @@
+"""Factors: which coordinates of the codes carry which label, and what happens when one label's coordinates are exchanged.
+
+The map (`unbraid.evaluation.factor_maps`) is found on one split (`validation`) and used on another (`test`).
+
+- *DCI, SAP, modularity*: see `unbraid.evaluation.factor_metrics`. Informativeness is the forests' accuracy.
+- *exchange* (frames with a judge): each clip gets the coordinates of one label from a partner of another class. The judge
+  should see the partner's class of that label and the clip's own classes of all others.
+
+Floors: codes drawn at random, the raw values (principal components of the frames or series), and for the exchange a random
+map that gives each label as many coordinates.
+
+Barami et al. (NeurIPS 2025, Datasets and Benchmarks, https://arxiv.org/abs/2510.17313) score the Koopman methods in this way,
+with map and scores on the same batch; ours keeps them apart and takes any method.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.tree import DecisionTreeClassifier
+
+from unbraid.data.sequences import Label, Sequences
+from unbraid.evaluation import generation
+from unbraid.evaluation.factor_maps import (
+    UnitTable,
+    assign_units,
+    exchange_factors,
+    fit_forests,
+    require_labels,
+    unit_importance,
+    unit_table,
+    units_of,
+    usable_labels,
+)
+from unbraid.evaluation.factor_metrics import (
+    completeness,
+    disentanglement,
+    modularity,
+    mutual_information,
+    sap,
+)
+from unbraid.evaluation.judge import Judge, train_judge
+from unbraid.evaluation.judging import JudgedModel, describe_label, parts_of
+from unbraid.evaluation.leakage import raw_components
+from unbraid.evaluation.protocol import Protocol
+from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
+from unbraid.evaluation.scores import Scores, figures_over_repeats
+from unbraid.generation import encode, partners
+from unbraid.models.base import SequenceModel
+from unbraid.progress import progress_bar
+from unbraid.types import Codes, Factor
+
+__all__ = ["PROTOCOL", "evaluate_factors"]
+
+
+def evaluate_factors(
+    model: SequenceModel,
+    data: Sequences,
+    *,
+    split: str = "test",
+    map_split: str = "validation",
+    repeats: int = 3,
+    seed: int = 0,
+    clips: int | None = 1000,
+    judge: Judge | None = None,
+    accept_weak_judge: bool = False,
+    batch_size: int = 128,
+    cache: str | Path | None = None,
+) -> Scores:
+    """Score how well single labels belong to single coordinates, and exchanges of one label.
+
+    Every figure is `{"mean", "std", "floor"}`, from 0 to 1; std is over the repeats (ddof 0).
+
+    Keys of the result:
+
+    - `codes`: `disentanglement`, `completeness`, `sap`, `modularity`, `informativeness` (mean over the labels) and `labels`,
+      the accuracy of each label. Floors are those of codes drawn at random; of each label the most frequent class.
+    - `pixels` (or `values`): the same for the raw values.
+    - `exchange`: for each label `changed`, the share of clips that show the partner's class of it; `kept`, for every other
+      label the share that shows the clip's own class; `alone`, the share in which both hold for all labels. Floors are
+      those of a random map. Only for frames, and methods that decode and whose decoder reads the static code.
+    - `map`: for each label the coordinates that carry it, by code, and their share of its importance.
+    - `left_out`: labels that cannot be scored, and why.
+    - `labels`, `protocol`: kinds, chance and majority of the labels; data, splits, clips, repeats, seed.
+
+    Args:
+        model: a trained model that encodes.
+        data: its data set.
+        split: the split to score.
+        map_split: the split that forests and map are fitted on.
+        repeats: forests and sets of partners, each from a seed of its own.
+        seed: of the choice of clips, the forests and the partners.
+        clips: the most clips of each split, drawn from the seed; None for all.
+        judge: see `evaluate_generation`, as for the next one.
+        accept_weak_judge: score although the judge is weak.
+        batch_size: sequences encoded and decoded at a time.
+        cache: folder of the trained judges.
+
+    Raises:
+        ValueError: no such split, no labels, labels of one class only, a model that cannot encode, a weak judge, repeats
+            below 1.
+    """
+    check_repeats(repeats)
+    model.require("encode")
+    require_labels(data)
+    if split == map_split:
+        raise ValueError(f"map_split: {split!r} is scored; find the map on another split, as 'validation'")
+    rows = {name: _some_rows(data, name, clips, seed) for name in (map_split, split)}
+    fitted_on, scored = (data.take(rows[name]) for name in (map_split, split))
+    heads, left_out = usable_labels(fitted_on)
+    units, codes = units_of(model), encode(model, scored, batch_size)
+    raw = raw_components(data, data.take(np.concatenate([rows[map_split], rows[split]])))
+    raw_table = UnitTable(raw, np.arange(raw.shape[1]))
+    pairs = {
+        "codes": (
+            unit_table(encode(model, fitted_on, batch_size), fitted_on, units),
+            unit_table(codes, scored, units),
+        ),
+        "pixels" if data.kind == "frames" else "values": (
+            raw_table.take(slice(len(fitted_on))),
+            raw_table.take(slice(len(fitted_on), None)),
+        ),
+    }
+    truth = {name: scored.labels[name] for name in heads}
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in (*pairs, "random")}
+    maps, importances = [], []
+    with progress_bar("finding factors", (len(pairs) + 1) * repeats) as advance:
+        for repeat in range(repeats):
+            seed_now = seed_of_repeat(seed, repeat)
+            noise = np.random.default_rng(seed_now)
+            random = tuple(
+                UnitTable(noise.normal(size=(len(part), len(units))), np.arange(len(units)))
+                for part in (fitted_on, scored)
+            )
+            for name, (fit, test) in (pairs | {"random": random}).items():
+                figures, importance = _measures(fit, test, heads, truth, seed_now)
+                measured[name].append(figures)
+                if name == "codes":
+                    maps.append(assign_units(list(heads), importance, units))
+                    importances.append(importance)
+                advance("")
+    floors = {
+        key: float(np.mean([figures[key] for figures in measured["random"]])) for key in measured["random"][0]
+    }
+    scores = Scores({name: _nested(measured[name], floors, truth) for name in pairs})
+    if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
+        judge = judge or train_judge(data, cache=cache, seed=0)
+        passes = (1 + 2 * repeats * len(heads)) * -(-len(scored) // batch_size)
+        with progress_bar(f"exchanging factors on {data.name}", passes) as advance:
+            judged = JudgedModel(model, judge, scored, parts_of(data), batch_size, advance)
+            judged.check(accept_weak_judge)
+            scores["exchange"] = _exchanges(judged, codes, maps, seed)
+    scores["map"] = _described(maps[0], importances[0], units)
+    scores["left_out"] = left_out
+    scores["labels"] = {name: describe_label(scored.labels[name]) for name in heads}
+    scores["protocol"] = {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "split": split,
+        "map_split": map_split,
+        "clips": len(scored),
+        "repeats": repeats,
+        "seed": seed,
+        "std": "over forests and partners of one trained model",
+    }
+    return scores
+
+
+def _some_rows(data: Sequences, split: str, clips: int | None, seed: int) -> Int[np.ndarray, "n"]:
+    """Rows of the data set, at most `clips`, of a split."""
+    data.split(split)  # refuses a split that is not there
+    rows = data.splits[split]
+    return rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[:clips])]
+
+
+def _measures(
+    fit: UnitTable, test: UnitTable, fitted_on: Mapping[str, Label], scored: Mapping[str, Label], seed: int
+) -> tuple[dict[str, float], Float[np.ndarray, "P K"]]:
+    """All figures of a table, and the importances behind them."""
+    units = int(fit.unit.max()) + 1
+    forests = fit_forests(fit, fitted_on, seed)
+    importance = unit_importance(forests, fit, units)
+    accuracy = {
+        f"labels / {name}": float(np.mean(forest.predict(test.values) == scored[name].values))
+        for name, forest in forests.items()
+    }
+
+    def alone(unit: int, name: str) -> float:
+        leaves = 2 * len(scored[name].classes)
+        tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=seed)
+        tree.fit(fit.of(unit), fitted_on[name].values)
+        return float(np.mean(tree.predict(test.of(unit)) == scored[name].values))
+
+    def information(unit: int, name: str) -> float:
+        return max(mutual_information(values, scored[name].values) for values in test.of(unit).T)
+
+    def each(measure: Callable[[int, str], float]) -> Float[np.ndarray, "P K"]:
+        return np.array([[measure(unit, name) for name in forests] for unit in range(units)])
+
+    figures = {
+        "disentanglement": disentanglement(importance),
+        "completeness": completeness(importance),
+        "informativeness": float(np.mean(list(accuracy.values()))),
+        "sap": sap(each(alone)),
+        "modularity": modularity(each(information)),
+    }
+    return figures | accuracy, importance
+
+
+def _nested(
+    repeats: list[dict[str, float]], floors: Mapping[str, float], labels: Mapping[str, Label]
+) -> dict[str, Any]:
+    """Figures over the repeats; those of labels in a part of their own, with the most frequent class as their floor."""
+    majority = {f"labels / {name}": describe_label(label)["majority"] for name, label in labels.items()}
+    flat = figures_over_repeats(repeats, dict(floors) | majority)
+    of_labels = {name: flat.pop(f"labels / {name}") for name in labels}
+    return flat | {"labels": of_labels}
+
+
+def _described(
+    by_label: Mapping[str, tuple[Factor, ...]], importance: Float[np.ndarray, "P K"], units: list[Factor]
+) -> dict[str, Any]:
+    """The coordinates of each label, by code, and their share of its importance."""
+    described = {}
+    for place, (name, factors) in enumerate(by_label.items()):
+        columns = {
+            code: [column for f in factors if f.code == code for column in f.columns or ()]
+            for code in ("static", "dynamic")
+        }
+        share = sum(importance[units.index(factor), place] for factor in factors)
+        described[name] = columns | {"share": float(share)}
+    return described
+
+
+# ---- exchange -------------------------------------------------------------------------------------------
+
+
+def _exchanges(
+    judged: JudgedModel, codes: Codes, maps: list[dict[str, tuple[Factor, ...]]], seed: int
+) -> dict[str, Any]:
+    """What the judge sees when the coordinates of one label come from a partner, by the map and by a random one."""
+    names = list(maps[0])
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    floors: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for repeat, by_label in enumerate(maps):
+        generator = torch.Generator().manual_seed(seed_of_repeat(seed, repeat))
+        other = partners(len(codes), generator)
+        random = _random_map(by_label, generator)
+        for name in names:
+            for results, used in ((found, by_label), (floors, random)):
+                made = exchange_factors(codes, codes[torch.from_numpy(other)], used[name])
+                results[name].append(_seen(judged, made, other, name, names))
+    scores = {}
+    for name in names:
+        floor = {key: float(np.mean([of[key] for of in floors[name]])) for key in floors[name][0]}
+        flat = figures_over_repeats(found[name], floor)
+        kept = {label: flat.pop(f"kept / {label}") for label in names if label != name}
+        scores[name] = flat | {"kept": kept}
+    return scores
+
+
+def _random_map(
+    by_label: Mapping[str, tuple[Factor, ...]], generator: torch.Generator
+) -> dict[str, tuple[Factor, ...]]:
+    """Each label with as many factors as before, dealt out at random."""
+    every = [factor for factors in by_label.values() for factor in factors]
+    order = iter(torch.randperm(len(every), generator=generator).tolist())
+    return {name: tuple(every[next(order)] for _ in factors) for name, factors in by_label.items()}
+
+
+def _seen(
+    judged: JudgedModel, made: Codes, other: np.ndarray, name: str, names: list[str]
+) -> dict[str, float]:
+    """Shares of the clips whose partner is of another class of label `name`."""
+    seen = {label: p.argmax(1) for label, p in judged.read(made).items()}
+    own = {label: judged.clips.labels[label].values for label in names}
+    differ = own[name] != own[name][other]
+    if not differ.any():
+        differ = np.ones_like(differ)
+    changed = (seen[name] == own[name][other])[differ]
+    kept = {label: (seen[label] == own[label])[differ] for label in names if label != name}
+    every = np.logical_and.reduce([changed, *kept.values()])
+    shares = {"changed": changed, "alone": every} | {f"kept / {label}": of for label, of in kept.items()}
+    return {key: float(np.mean(values)) for key, values in shares.items()}
+
+
+def _unsuited(data: Sequences) -> str:
+    return "" if data.heads else "the data have no labels"
+
+
+PROTOCOL = Protocol(
+    name="factors",
+    title="Factors",
+    needs=frozenset({"encode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_factors,
+    on_request=True,
+)
