@@ -77,6 +77,19 @@ class JointNormal(Distribution):
         self.scale_tril = scale_tril.expand(len(mean), size, steps, steps)
         super().__init__(mean.shape[:1], mean.shape[1:], validate_args=False)
 
+    @classmethod
+    def from_precision(cls, mean: Float[Tensor, "B T D"], precision_factor: Tensor) -> "JointNormal":
+        """The Gaussian of precision `P^T P`, with P the lower triangular `precision_factor`.
+
+        Its Cholesky factor is the inverse of P: one triangular solve, which draws and KL divergences share.
+
+        Args:
+            mean: `(B, T, D)`.
+            precision_factor: `(B, D, T, T)` or `(D, T, T)`, lower triangular with a positive diagonal.
+        """
+        eye = torch.eye(mean.shape[1], dtype=precision_factor.dtype, device=precision_factor.device)
+        return cls(mean, torch.linalg.solve_triangular(precision_factor, eye, upper=False))
+
     @property
     def mean(self) -> Float[Tensor, "B T D"]:
         """The mean path."""
@@ -95,14 +108,18 @@ class JointNormal(Distribution):
     def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
         """Draw one path per sequence."""
         noise = standard_normal(tuple(self.scale_tril.shape[:-1]), self.loc, generator)
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+        return self.loc + self._coloured(noise)
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
         """Draw paths `(*sample_shape, B, T, D)`."""
         noise = torch.randn(
             *sample_shape, *self.scale_tril.shape[:-1], dtype=self.loc.dtype, device=self.loc.device
         )
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+        return self.loc + self._coloured(noise)
+
+    def _coloured(self, noise: Float[Tensor, "*K B D T"]) -> Float[Tensor, "*K B T D"]:
+        """White noise times the Cholesky factor. No matrix product, which autocast would compute in bfloat16."""
+        return (self.scale_tril * noise.unsqueeze(-2)).sum(-1).mT
 
     def log_prob(self, value: Float[Tensor, "*K B T D"]) -> Float[Tensor, "*K B"]:
         """Log density of whole paths."""
@@ -114,15 +131,22 @@ class JointNormal(Distribution):
         return -0.5 * white.square().sum((-1, -2)) - log_scale - constant.to(self.loc.device)
 
     def within(self, steps: Bool[Tensor, "B T"]) -> "JointNormal":
-        """The marginal over the given steps; the other steps become independent standard normals.
+        """The marginal over the first steps of each sequence; the others become independent standard normals.
 
-        Two marginals over the same steps have the KL divergence of those steps alone.
+        Two marginals over the same steps have the KL divergence of those steps alone. The Cholesky factor of the first
+        steps is a block of the whole one, so nothing is decomposed again.
+
+        Raises:
+            ValueError: the steps are not the first ones of their sequences.
         """
-        pair = steps.unsqueeze(-1) & steps.unsqueeze(-2)
+        if (steps[:, 1:] & ~steps[:, :-1]).any():
+            raise ValueError(
+                "steps: must be the first steps of each sequence; give unbraid.masks.inside(mask)"
+            )
+        pair = (steps.unsqueeze(-1) & steps.unsqueeze(-2)).unsqueeze(1)
         eye = torch.eye(steps.shape[1], dtype=self.loc.dtype, device=self.loc.device)
-        covariance = torch.where(pair.unsqueeze(1), self.covariance, eye)
         mean = torch.where(steps.unsqueeze(-1), self.loc, 0.0)
-        return JointNormal(mean, torch.linalg.cholesky(covariance))
+        return JointNormal(mean, torch.where(pair, self.scale_tril, eye))
 
 
 @register_kl(JointNormal, JointNormal)
