@@ -37,7 +37,7 @@ def inside(mask: Any) -> Any:
     """Steps up to the last observed one, `(B, T)`; what follows is padding. Gaps inside a sequence count as inside."""
     observed = observed_steps(mask)
     if isinstance(observed, np.ndarray):
-        return np.maximum.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
+        return np.maximum.accumulate(observed[:, ::-1], axis=1)[:, ::-1].copy()
     return observed.flip(1).cummax(1).values.flip(1) if mask.numel() else observed
 
 
