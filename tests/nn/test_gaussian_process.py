@@ -71,12 +71,6 @@ def test_kl_is_that_of_dense_gaussians_over_each_sequence_s_own_steps(kernels):
     assert kl_over_steps(q, process(mean))[0] == kl[0]
 
 
-def test_steps_of_a_marginal_are_the_first_ones():
-    q, _, _ = tridiagonal()
-    with pytest.raises(ValueError, match="first steps"):
-        q.within(torch.tensor([[True, False, True, True, True, True, True]] * B))
-
-
 def test_kernels_and_their_length_scales():
     """Half of the dimensions have a Cauchy kernel, half a squared exponential; four length scales from 2 down each."""
     process = GaussianProcess(8, {"cauchy": 0.5, "rbf": 1.0}, length_scale=2.0, scales=4)

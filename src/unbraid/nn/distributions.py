@@ -131,21 +131,16 @@ class JointNormal(Distribution):
         return -0.5 * white.square().sum((-1, -2)) - log_scale - constant.to(self.loc.device)
 
     def within(self, steps: Bool[Tensor, "B T"]) -> "JointNormal":
-        """The marginal over the first steps of each sequence; the others become independent standard normals.
+        """The marginal over the given steps; the other steps become independent standard normals.
 
-        Two marginals over the same steps have the KL divergence of those steps alone. The Cholesky factor of the first
-        steps is a block of the whole one, so nothing is decomposed again.
-
-        Raises:
-            ValueError: the steps are not the first ones of their sequences.
+        Two marginals over the same steps have the KL divergence of those steps alone. Where the steps are the first ones
+        of every sequence, their Cholesky factor is a block of the whole one, and nothing is decomposed again.
         """
-        if (steps[:, 1:] & ~steps[:, :-1]).any():
-            raise ValueError(
-                "steps: must be the first steps of each sequence; give unbraid.masks.inside(mask)"
-            )
         pair = (steps.unsqueeze(-1) & steps.unsqueeze(-2)).unsqueeze(1)
         eye = torch.eye(steps.shape[1], dtype=self.loc.dtype, device=self.loc.device)
         mean = torch.where(steps.unsqueeze(-1), self.loc, 0.0)
+        if (steps[:, 1:] & ~steps[:, :-1]).any():
+            return JointNormal(mean, torch.linalg.cholesky(torch.where(pair, self.covariance, eye)))
         return JointNormal(mean, torch.where(pair, self.scale_tril, eye))
 
 
