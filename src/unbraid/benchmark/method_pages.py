@@ -84,7 +84,8 @@ def _settings(cls: type[SequenceModel]) -> str:
     described = _described_arguments(inspect.getdoc(cls) or "")
     parameters = inspect.signature(cls.__init__).parameters
     rows = [
-        [f"`{name}`", f"`{parameters[name].default!r}`", described.get(name, "")] for name in cls.setting_names()
+        [f"`{name}`", f"`{parameters[name].default!r}`", described.get(name, "")]
+        for name in cls.setting_names()
     ]
     return _table(["setting", "default", ""], rows)
 
@@ -108,12 +109,20 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _bibtex(card: ModelCard) -> str:
     key = f"{re.split('[ ,]', card.authors)[0].lower()}{card.year}{card.name}"
     authors = " and ".join(part.strip() for part in card.authors.split(","))
-    fields = {"title": card.title, "author": authors, "year": card.year, "booktitle": card.venue, "url": card.url}
+    fields = {
+        "title": card.title,
+        "author": authors,
+        "year": card.year,
+        "booktitle": card.venue,
+        "url": card.url,
+    }
     lines = "\n".join(f"  {field} = {{{value}}}," for field, value in fields.items())
     return f"@inproceedings{{{key},\n{lines}\n}}"

@@ -53,7 +53,10 @@ class Template(SequentialVAE):
         ),
         deviations=("TODO: one sentence for each difference from the paper or the authors' code",),
         variants=(),  # TODO: settings, beside the defaults, that the contract test should try
-        symbols=(("s", "static", "static code of the sequence"), ("d_t", "dynamic[:, t]", "dynamic code of step t")),
+        symbols=(
+            ("s", "static", "static code of the sequence"),
+            ("d_t", "dynamic[:, t]", "dynamic code of step t"),
+        ),
     )
 
     def __init__(
