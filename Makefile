@@ -24,7 +24,7 @@ lint: .venv/tests-installed
 	.venv/bin/mypy
 
 results: .venv/unbraid-installed
-	.venv/bin/python -m unbraid.benchmark.ledger
+	.venv/bin/unbraid record
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,6 +1,6 @@
-"""From an array of one's own to codes: `python examples/own_data.py [FILE.npy] [RUN]`.
+"""From your own array to codes: `python examples/own_data.py [FILE.npy] [RUN]`; without a file, from made-up clips.
 
-The array is (N, T, C, H, W) frames or (N, T, F) features. Without a file, made-up clips are used.
+The array holds frames (N, T, C, H, W) or vectors (N, T, F).
 """
 
 import sys
@@ -11,13 +11,14 @@ import unbraid as ub
 
 
 def moving_squares(n: int = 60, steps: int = 8, size: int = 16) -> np.ndarray:
-    """Clips of a square that moves: its colour stays, its place changes."""
+    """Clips of a moving square: its colour is static, its place is dynamic."""
     random = np.random.default_rng(0)
     x = np.zeros((n, steps, 3, size, size), np.uint8)
     for clip in x:
-        colour, (row, column, way) = random.integers(60, 256, (3, 1, 1)), random.integers(0, 12, 3)
+        colour, start = random.integers(60, 256, (3, 1, 1)), random.integers(0, 12, 2)
+        step = random.integers(-1, 2, 2)
         for t, frame in enumerate(clip):
-            top, left = (row + t * (way % 3 - 1)) % (size - 4), (column + t * (way // 3 - 1)) % (size - 4)
+            top, left = (start + t * step) % (size - 4)
             frame[:, top : top + 4, left : left + 4] = colour
     return x
 
@@ -31,7 +32,7 @@ def main(file: str | None = None, folder: str = "runs/own-example", epochs: int 
     codes = ub.encode(run.model, data)
     print("static codes", tuple(codes.static.shape), "dynamic codes", tuple(codes.dynamic.shape))
     a, b = data.batch(np.array([0])).x, data.batch(np.array([1])).x
-    print("what stays in the first clip, moving like the second:", tuple(run.model.swap(a, b).shape))
+    print("static code of the first clip, dynamic code of the second:", tuple(run.model.swap(a, b).shape))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a CSV to a fitted Pipeline: `python examples/own_series.py [FILE.csv]`; without a file, of made-up machines."""
+"""From a CSV file to a fitted Pipeline: `python examples/own_series.py [FILE.csv]`; without a file, made-up series."""
 
 import sys
 
@@ -13,7 +13,7 @@ import unbraid as ub
 
 
 def machines(n: int = 60) -> pd.DataFrame:
-    """Loads and temperatures of two kinds of machine over three to five days, one value in ten missing."""
+    """Load and temperature of two kinds of machine over three to five days; a tenth of the values is missing."""
     random, parts = np.random.default_rng(0), []
     for i in range(n):
         hour, kind = np.arange(random.integers(72, 120)), i % 2
@@ -25,7 +25,7 @@ def machines(n: int = 60) -> pd.DataFrame:
 
 
 def main(file: str | None = None, epochs: int = 50) -> Pipeline:
-    """Tell `kind` of each series from its features; columns are id, hour, kind and features, where gaps may be."""
+    """Predict `kind` of each series from its codes; the columns are id, hour, kind and the features (with gaps)."""
     groups = (machines() if file is None else pd.read_csv(file)).sort_values(["id", "hour"]).groupby("id")
     series = [rows.drop(columns=["id", "hour", "kind"]).to_numpy() for _, rows in groups]
     kinds = groups["kind"].first()

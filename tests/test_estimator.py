@@ -1,4 +1,4 @@
-"""The scikit-learn face: its own checks, and that codes, masks, names and units are right."""
+"""The scikit-learn estimator: scikit-learn's own checks; codes, masks, names and units are right."""
 
 import pickle
 
@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import unbraid as ub
 from unbraid import SequenceDisentangler
 
-# scikit-learn's checks that do not hold, and why. None at present; a new one is named here with its reason.
+# Checks of scikit-learn that fail, with the reason. None at present.
 EXPECTED_FAILURES: dict[str, str] = {}
 SKIPPED = {"check_array_api_input": "array API dispatch is not used"}
 
@@ -158,7 +158,7 @@ def test_it_is_quiet_and_leaves_no_folder(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"model": "dbs"}, "did you mean 'dbse'"),
         ({"output": "all"}, "output: is 'all'"),
@@ -169,12 +169,12 @@ def test_it_is_quiet_and_leaves_no_folder(tmp_path, monkeypatch, capfd):
         ({"weights": {"kl": 1.0}}, "training.weights.kl"),
     ],
 )
-def test_settings_that_cannot_be_used_are_told(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_settings_that_cannot_be_used_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
         small(**settings).fit(made_up())
 
 
-def test_series_that_cannot_be_used_are_told(fitted):
+def test_series_that_cannot_be_used_are_refused(fitted):
     x = made_up()
     with pytest.raises(ValueError, match="minimum of 3"):
         small().fit(x[:2])
@@ -189,7 +189,7 @@ def test_series_that_cannot_be_used_are_told(fitted):
         fitted.transform(np.full((1, 5, 2), np.inf))
     with pytest.raises(ValueError, match="series 0 has 17 rows"):
         fitted.transform(made_up(1, 17))
-    with pytest.raises(ValueError, match="leaves codes out"):
+    with pytest.raises(ValueError, match="leaves out codes"):
         small(output="static").fit(made_up()).inverse_transform(np.zeros((1, 8)))
     with pytest.raises(ValueError, match="has 3 columns"):
         fitted.inverse_transform(np.zeros((1, 3)))

@@ -1,4 +1,4 @@
-"""What the README and the documents say can be done, can be done."""
+"""The README and the documents: short, generated where they say so, and right about commands, names and files."""
 
 import ast
 import re
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import unbraid
-from unbraid.benchmark.pages import readme_block, with_block
+from unbraid.benchmark.current import current_trainings
+from unbraid.benchmark.ledger import read_ledger
+from unbraid.benchmark.pages import data_page, readme_block, with_block
 from unbraid.cli import COMMANDS
-from unbraid.settings import list_recipes
+from unbraid.recipes import list_recipes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,15 +22,36 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def test_the_results_are_the_generated_ones():
+@pytest.fixture(scope="module")
+def trained():
+    return read_ledger(ROOT / "results" / "ledger.csv")
+
+
+def test_the_results_are_the_generated_ones(trained):
     text = (ROOT / "README.md").read_text()
-    assert text == with_block(text, readme_block(ROOT)), "run `make results`"
+    assert text == with_block(text, readme_block(trained)), "run `make results`"
+    for data in {run.data for run in trained}:
+        page = (ROOT / "results" / f"{data}.md").read_text()
+        assert page == data_page(data, current_trainings(trained, data)), "run `make results`"
 
 
-def test_results_are_of_recipes_as_they_stand():
+def test_results_are_of_today_s_recipes_and_tables(trained):
     page = (ROOT / "results" / "puppets.md").read_text()
     assert "| **puppets/dbse** `model.subtract=False` |" in page
-    assert "| **puppets/dbse** |" in readme_block(ROOT) and "model.subtract" not in readme_block(ROOT)
+    assert "| **puppets/dbse** |" in readme_block(trained) and "model.subtract" not in readme_block(trained)
+    older = [run for run in trained if run.data == "moving_digits" and run.config["training"]["max_epochs"] == 6]
+    assert older and "max_epochs" not in (ROOT / "results" / "moving_digits.md").read_text()
+
+
+def test_the_readme_is_short(trained):
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    first_screen = "\n".join(lines[:32])
+    for part in ("stays and what changes", "docs/pictures/", "make demo", "make test", "## Your own data"):
+        assert part in first_screen
+    headings = [line for line in readme_block(trained).splitlines() if line.startswith("| [")]
+    assert len(headings) == len({run.data for run in trained})
+    assert all(len(heading.split("|")) - 2 <= 6 for heading in headings)
 
 
 def test_commands_exist():

@@ -1,4 +1,12 @@
-"""unbraid: split sequences into what stays (one static code) and what changes (a dynamic code per step)."""
+"""unbraid: split sequences into what stays (one static code) and what changes (a dynamic code per step).
+
+    data = unbraid.load("my/videos")                     # or a table, sounds, an array, a registered data set
+    run = unbraid.fit(data, "dbse", folder="runs/mine")
+    codes = unbraid.encode(run.model, data)              # codes.static (N, S), codes.dynamic (N, T, D)
+
+As on the command line: `resolve_recipe` gives the settings of a run, `train_score_report` does the rest (or `train` and
+`score`, one after the other). `load_model` reads a trained model, `SequenceDisentangler` is the scikit-learn estimator.
+"""
 
 import importlib
 from typing import Any
@@ -11,18 +19,25 @@ _PUBLIC = {
     "Codes": "unbraid.types",
     "Posterior": "unbraid.types",
     "Sequences": "unbraid.data.sequences",
-    "Label": "unbraid.data.sequences",
+    "Label": "unbraid.data.labels",
     "load": "unbraid.data.load",
-    "fit": "unbraid.training",
-    "resume": "unbraid.training",
-    "Run": "unbraid.training",
-    "TrainingConfig": "unbraid.training",
-    "encode": "unbraid.generation",
+    "list_datasets": "unbraid.registry",
+    "list_models": "unbraid.registry",
+    "build_model": "unbraid.models.build",
     "load_model": "unbraid.io",
     "save_model": "unbraid.io",
-    "build_model": "unbraid.models.build",
-    "list_models": "unbraid.registry",
-    "list_datasets": "unbraid.registry",
+    "list_recipes": "unbraid.recipes",
+    "read_recipe": "unbraid.recipes",
+    "resolve_recipe": "unbraid.recipes",
+    "fit": "unbraid.training",
+    "resume": "unbraid.training",
+    "open_run": "unbraid.training",
+    "Run": "unbraid.training",
+    "TrainingConfig": "unbraid.training",
+    "train": "unbraid.workflow",
+    "score": "unbraid.workflow",
+    "train_score_report": "unbraid.workflow",
+    "encode": "unbraid.generation",
     "evaluate_generation": "unbraid.evaluation",
     "SequenceDisentangler": "unbraid.estimator",
 }

@@ -60,8 +60,9 @@ class DataCard:
         source: who made it and where it is published.
         licence: of the data.
         obtain: how to get it.
-        shape: steps and observation `(T, *X)` of one sequence as published, for speed measurements without data.
-        kind: of its observations.
+        shape: steps and observation `(T, *X)` of one sequence in the published form; speed is measured on made-up data of
+            this shape.
+        kind: of the observations.
         protocols: names of protocols, in the order in which they are run and shown.
         choices: how we decided what the literature leaves open.
     """
@@ -71,7 +72,7 @@ class DataCard:
     source: str
     licence: str
     obtain: str
-    shape: tuple[int, ...] = ()
-    kind: Kind = "frames"
+    shape: tuple[int, ...]
+    kind: Kind
     protocols: tuple[str, ...] = ("generation",)
     choices: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
-"""The scikit-learn face: static and dynamic features of series, in a Pipeline with whatever comes after.
+"""The scikit-learn estimator: static and dynamic features of series, for use in a Pipeline.
 
     features = SequenceDisentangler(window=24, random_state=0)
     make_pipeline(features, StandardScaler(), LogisticRegression()).fit(X, y)
 
 X is `(N, T, F)`, NaN where a value is missing, or a list of `(T_i, F)` arrays. A 2-D X `(N, T)` is N series of one
-feature; a list of lists of numbers is one as well.
+feature, and so is a list of lists of numbers.
 """
 
 import csv
@@ -20,9 +20,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from unbraid.data.formats.windows import cut_windows, scale_windows
 from unbraid.data.sequences import Sequences
-from unbraid.generation import encode, evaluating
+from unbraid.generation import decode, encode, evaluating
+from unbraid.masks import inside
+from unbraid.recipes import list_recipes, read_recipe
 from unbraid.registry import model_class
-from unbraid.settings import list_recipes, read_recipe
 from unbraid.training import TrainingConfig, fit
 from unbraid.types import Codes
 
@@ -30,33 +31,33 @@ __all__ = ["SequenceDisentangler"]
 
 OUTPUTS = ("both", "static", "dynamic")
 FORMS = ("windows", "summary")
-FEWEST = 3  # sequences: two to train on, one to watch
+FEWEST = 3  # series: two to train on, one for validation
 
 
 class SequenceDisentangler(TransformerMixin, BaseEstimator):
     """Features of series: one static code for each, and a dynamic code for each of its windows.
 
-    A series is scaled to mean 0 and standard deviation 1 feature by feature (learned by `fit`) and cut into windows of
-    `window` rows, the last one padded. Missing values are masked: the model reads where they are, and they change
-    no code. Rows after the last observed value of a series are padding.
+    Each feature is scaled to mean 0 and standard deviation 1, learned by `fit`. A series is cut into windows of `window`
+    rows, and the last one is padded. Missing values are masked: the number that stands in their place changes no code.
+    Rows after the last observed value of a series are padding.
 
     Args:
         model: a registered model, see `unbraid.list_models()`.
         window: rows of a window; None for a twelfth of the longest series in `fit`, at least 1.
-        static_size: size S of the static code (where the model has one of its own).
+        static_size: size S of the static code, for models that have this setting.
         dynamic_size: size D of the dynamic code of a window.
-        output: what `transform` returns: "both", "static" or "dynamic".
-        dynamic: how it returns dynamic codes: "windows", all of them side by side, NaN for windows after the
-            end of a series; or "summary", their mean and standard deviation over the series' windows, which has as
-            many columns for every length.
+        output: the codes that `transform` returns: "both", "static" or "dynamic".
+        dynamic: the form of the dynamic codes: "windows" for the codes of all windows side by side, with NaN for windows
+            after the end of a series; "summary" for their mean and standard deviation over the windows of a series,
+            which has the same number of columns for series of every length.
         settings: other settings of the model; by default those of the recipe `own/<model>-series`.
         weights: weight of each term of the model; by default those of that recipe.
         max_epochs: passes over the series.
         batch_size: series in a training step, at least 2.
-        learning_rate: of Adam, at its highest.
-        validation_fraction: share of the series, at least one, that is watched (see `history_`) and not trained on.
-        random_state: of the weights, the order of the batches and all noise.
-        verbose: print the progress of the training.
+        learning_rate: highest learning rate of Adam.
+        validation_fraction: share of the series, at least one, for validation (see `history_`); they are not trained on.
+        random_state: seed of the initial weights, the order of the batches and all noise.
+        verbose: show the progress of the training.
 
     Attributes:
         model_: the trained `SequenceModel`.
@@ -64,8 +65,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         window_: rows of a window.
         n_steps_: rows of the longest series in `fit`.
         n_windows_: windows of it, at least 2.
-        n_features_in_: features F of `(N, T, F)` and of lists; T of a 2-D X.
-        history_: rows of the training's terms, as in a run's metrics.csv.
+        n_features_in_: number of features F of `(N, T, F)` and of lists; T of a 2-D X.
+        history_: the terms of the objective during training: the rows of a run's metrics.csv.
     """
 
     def __init__(
@@ -120,25 +121,17 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         self.n_windows_ = max(2, -(-self.n_steps_ // self.window_))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order = np.random.default_rng(seed).permutation(len(series))
-        watched = min(len(series) - 2, max(1, round(self.validation_fraction * len(series))))
+        held_out = min(len(series) - 2, max(1, round(self.validation_fraction * len(series))))
         windows, _ = cut_windows(series, self.window_, self.n_windows_)
         x, mask, self.scaling_ = scale_windows(windows, np.arange(len(series)))
-        splits = {"validation": np.sort(order[:watched]), "train": np.sort(order[watched:])}
+        splits = {"validation": np.sort(order[:held_out]), "train": np.sort(order[held_out:])}
         data = Sequences(x, "series", mask=mask, splits=splits, scaling=self.scaling_)
-        recipe = f"own/{self.model}-series"
-        usual = read_recipe(recipe) if recipe in list_recipes() else None
-        sizes = {"static_size": self.static_size, "dynamic_size": self.dynamic_size}
-        settings = {
-            **({} if usual is None else {key: v for key, v in usual.model.items() if key != "name"}),
-            **{key: size for key, size in sizes.items() if key in model_class(self.model).setting_names()},
-            **(self.settings or {}),
-        }
-        weights = self.weights if self.weights is not None or usual is None else usual.training["weights"]
+        settings, weights = self._settings_and_weights()
         training = TrainingConfig(
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            weights=weights or {},
+            weights=weights,
             seed=seed,
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -159,16 +152,14 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         """The codes of series, posterior means: `(N, columns)`, named by `get_feature_names_out`.
 
         Raises:
-            ValueError: series with other features than those of `fit`, or longer ones where each window has columns
-                of its own.
+            ValueError: series whose features differ from those of `fit`, series that are too long where each window has
+                its own columns, or a model without an encoder.
         """
         check_is_fitted(self)
         data = self._sequences(X, more_windows=self.output == "static" or self.dynamic == "summary")
         codes = encode(self.model_, data)
         static, dynamic = codes.static.double().numpy(), codes.dynamic.double().numpy()
-        observed: np.ndarray = np.any(np.asarray(data.mask), axis=(2, 3))
-        inside = np.logical_or.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
-        dynamic = np.where(inside[:, :, None], dynamic, np.nan)
+        dynamic = np.where(inside(np.asarray(data.mask))[:, :, None], dynamic, np.nan)
         if self.dynamic == "summary":
             dynamic = np.concatenate([np.nanmean(dynamic, 1), np.nanstd(dynamic, 1)], 1)
         parts = {"static": static, "dynamic": dynamic.reshape(len(dynamic), -1)}
@@ -189,18 +180,21 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         return np.array([name for part in self._parts() for name in names[part]], dtype=object)
 
     def inverse_transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Series from codes of `transform`, with its `output="both"` and `dynamic="windows"`, in the units of `fit`.
+        """Series from the codes that `transform` gives, in the units of `fit`.
+
+        Args:
+            X: codes of `transform` with `output="both"` and `dynamic="windows"`.
 
         Returns:
             `(N, n_steps_, F)`, or `(N, n_steps_)` where `fit` was given a 2-D array; NaN after a series' end.
 
         Raises:
-            ValueError: codes that do not say everything, or of another shape.
+            ValueError: another `output` or `dynamic`, another number of columns, or a model without a decoder.
         """
         check_is_fitted(self)
         if self.output != "both" or self.dynamic != "windows":
             raise ValueError(
-                f"output: {self.output!r} with dynamic={self.dynamic!r} leaves codes out that a series needs; "
+                f"output: {self.output!r} with dynamic={self.dynamic!r} leaves out codes that a series needs; "
                 "use output='both' and dynamic='windows'"
             )
         size = self.model_.static_size
@@ -209,24 +203,30 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         if codes.shape[1] != columns:
             raise ValueError(f"X: has {codes.shape[1]} columns; transform gives {columns}")
         dynamic = codes[:, size:].reshape(len(codes), self.n_windows_, -1)
-        known = ~np.isnan(dynamic).any(2)
-        made = Codes(torch.from_numpy(codes[:, :size]), torch.from_numpy(np.nan_to_num(dynamic)))
-        with evaluating(self.model_):
-            windows = self.model_.decode(made, torch.from_numpy(known)).mean.numpy()
-        return self._series(np.where(known[:, :, None, None], windows, np.nan))
+        steps = ~np.isnan(dynamic).any(2)
+        both = Codes(torch.from_numpy(codes[:, :size]), torch.from_numpy(np.nan_to_num(dynamic)))
+        windows = decode(self.model_, both, steps=torch.from_numpy(steps)).numpy()
+        return self._series(np.where(steps[:, :, None, None], windows, np.nan))
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Draw series from the prior, in the units of `fit`: `(n_samples, n_steps_, F)`, or 2-D as `fit` was given."""
+        """Draw series from the prior, in the units of `fit`: `(n_samples, n_steps_, F)`, or 2-D as in `fit`.
+
+        Args:
+            n_samples: number of series.
+
+        Raises:
+            ValueError: the model has no prior or no decoder.
+        """
         check_is_fitted(self)
         with evaluating(self.model_):
             windows = self.model_.sample(n_samples, self.n_windows_, self._generator())
         return self._series(windows.numpy())
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
-        """The evidence lower bound for each observed value (scaled, in nats), mean over all: higher is better.
+        """The evidence lower bound per observed value, in nats, of scaled values: higher is better.
 
         Raises:
-            ValueError: as `transform`.
+            ValueError: as `transform`, or a model without a likelihood.
         """
         check_is_fitted(self)
         data = self._sequences(X, more_windows=True)
@@ -244,21 +244,32 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         model_class(self.model)  # refuses unknown names
         for name, value, choices in (("output", self.output, OUTPUTS), ("dynamic", self.dynamic, FORMS)):
             if value not in choices:
-                raise ValueError(f"{name}: is {value!r}; choose {' or '.join(map(repr, choices))}")
+                raise ValueError(f"{name}: is {value!r}; give {' or '.join(map(repr, choices))}")
         if self.window is not None and self.window < 1:
             raise ValueError(f"window: {self.window} must be at least 1, or None")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction: {self.validation_fraction} must be in [0, 1)")
 
+    def _settings_and_weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The model's settings and the weights of its terms: those of its recipe for series, changed as asked."""
+        name = f"own/{self.model}-series"
+        recipe = read_recipe(name) if name in list_recipes() else None
+        settings = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
+        for key in ("static_size", "dynamic_size"):
+            if key in model_class(self.model).setting_names():
+                settings[key] = getattr(self, key)
+        weights = recipe.training["weights"] if recipe and self.weights is None else self.weights
+        return settings | (self.settings or {}), weights or {}
+
     def _sequences(self, X: Any, more_windows: bool) -> Sequences:  # noqa: N803
-        """Series as the model reads them, in windows."""
+        """Series cut into windows, scaled and masked as in `fit`."""
         series = self._read(X, reset=False)
         windows, lengths = cut_windows(series, self.window_, None)
         if lengths.max() > self.n_windows_ and not more_windows:
             row = int(lengths.argmax())
             raise ValueError(
                 f"X: series {row} has {len(series[row])} rows; the longest in fit had {self.n_steps_}, and each "
-                "window has columns of its own; use dynamic='summary'"
+                "window has its own columns; use dynamic='summary'"
             )
         steps = max(self.n_windows_, int(lengths.max()))
         windows, _ = cut_windows(series, self.window_, steps)
@@ -266,7 +277,7 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         return Sequences(x, "series", mask=mask)
 
     def _series(self, windows: np.ndarray) -> np.ndarray:
-        """Windows as series in the units of `fit`."""
+        """Windows put together as series, in the units of `fit`."""
         rows = self.scaling_.invert(windows).reshape(len(windows), -1, windows.shape[-1])
         series = rows[:, : self.n_steps_].astype(np.float64)
         return series[:, :, 0] if self._flat else series
@@ -289,8 +300,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         if reset:
             self._flat = flat
         elif flat != self._flat:
-            kinds = "3-D or a list", "2-D"
-            raise ValueError(f"X: is {kinds[flat]}; fit was given {kinds[self._flat]}")
+            forms = "3-D or a list", "2-D"
+            raise ValueError(f"X: is {forms[flat]}; in fit it was {forms[self._flat]}")
         if not flat:
             self._check_features([rows.shape[1] for rows in series], reset)
         observed = [np.flatnonzero(~np.isnan(rows).all(1)) for rows in series]

@@ -1,239 +1,205 @@
-"""Sequences that a command names: rows of a run's data, files and folders of one's own."""
+"""Read new recordings as the data of a trained model were read: resized, cut and scaled in the same way.
 
-from collections.abc import Iterator
+`read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from unbraid.cli.common import load_data
+from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
+from unbraid.data.formats.paths import files_below
+from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
+from unbraid.data.formats.spectra import frame_count, to_features
+from unbraid.data.formats.tables import TABLE_ENDINGS
+from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
+from unbraid.data.load import load
+from unbraid.data.own.arrays import ARRAY_ENDINGS
+from unbraid.data.own.tables import read_series
+from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.io import load_features
+from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
+from unbraid.training import Run
+from unbraid.training.run import load_run_data
 from unbraid.words import nearest
 
-if TYPE_CHECKING:
-    from unbraid.data.sequences import Sequences
-    from unbraid.training import Run
+__all__ = ["READERS", "read_one", "read_parts"]
 
-__all__ = ["one", "parts"]
+Part = tuple[list[str], Sequences]
+"""Names of sequences, and the sequences."""
 
 SPLITS = ("train", "validation", "test")
-STEPS = 16  # of a clip, as in `load_folder`
-TOGETHER = 64  # clips of one's own that are in memory at once
+STEPS = 16
+"""Frames of a clip where the run does not say how many, as in `load_frames`."""
+TOGETHER = 64
+"""Clips that are in memory at once."""
 
 
-def one(text: str, run: "Run", argument: str) -> "Sequences":
-    """The one sequence that `text` names: `test:12` of the run's data, a video, an image folder, `X.npy:3`.
+def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
+    """The one sequence that a text names.
 
-    A sound file gives all the sequences that it is cut into.
+    Args:
+        text: `test:12` for a row of a split of the run's data, `FILE.npy:3` for a row of an array, or the path of a
+            video, of a folder of images or of a sound (which gives all the sequences that it is cut into).
+        run: the run whose model will read it.
+        argument: what error messages call the text.
 
     Raises:
-        ValueError: it names nothing, or something that the model cannot read.
+        ValueError: the text names nothing, several sequences, or what the model cannot read.
         FileNotFoundError: there is no such file.
     """
-    from unbraid.data.formats.sounds import AUDIO_ENDINGS
-
-    where, colon, number = text.rpartition(":")
-    if colon and number.isdecimal():
-        whole = load_data(run.config).split(where) if where in SPLITS else _load_own(where, argument)
-        data = _checked(whole, run, argument)
-        if int(number) >= len(data):
-            raise ValueError(
-                f"{argument}: {where} has {len(data)} sequences; {number} is none of 0 to {len(data) - 1}"
-            )
-        return data.take(np.array([int(number)]))
+    place, colon, row = text.rpartition(":")
+    if colon and row.isdecimal():
+        return _read_row(place, int(row), run, argument)
     path = Path(text).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"{argument}: there is no file {text}; or name a row, as in test:12")
-    if path.suffix.lower() in (".npy", ".npz"):
-        raise ValueError(f"{argument}: say which row of {text}, as in {text}:0")
+        raise FileNotFoundError(
+            f"{argument}: there is no file {text}; to name a row of the run's data write test:12"
+        )
+    if path.suffix.lower() in ARRAY_ENDINGS:
+        raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, load_data(run.config), run)
-    names, data = next(_read(path, run, None))
+        return _read_sound(path, load_run_data(run.config), run)
+    names, sequences = next(_read_path(path, run, None))
     if len(names) > 1:
         raise ValueError(
             f"{argument}: {text} holds {len(names)} sequences; name one video or one folder of images"
         )
-    return data
+    return sequences
 
 
-def parts(text: str, run: "Run", options: dict[str, Any]) -> "Iterator[tuple[list[str], Sequences]]":
-    """The named sequences of a data set, an array file, a table, a video or a folder, a part at a time.
+def read_parts(
+    text: str,
+    run: Run,
+    *,
+    steps: int | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Iterator[Part]:
+    """The sequences of a data set, an array file, a table, a recording or a folder of recordings, a part at a time.
 
     Args:
         text: name of a data set, or a path.
-        run: whose model will read them; frames of one's own are resized to what it was trained on.
-        options: `root` and `cache` of a data set; `steps` of a clip of one's own videos.
+        run: the run whose model will read them.
+        steps: frames of a clip of videos and images; longer ones are cut. By default as in the run's data.
+        root: folder with the raw files of a data set.
+        cache: folder where prepared data sets are kept.
+
+    Yields:
+        Names of sequences, and the sequences.
 
     Raises:
         ValueError: nothing that the model can read.
         FileNotFoundError: there is no such path.
     """
-    from unbraid.data.load import TABLE_ENDINGS, load
-
     path = Path(text).expanduser()
     if text in DATASETS:
-        same = {
-            key: value for key, value in run.config["data"].items() if key not in ("name", "root", "cache")
-        }
-        data = load(
-            text, options["root"], options["cache"], **same if run.config["data"]["name"] == text else {}
-        )
-        yield [str(row) for row in range(len(data))], _checked(data, run, "input")
-    elif path.suffix.lower() in (".npy", ".npz"):
-        data = _load_own(text, "input")
-        yield [str(row) for row in range(len(data))], _checked(data, run, "input")
+        options = run.config["data"] if run.config["data"]["name"] == text else {}
+        options = {name: value for name, value in options.items() if name not in ("name", "root", "cache")}
+        yield _numbered(load(text, root, cache, **options), run)
+    elif path.suffix.lower() in ARRAY_ENDINGS:
+        yield _numbered(_load_array(text, "input"), run)
     elif path.suffix.lower() in TABLE_ENDINGS:
         yield _read_table(path, run)
     elif path.exists():
-        yield from _read(path, run, options["steps"] or run.config["data"].get("steps") or STEPS)
+        yield from _read_path(path, run, steps or run.config["data"].get("steps") or STEPS)
     else:
-        hint = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
-        raise FileNotFoundError(f"input: there is no folder, file or data set {text}{hint}")
+        close = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
+        raise FileNotFoundError(f"input: there is no folder, file or data set {text}{close}")
 
 
-def _load_own(path: str, argument: str) -> "Sequences":
-    from unbraid.data.load import load
+def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
+    """One row of a split of the run's data, or of an array file."""
+    sequences = load_run_data(run.config).split(place) if place in SPLITS else _load_array(place, argument)
+    _check(sequences, run, argument)
+    if row >= len(sequences):
+        last = len(sequences) - 1
+        raise ValueError(
+            f"{argument}: {place} has {len(sequences)} sequences, 0 to {last}; there is no {row}"
+        )
+    return sequences.take(np.array([row]))
 
+
+def _load_array(path: str, argument: str) -> Sequences:
     if not Path(path).expanduser().is_file():
         raise FileNotFoundError(f"{argument}: there is no file {path}, and no split of that name")
     return load(Path(path))
 
 
-def _read_table(path: Path, run: "Run") -> "tuple[list[str], Sequences]":
-    """The series of a table, read as those of the run's table were and scaled as the run's training data were."""
-    from unbraid.data.own.tables import read_table
-    from unbraid.io import load_features
+def _numbered(sequences: Sequences, run: Run) -> Part:
+    _check(sequences, run, "input")
+    return [str(row) for row in range(len(sequences))], sequences
 
+
+def _check(sequences: Sequences, run: Run, argument: str) -> None:
+    if sequences.observation != run.model.observation:
+        raise ValueError(
+            f"{argument}: observations are {sequences.observation}; "
+            f"{run.folder} was trained on {run.model.observation}"
+        )
+
+
+# ---- tables ---------------------------------------------------------------------------------------------
+
+
+def _read_table(path: Path, run: Run) -> Part:
+    """The series of a table, with the columns, the steps and the scaling of the run's table."""
     features = load_features(run.folder)
     if features.sampling_rate is None:
         raise ValueError(
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
-    told = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
-    names, data = read_table(
+    same = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
+    names, sequences = read_series(
         path,
         features=features.names,
         step=f"{round(1e6 / features.sampling_rate)}us",
-        window=run.model.observation[0] if len(run.model.observation) == 2 else 1,
+        window=run.model.observation[0] if kind_of(run.model.observation) == "windows" else 1,
         scaling=features.scaling,
-        **{key: value for key, value in run.config["data"].items() if key in told},
+        **{name: value for name, value in run.config["data"].items() if name in same},
     )
-    return names, _checked(data, run, "input")
+    _check(sequences, run, "input")
+    return names, sequences
 
 
-def _checked(data: "Sequences", run: "Run", argument: str) -> "Sequences":
-    if data.observation != run.model.observation:
-        raise ValueError(
-            f"{argument}: observations are {data.observation}; "
-            f"{run.folder} was trained on {run.model.observation}"
-        )
-    return data
+# ---- files and folders, by the kind of observation ------------------------------------------------------
 
 
-def _read(path: Path, run: "Run", steps: int | None) -> "Iterator[tuple[list[str], Sequences]]":
-    """Videos and image folders, cut into clips of `steps` frames (None: whole); sounds cut as in training."""
-    from unbraid.data.sequences import Sequences
+def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
+    """Everything at or below a path that the run's model can read."""
+    kind = kind_of(run.model.observation)
+    if kind == "vectors":  # or sound, which has the same shape: the run's data tell
+        kind = load_run_data(run.config).kind
+    return READERS[kind](path, run, steps)
 
-    if len(run.model.observation) != 3:
-        yield from _read_sounds(path, run)
-        return
+
+def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
+    """Videos and folders of images, in clips of `steps` frames (None: whole)."""
     channels, size, _ = run.model.observation
     every = run.config["data"].get("every") or 1
     names: list[str] = []
     clips: list[np.ndarray] = []
-
-    def gathered() -> tuple[list[str], Sequences]:
-        lengths = np.array([len(clip) for clip in clips])
-        x = np.zeros((len(clips), lengths.max(), channels, size, size), np.uint8)
-        for row, clip in zip(x, clips, strict=True):
-            row[: len(clip)] = clip
-        return names, Sequences(x, path.stem, lengths=None if lengths.min() == x.shape[1] else lengths)
-
-    for name, frames in _sources(path, size, channels, every):
+    for name, frames in _frames(path, size, channels, every):
         if len(frames) < 2:
             raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
         count = max(1, len(frames) // steps) if steps else 1
-        for clip in range(count):
-            names.append(name if count == 1 else f"{name}#{clip}")
-            clips.append(frames[clip * steps : (clip + 1) * steps] if steps else frames)
+        names += [name] if count == 1 else [f"{name}#{clip}" for clip in range(count)]
+        clips += [frames[clip * steps : (clip + 1) * steps] for clip in range(count)] if steps else [frames]
         if len(clips) >= TOGETHER:
-            yield gathered()
+            yield names, _padded(clips, path)
             names, clips = [], []
     if clips:
-        yield gathered()
+        yield names, _padded(clips, path)
 
 
-def _read_sounds(path: Path, run: "Run") -> "Iterator[tuple[list[str], Sequences]]":
-    """The sequences of every sound file at or below a path."""
-    from unbraid.data.formats.images import natural_order
-    from unbraid.data.formats.sounds import AUDIO_ENDINGS
-
-    files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
-    files = [file for file in files if file.suffix.lower() in AUDIO_ENDINGS]
-    if not files:
-        raise ValueError(
-            f"input: {run.folder} reads vectors {run.model.observation}; {path} is no sound file and holds none"
-        )
-    trained = load_data(run.config)
-    for file in files:
-        data = _read_sound(file, trained, run)
-        name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        yield [name if len(data) == 1 else f"{name}#{piece}" for piece in range(len(data))], data
-
-
-def _read_sound(path: Path, trained: "Sequences", run: "Run") -> "Sequences":
-    """A sound file as features, cut and scaled like the data that the run was trained on."""
-    import warnings
-    from dataclasses import replace
-
-    import torch
-
-    from unbraid.data.formats.sounds import cut, read_audio
-    from unbraid.data.formats.spectra import frame_count, to_features
-
-    if trained.sound is None or trained.scaling is None:
-        raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
-    kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = read_audio(path, rate)
-    for remark in recording.remarks:
-        warnings.warn(f"{path}: {remark}", stacklevel=2)
-    if frame_count(len(recording.samples), kind, rate) < 2:
-        raise ValueError(
-            f"{path}: lasts {1000 * len(recording.samples) / rate:.0f} ms, too short for two frames"
-        )
-    frames = to_features(torch.from_numpy(recording.samples)[None], kind, rate)[0].numpy()
-    options = run.config["data"]
-    pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
-    lengths = np.array([length for _, length in pieces])
-    x = np.zeros((len(pieces), lengths.max(), frames.shape[1]), np.float32)
-    for row, (start, length) in zip(x, pieces, strict=True):
-        row[:length] = trained.scaling.apply(frames[start : start + length])
-    return replace(
-        trained,
-        x=x,
-        name=path.stem,
-        lengths=None if lengths.min() == lengths.max() else lengths,
-        mask=None,
-        labels={},
-        splits={},
-        targets={},
-        groups=np.zeros(len(pieces), int),
-        times=None,
-        fingerprint="",
-    )
-
-
-def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
+def _frames(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
     """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
-    from unbraid.data.formats.images import (
-        IMAGE_ENDINGS,
-        MOVIE_ENDINGS,
-        natural_order,
-        read_images,
-        read_movie,
-    )
-
-    files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: natural_order(str(file)))
+    files = _files(path)
     movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
     images: dict[Path, list[Path]] = {}
     for file in files:
@@ -242,10 +208,84 @@ def _sources(path: Path, size: int, channels: int, every: int) -> Iterator[tuple
     if not movies and not images:
         raise ValueError(f"input: {path} is no video and holds no video and no image")
     if len(images) > 1 or movies:
-        images.pop(path, None)  # a picture beside the videos, a poster or a plot
+        images.pop(path, None)  # a picture beside the videos, perhaps a poster or a plot
     for file in movies:
-        name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        yield name, np.stack(list(read_movie(file, size, channels, every)))
-    for folder, found in images.items():
-        name = folder.name if folder == path else folder.relative_to(path).as_posix()
-        yield name, np.stack(list(read_images(found, size, channels, every)))
+        yield _name(file, path), np.stack(list(read_movie(file, size, channels, every)))
+    for folder, pictures in images.items():
+        name = folder.name if folder == path else _name(folder, path)
+        yield name, np.stack(list(read_images(pictures, size, channels, every)))
+
+
+def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
+    """Clips of different lengths as one set of sequences."""
+    lengths = np.array([len(clip) for clip in clips])
+    x = np.zeros((len(clips), lengths.max(), *clips[0].shape[1:]), clips[0].dtype)
+    for row, clip in zip(x, clips, strict=True):
+        row[: len(clip)] = clip
+    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
+
+
+def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
+    """The sequences of every sound file at or below a path."""
+    files = [file for file in _files(path) if file.suffix.lower() in AUDIO_ENDINGS]
+    if not files:
+        raise ValueError(f"input: {run.folder} reads sound; {path} is no sound file and holds none")
+    trained = load_run_data(run.config)
+    for file in files:
+        sequences = _read_sound(file, trained, run)
+        name = _name(file, path)
+        several = len(sequences) > 1
+        yield [f"{name}#{piece}" if several else name for piece in range(len(sequences))], sequences
+
+
+def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
+    """A sound file as features, cut and scaled as the data that the run was trained on."""
+    if trained.sound is None or trained.scaling is None:
+        raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
+    kind, rate = trained.sound.kind, trained.sound.sampling_rate
+    recording = read_audio(path, rate)
+    for remark in recording.remarks:
+        warnings.warn(f"{path}: {remark}", stacklevel=2)
+    if frame_count(len(recording.samples), kind, rate) < 2:
+        milliseconds = 1000 * len(recording.samples) / rate
+        raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")
+    frames = trained.scaling.apply(
+        to_features(torch.from_numpy(recording.samples)[None], kind, rate)[0].numpy()
+    )
+    options = run.config["data"]
+    pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
+    sequences = _padded([frames[start : start + length] for start, length in pieces], path)
+    return replace(
+        sequences,
+        sound=trained.sound,
+        scaling=trained.scaling,
+        feature_names=trained.feature_names,
+        units=trained.units,
+        sampling_rate=trained.sampling_rate,
+        groups=np.zeros(len(pieces), int),
+    )
+
+
+def _refuse_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
+    raise ValueError(
+        f"input: {run.folder} reads series; give a table (CSV, Parquet) or a NumPy file, not {path}"
+    )
+
+
+READERS: Mapping[Kind, Callable[[Path, Run, int | None], Iterator[Part]]] = {
+    "frames": _read_frames,
+    "sound": _read_sounds,
+    "vectors": _refuse_path,
+    "windows": _refuse_path,
+}
+"""How files and folders are read, by the kind of observation that the model reads."""
+
+
+def _files(path: Path) -> list[Path]:
+    """The file at a path, or all files below it, in natural order."""
+    return [path] if path.is_file() else files_below(path)
+
+
+def _name(file: Path, path: Path) -> str:
+    """What a file at or below a path is called."""
+    return file.name if file == path else file.relative_to(path).as_posix()

@@ -47,8 +47,8 @@ def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
         if field.default_factory is not dataclasses.MISSING
     }
     return {
-        name: Parameter(name, found.annotation, defaults.get(name, found.default), about.get(name, ""))
-        for name, found in inspect.signature(function).parameters.items()
+        name: Parameter(name, item.annotation, defaults.get(name, item.default), about.get(name, ""))
+        for name, item in inspect.signature(function).parameters.items()
     }
 
 

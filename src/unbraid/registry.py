@@ -36,17 +36,17 @@ DATASETS = {
     "jester": "unbraid.data.sets.jester:load",
     "moving_digits": "unbraid.data.sets.moving_digits:load",
     "mug": "unbraid.data.sets.mug:load",
-    "physionet2012": "unbraid.data.sets.physionet2012:load",
+    "physionet2012": "unbraid.data.sets.physionet2012.physionet2012:load",
     "puppets": "unbraid.data.sets.puppets.puppets:load",
     "sprites": "unbraid.data.sets.sprites:load",
     "timit": "unbraid.data.sets.timit:load",
 }
 
 PROTOCOLS = {
-    "generation": "unbraid.evaluation.generation:evaluate_generation",
-    "leakage": "unbraid.evaluation.leakage:evaluate_leakage",
-    "downstream": "unbraid.evaluation.downstream:evaluate_downstream",
-    "verification": "unbraid.evaluation.verification:evaluate_verification",
+    "generation": "unbraid.evaluation.generation:PROTOCOL",
+    "leakage": "unbraid.evaluation.leakage:PROTOCOL",
+    "downstream": "unbraid.evaluation.downstream:PROTOCOL",
+    "verification": "unbraid.evaluation.verification:PROTOCOL",
 }
 
 

@@ -57,10 +57,10 @@ class _UnfitError(ValueError):
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The types of a union; text comes last because every word is text."""
+    """The types of a union. None comes first and text last, because every word is text."""
     if get_origin(annotation) not in (Union, types.UnionType):
         return [annotation]
-    return sorted(get_args(annotation), key=lambda member: member in (str, Path))
+    return sorted(get_args(annotation), key=lambda member: (member in (str, Path)) - (member is type(None)))
 
 
 def _read(value: Any, annotation: Any) -> Any:
@@ -141,13 +141,17 @@ def _read_yaml(text: str) -> Any:
         raise _UnfitError from None
 
 
-def in_words(annotation: Any) -> str:
+def in_words(annotation: Any, name_none: bool = True) -> str:
     """What a type takes, in plain English.
 
     >>> in_words(list[str] | None)
     'a list such as a,b, or none'
+
+    Args:
+        annotation: the type.
+        name_none: whether to say that it takes none.
     """
-    members = _members(annotation)
+    members = [member for member in _members(annotation) if name_none or member is not type(None)]
     if Path in members:  # of "text or a path", a path is meant
         members = [member for member in members if member is not str]
     return _joined([_in_words(member) for member in sorted(members, key=lambda member: member is type(None))])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the made runs beside these tests
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the made runs
 
 from made_runs import LEAKAGE, scores, settings, write_run
 
@@ -12,10 +12,17 @@ from made_runs import LEAKAGE, scores, settings, write_run
 def make_run(tmp_path):
     """Writes a run's folder, as a training and an evaluation leave it."""
 
-    def make(seed=0, accuracy=0.9, arguments=(), fingerprint="abc", recipe="sprites/dbse", commit="1234"):
-        words = [*arguments, "--training.seed", str(seed), "--data.root", "/elsewhere"]
-        folder = tmp_path / f"run-{seed}-{accuracy}-{len(arguments)}-{fingerprint}"
-        every = {"generation": scores(accuracy), "leakage": LEAKAGE}
-        return write_run(folder, settings(recipe, *words), every, fingerprint, commit)
+    def make(seed=0, accuracy=0.9, recipe="sprites/dbse", fingerprint="abc", commit="1234", **changes):
+        config = settings(recipe, training__seed=seed, data__root="/elsewhere", **changes)
+        folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        return write_run(
+            folder, config, {"generation": scores(accuracy), "leakage": LEAKAGE}, fingerprint, commit
+        )
 
     return make
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """The path of a ledger that does not exist yet."""
+    return tmp_path / "results" / "ledger.csv"

@@ -13,7 +13,7 @@ from PIL import Image
 
 import unbraid
 from unbraid.cli import COMMANDS, main
-from unbraid.cli.evaluate import show_run
+from unbraid.cli.show import show_run
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -25,7 +25,7 @@ FRAMES = ["--data.size", "16", "--data.steps", "6"]
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
-    """Prepared data and judges go to a cache of the tests' own."""
+    """Prepared data and judges go to a cache of these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNBRAID_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -55,8 +55,8 @@ def run(clips, tmp_path_factory):
     return folder
 
 
-def told(capsys):
-    """The one line that was said of a mistake."""
+def error_line(capsys):
+    """The one line that reports a mistake."""
     out = capsys.readouterr()
     assert out.err.startswith("unbraid: error: ") and out.err.count("\n") == 1, out.err
     return out.err
@@ -100,7 +100,7 @@ def test_every_command_has_help(command, capsys):
         (["data", "info", "sprits"], "did you mean 'sprites'"),
         (["data", "prepare"], ""),
         (["data", "fetch", "puppets"], "nothing to download"),
-        (["swap"], "required: run, a, b"),
+        (["swap"], "swap: RUN, A, B is missing; usage: unbraid swap RUN A B"),
         (["encode", "no/run", "x"], "no/run: holds no"),
         (["evaluate", "no/run"], "no/run: holds no"),
         (["resume", "no/run"], "no/run: holds no run"),
@@ -112,7 +112,7 @@ def test_a_mistake_is_one_clear_line(words, text, capsys, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     if text:
         assert main(words) == 2
-        assert text in told(capsys)
+        assert text in error_line(capsys)
     else:
         assert main(words) == 0
         assert "usage" in capsys.readouterr().out
@@ -146,7 +146,7 @@ def test_train_leaves_a_run(run, clips):
 def test_a_run_is_never_overwritten(run, clips, capsys):
     before = (run / "config.yaml").stat().st_mtime_ns
     assert main(["train", "--data", str(clips), *FRAMES, "--run", str(run), *TINY]) == 2
-    assert f"unbraid resume {run}" in told(capsys)
+    assert f"unbraid resume {run}" in error_line(capsys)
     assert (run / "config.yaml").stat().st_mtime_ns == before
 
 
@@ -163,7 +163,7 @@ def test_wrong_data_are_refused_before_there_is_a_run(tmp_path, capsys):
     np.save(tmp_path / "x.npy", x)
     run = tmp_path / "run"
     assert main(["train", "--data", str(tmp_path / "x.npy"), "--run", str(run), *TINY]) == 2
-    assert "sequence 7, step 2" in told(capsys)
+    assert "sequence 7, step 2" in error_line(capsys)
     words = [
         "train",
         "--data",
@@ -175,7 +175,7 @@ def test_wrong_data_are_refused_before_there_is_a_run(tmp_path, capsys):
     ]
     np.save(tmp_path / "x.npy", np.nan_to_num(x))
     assert main([*words, *TINY]) == 2
-    assert "did you mean 'kl_static'" in told(capsys)
+    assert "did you mean 'kl_static'" in error_line(capsys)
     assert not run.exists()
 
 
@@ -195,9 +195,9 @@ def test_ctrl_c_leaves_a_run_that_goes_on(clips, tmp_path):
         time.sleep(0.1)
     assert training.poll() is None, training.stdout.read()
     os.kill(training.pid, signal.SIGINT)
-    said, _ = training.communicate()
-    assert training.returncode == 130 and "Traceback" not in said
-    assert f"unbraid resume {run}" in " ".join(said.split())
+    output, _ = training.communicate()
+    assert training.returncode == 130 and "Traceback" not in output
+    assert f"unbraid resume {run}" in " ".join(output.split())
     assert list((run / "checkpoints").glob("*.ckpt"))
     assert not (run / "model").exists()
 
@@ -245,7 +245,7 @@ def test_outputs_are_not_overwritten(run, clips, tmp_path, capsys):
     output = tmp_path / "codes.npz"
     output.write_text("mine")
     assert main(["encode", str(run), str(clips), "--output", str(output)]) == 2
-    assert "--force" in told(capsys) and output.read_text() == "mine"
+    assert "--force" in error_line(capsys) and output.read_text() == "mine"
     assert main(["encode", str(run), str(clips), "--output", str(output), "--force"]) == 0
     assert np.load(output)["static"].shape == (12, 8)
 
@@ -269,12 +269,12 @@ def test_rows_of_the_run_s_data_can_be_named(run, tmp_path, capsys):
     with Image.open(output) as picture:
         assert picture.size == (6 * 128 + 5 * 2, 4 * 128 + 3 * 2)
     assert main(["swap", str(run), "test:99", "train:1", "--output", str(tmp_path / "no.png")]) == 2
-    assert "99" in told(capsys) and not (tmp_path / "no.png").exists()
+    assert "99" in error_line(capsys) and not (tmp_path / "no.png").exists()
 
 
 def test_frames_make_no_sound(run, tmp_path, capsys):
     assert main(["swap", str(run), "test:0", "train:1", "--output", str(tmp_path / "swap.wav")]) == 2
-    assert "must end in .gif, .png, .npy" in told(capsys) and not list(tmp_path.iterdir())
+    assert "must end in .gif, .png, .npy" in error_line(capsys) and not list(tmp_path.iterdir())
 
 
 def test_interpolation_goes_from_a_to_b(run, clips, tmp_path):
@@ -312,13 +312,13 @@ def test_samples_follow_the_seed(run, tmp_path):
         ("text.mp4", "text.mp4"),
     ],
 )
-def test_what_cannot_be_encoded_is_told(run, tmp_path, monkeypatch, capsys, source, text):
+def test_what_cannot_be_encoded_is_refused(run, tmp_path, monkeypatch, capsys, source, text):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((6, 4, 5), np.float32))
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     assert main(["encode", str(run), source]) == 2
-    assert text in told(capsys) and not (tmp_path / "codes.npz").exists()
+    assert text in error_line(capsys) and not (tmp_path / "codes.npz").exists()
 
 
 # ---- scoring --------------------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ SCORES = {
 
 @pytest.fixture
 def recipe(clips, tmp_path):
-    """A recipe of one's own on the clips, in seconds."""
+    """Your own recipe on the clips, which trains in seconds."""
     small = "width: 4, features: 8, hidden: 8, static_size: 8, dynamic_size: 8"
     text = f"""# Clips of the tests.
 extends: own/dbse
@@ -359,20 +359,20 @@ training: {{max_epochs: 1, batch_size: 4}}
 def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--run", str(run)]) == 0
-    said = capsys.readouterr().out
-    assert "squared error per clip" in said and f"{run}/report.html" in said
+    output = capsys.readouterr().out
+    assert "squared error per clip" in output and f"{run}/report.html" in output
     scores = json.loads((run / "evaluation" / "generation.json").read_text())
     error = scores["squared_error_per_clip"]
-    assert f"{error['mean']:.3f}" in said and f"{error['floor']:.3f}" in said
+    assert f"{error['mean']:.3f}" in output and f"{error['floor']:.3f}" in output
     assert (run / "report.html").is_file() and (run / "pictures" / "swap.gif").is_file()
     assert main(["evaluate", str(run), "--split", "validation"]) == 0
     again = json.loads((run / "evaluation" / "generation.json").read_text())
     assert again["protocol"]["split"] == "validation"
     assert main(["evaluate", str(run), "--split", "tset"]) == 2
-    assert "did you mean 'test'" in told(capsys)
+    assert "did you mean 'test'" in error_line(capsys)
 
 
-def test_what_cannot_be_scored_is_told_and_reported_all_the_same(recipe, tmp_path, capsys):
+def test_a_run_that_cannot_be_scored_says_why_and_gets_its_report(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--data.fractions", "[0.8, 0.1, 0.1]", "--run", str(run)]) == 0
     assert "Not scored by generation: split: 'test'" in capsys.readouterr().out
@@ -384,11 +384,11 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "generation.json").write_text(json.dumps(SCORES))
     assert show_run(tmp_path) == 0
-    said = capsys.readouterr().out
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
-    assert ["kept when the other code is drawn", "98.7%", "1.0%", "11.1%"] in rows
+    output = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
+    assert ["accuracy with the other code drawn", "98.7%", "1.0%", "11.1%"] in rows
     assert ["inception score", "8.500", "0.010", "0.111"] in rows
-    words = [line.split() for line in said.splitlines()]
+    words = [line.split() for line in output.splitlines()]
     assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in words
     assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in words
 
@@ -429,7 +429,7 @@ def test_data_are_listed_described_and_prepared(capsys):
 
 
 @pytest.mark.real_data
-def test_sprites_are_prepared_from_a_folder_one_has(capsys):
+def test_sprites_are_prepared_from_your_folder(capsys):
     root = os.path.join(os.environ["UNBRAID_DATA"], "sprites_lpc")
     assert main(["data", "prepare", "sprites", "--root", root, "--size", "16"]) == 0
     assert "train 8100, validation 900, test 2664" in capsys.readouterr().out

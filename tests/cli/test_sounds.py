@@ -1,4 +1,4 @@
-"""Commands on sound: a voice's words in another voice, as a file that can be heard."""
+"""Commands on sound: the words of one voice in another voice, as a sound file."""
 
 import wave
 
@@ -50,8 +50,8 @@ def run(options, tmp_path_factory):
 
 
 def data_of(options):
-    given = dict(options)
-    return unbraid.load(given.pop("name"), **given)
+    options = dict(options)
+    return unbraid.load(options.pop("name"), **options)
 
 
 def sound(path):
@@ -60,7 +60,7 @@ def sound(path):
         return file.readframes(file.getnframes())
 
 
-def told(capsys):
+def error_line(capsys):
     return capsys.readouterr().err
 
 
@@ -81,10 +81,10 @@ def test_files_swap_whole_whatever_their_length(run, options, sounds, tmp_path):
     label = {key: np.array(one.classes)[one.values] for key, one in test.labels.items()}
     whole = []
     for digit, speaker, order in (("0", "a", 0), ("1", "c", 1)):
-        found = [
+        rows = [
             r for r in test.recordings if (label["digit"][r[0]], label["speaker"][r[0]]) == (digit, speaker)
         ]
-        whole.append(test.take(found[order]))
+        whole.append(test.take(rows[order]))
     assert len(whole[1]) > 1  # cut into several sequences
     x = np.load(tmp_path / "swap.npy")
     np.testing.assert_allclose(x, exchange(unbraid.load_model(run), *whole), rtol=1e-4, atol=1e-5)
@@ -104,26 +104,26 @@ def test_codes_of_sound_files_and_of_a_folder_of_them(run, options, sounds, tmp_
 
 def test_sound_makes_no_moving_picture(run, tmp_path, capsys):
     assert main(["swap", str(run), "test:0", "test:1", "--output", str(tmp_path / "swap.gif")]) == 2
-    assert "must end in .wav, .npy" in told(capsys) and not list(tmp_path.iterdir())
+    assert "must end in .wav, .npy" in error_line(capsys) and not list(tmp_path.iterdir())
 
 
-def test_files_that_are_no_sound_are_told(run, tmp_path, capsys):
+def test_files_that_are_no_sound_are_refused(run, tmp_path, capsys):
     (tmp_path / "a.wav").write_text("no sound")
     write_wav(tmp_path / "short.wav", np.ones(210) * np.arange(210) / 210, RATE)
-    for name, said in (
+    for name, message in (
         ("a.wav", "a.wav: is damaged or not audio"),
         ("short.wav", "too short for two frames"),
     ):
         assert (
             main(["swap", str(run), str(tmp_path / name), "test:1", "--output", str(tmp_path / "x.wav")]) == 2
         )
-        assert said in told(capsys) and not (tmp_path / "x.wav").exists()
+        assert message in error_line(capsys) and not (tmp_path / "x.wav").exists()
     (tmp_path / "empty").mkdir()
     assert main(["encode", str(run), str(tmp_path / "empty")]) == 2
-    assert "is no sound file and holds none" in told(capsys)
+    assert "is no sound file and holds none" in error_line(capsys)
 
 
-def test_other_rates_are_resampled_and_said(run, sounds, tmp_path):
+def test_other_rates_are_resampled_with_a_warning(run, sounds, tmp_path):
     import soundfile
 
     samples = waveform(0, 0)

@@ -1,4 +1,4 @@
-"""A table of one's own on the command line: trained on, its scaling kept with the model, a new table encoded."""
+"""Your own table on the command line: trained on, its scaling kept with the model, a new table encoded."""
 
 import json
 
@@ -10,7 +10,7 @@ import yaml
 from unbraid import io
 from unbraid.cli import main
 from unbraid.data.features import Features
-from unbraid.data.own.tables import read_table
+from unbraid.data.own.tables import read_series
 from unbraid.data.scaling import Scaling
 from unbraid.generation import encode
 
@@ -63,7 +63,7 @@ def test_the_run_keeps_what_the_features_are(folder):
     assert kept.names == ("heart", "pressure") and kept.units == ("1/min", "")
     assert kept.sampling_rate == pytest.approx(1 / 7200)
     options = {"id": "patient", "features": ["heart", "pressure"], "step": "2h", "window": 1}
-    _, data = read_table(folder / "vitals.csv", **options)
+    _, data = read_series(folder / "vitals.csv", **options)
     np.testing.assert_array_equal(kept.scaling.mean, data.scaling.mean)
     np.testing.assert_array_equal(kept.scaling.std, data.scaling.std)
 
@@ -76,12 +76,12 @@ def test_a_new_table_is_scaled_as_the_training_data(folder):
         assert codes["static"].shape == (3, 3) and codes["dynamic"].shape == (3, 5, 2)
         static = codes["static"]
     options = {"id": "patient", "features": ["heart", "pressure"], "step": "2h", "window": 1}
-    _, new = read_table(folder / "new.csv", scaling=io.load_features(folder / "run").scaling, **options)
+    _, new = read_series(folder / "new.csv", scaling=io.load_features(folder / "run").scaling, **options)
     assert new.x[..., 0].mean() > 5  # far above the training data, not centred anew
     np.testing.assert_allclose(static, encode(io.load_model(folder / "run"), new).static.numpy(), atol=1e-6)
 
 
-def test_mistakes_are_told(folder, tmp_path, capsys):
+def test_mistakes_are_reported(folder, tmp_path, capsys):
     vitals(3).drop(columns=["ward", "heart"]).to_csv(tmp_path / "other.csv", index=False)
     assert main(["encode", str(folder / "run"), str(tmp_path / "other.csv"), "--output", "none.npz"]) == 2
     assert "other.csv has no column 'heart'" in capsys.readouterr().err
@@ -95,9 +95,9 @@ def test_features_on_disk(tmp_path):
     features = Features(("a",), None, Scaling(np.array([1 / 3]), np.array([0.1])), 2.0)
     io.save_features(features, tmp_path / "model")
     for place in (tmp_path, tmp_path / "model"):
-        found = io.load_features(place)
-        assert (found.names, found.units, found.sampling_rate) == (("a",), None, 2.0)
-        assert (found.scaling.mean[0], found.scaling.std[0]) == (1 / 3, 0.1)
+        features_read = io.load_features(place)
+        assert (features_read.names, features_read.units, features_read.sampling_rate) == (("a",), None, 2.0)
+        assert (features_read.scaling.mean[0], features_read.scaling.std[0]) == (1 / 3, 0.1)
     with pytest.raises(FileNotFoundError, match=r"holds no features\.json"):
         io.load_features(tmp_path / "elsewhere")
     (tmp_path / "model" / "features.json").write_text(json.dumps({"names": ["a"]}))

@@ -65,5 +65,5 @@ def test_companions_that_do_not_fit() -> None:
         Sequences(x=x, groups=np.arange(5))
     with pytest.raises(ValueError, match="times: has shape"):
         Sequences(x=x, times=np.zeros((6, 3), "datetime64[s]"))
-    with pytest.raises(ValueError, match="scaling: has 3 features"):
+    with pytest.raises(ValueError, match="scaling: describes 3 features"):
         Sequences(x=x, scaling=Scaling(np.zeros(3), np.ones(3)))

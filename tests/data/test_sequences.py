@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from unbraid.data.features import Sound
-from unbraid.data.sequences import Label, Sequences, split_by_group
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import split_by_group
 from unbraid.kinds import KINDS
 
 
@@ -256,7 +258,11 @@ BRIGHT = frames().astype(np.float32)
         (vectors(), {"fractions": (0.5, 0.5, 0.5)}, "fractions:"),
         (vectors(), {"fractions": (0.5, 0.5)}, "fractions:"),
         (vectors(3), {"fractions": (0.01, 0.01, 0.98)}, "leave none to train on"),
-        (vectors(), {"feature_names": ["a"]}, "feature_names: 1 for observations"),
+        (
+            vectors(),
+            {"feature_names": ["a"]},
+            "feature_names: describes 1 features; the observations are vectors",
+        ),
         (vectors(), {"sampling_rate": 0.0}, "sampling_rate: is 0.0"),
     ],
 )

@@ -247,3 +247,65 @@ def test_opening_does_not_read_the_frames(tmp_path):
     start = time.process_time()
     Sequences(found.x, "large")
     assert opening < (time.process_time() - start) / 2
+
+
+PUBLISHED = {"files": "hash of b"}
+
+
+def from_published(cache, root=None, asked=None):
+    """A data set whose raw file is `raw`, published with the content "b"."""
+
+    def digest(folder):
+        store.require_files("toy", [folder / "raw", folder / "more"])
+        if asked is not None:
+            asked.append(folder)
+        return f"hash of {(folder / 'raw').read_text()}"
+
+    def build_from(space, folder):
+        data = build(space)
+        space.x[0, 0, 0, 0, 0] = ord((folder / "raw").read_text()[0])
+        return data
+
+    return store.from_published("toy", {"size": 16}, PUBLISHED, digest, build_from, root, cache)
+
+
+def write_raw(folder, text):
+    folder.mkdir(parents=True)
+    (folder / "raw").write_text(text)
+    (folder / "more").write_text("")
+    return folder
+
+
+def test_published_files_are_needed_once(tmp_path, recwarn):
+    folder = write_raw(store.download_folder("toy", tmp_path / "cache"), "b")
+    asked = []
+    first = from_published(tmp_path / "cache", asked=asked)
+    assert first.x[0, 0, 0, 0, 0] == ord("b") and asked == [folder] and not recwarn.list
+    shutil.rmtree(folder)
+    assert from_published(tmp_path / "cache", asked=asked).fingerprint == first.fingerprint
+    assert asked == [folder]
+    # The same files in another folder are the same data set.
+    other = write_raw(tmp_path / "own", "b")
+    assert from_published(tmp_path / "cache", other).fingerprint == first.fingerprint and not recwarn.list
+    assert len(list((tmp_path / "cache").glob("toy-*"))) == 1
+
+
+def test_other_files_than_the_published_ones_are_another_data_set(tmp_path):
+    write_raw(tmp_path / "own", "c")
+    write_raw(store.download_folder("toy", tmp_path / "cache"), "b")
+    published = from_published(tmp_path / "cache")
+    with pytest.warns(UserWarning, match=r"own are not the published ones; scores do not compare"):
+        other = from_published(tmp_path / "cache", tmp_path / "own")
+    assert (published.x[0, 0, 0, 0, 0], other.x[0, 0, 0, 0, 0]) == (ord("b"), ord("c"))
+
+
+def test_missing_raw_files_are_named_with_the_fix(tmp_path):
+    fix = r"run `unbraid data fetch toy`, or pass the --data\.root"
+    with pytest.raises(FileNotFoundError, match=rf"root: there is no folder .*downloads.toy .*; {fix}"):
+        from_published(tmp_path / "cache")
+    with pytest.raises(FileNotFoundError, match=rf"root: there is no folder .*nowhere .*; {fix}"):
+        from_published(tmp_path / "cache", tmp_path / "nowhere")
+    (write_raw(tmp_path / "own", "b") / "more").unlink()
+    with pytest.raises(FileNotFoundError, match=rf"no file .*more \(1 of the 2 files are missing\); {fix}"):
+        from_published(tmp_path / "cache", tmp_path / "own")
+    assert not list(tmp_path.rglob("toy-*"))

@@ -26,7 +26,7 @@ class Mirror(SequenceModel):
     card = ModelCard("mirror", "", "", 2024, "", "", "", frozenset({"encode", "decode"}))
 
     def __init__(self, observation):
-        super().__init__()
+        super().__init__(locals())
         self.static_size, self.dynamic_size = 1, observation[-1] - 1
         self.nothing = nn.Parameter(torch.zeros(()))
         self.masks = []
@@ -43,10 +43,10 @@ class Mirror(SequenceModel):
     def roll(self, n, length, generator=None):
         return torch.zeros(n, length, self.dynamic_size)
 
-    def decode(self, codes, mask=None):
+    def decode(self, codes, mask=None, generator=None):
         return Independent(Normal(codes.dynamic, 0.1), 0)
 
-    def terms(self, batch, generator=None):
+    def terms(self, batch, generator=None, phase="fit"):
         return {"nothing": self.nothing.expand(len(batch))}
 
 
@@ -287,7 +287,7 @@ def test_no_test_value_chooses_anything(data, folder):
 
 def test_readers_say_the_same_of_validation_whatever_test_holds(data):
     """The trained readers themselves, not only what was chosen for them."""
-    from unbraid.evaluation.downstream import _code_views
+    from unbraid.evaluation.downstream import _code_inputs
 
     model = Mirror(data.observation)
     parts = {name: data.split(name) for name in ("train", "validation", "test")}
@@ -296,7 +296,7 @@ def test_readers_say_the_same_of_validation_whatever_test_holds(data):
     )
     task = downstream_tasks(data, names=["death"])[0][0]
     for read in (readers.read_linear, lambda task, views: readers.read_network(task, views, 0)):
-        said = [read(task, _code_views(model, p, 64)["both"]).guesses for p in (parts, spoilt)]
+        said = [read(task, _code_inputs(model, p, 64)["both"]).guesses for p in (parts, spoilt)]
         np.testing.assert_array_equal(said[0]["validation"], said[1]["validation"])
         assert (said[0]["test"] != said[1]["test"]).any()
 
@@ -399,5 +399,5 @@ def test_data_without_labels_or_a_model_without_codes_are_refused(data, folder):
         evaluate(Mirror(data.observation), bare, folder)
     model = Mirror(data.observation)
     model.card = dataclasses.replace(model.card, capabilities=frozenset())
-    with pytest.raises(ValueError, match="cannot encode"):
+    with pytest.raises(ValueError, match="has no encoder"):
         evaluate(model, data, folder)

@@ -9,7 +9,7 @@ import pytest
 from unbraid.data.load import load
 from unbraid.evaluation import intervals
 from unbraid.evaluation.downstream import _figures, downstream_tasks
-from unbraid.evaluation.floors import plain_floors, raw_view
+from unbraid.evaluation.floors import plain_floors, raw_inputs
 
 REAL = os.environ.get("UNBRAID_DATA")
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 
 def floors(name, folder, cache, tasks):
     data = load(name, root=Path(str(REAL)) / folder, cache=cache, form="official")
-    views = {split: raw_view(data.split(split)) for split in data.splits}
+    views = {split: raw_inputs(data.split(split)) for split in data.splits}
     draws = intervals.draw_weights(np.arange(len(data.splits["test"])), 300, seed=0)
     return {
         task.name: {

@@ -7,9 +7,8 @@ import torch
 from oracle import Oracle, clips
 
 from unbraid.evaluation import Judge, evaluate_generation, write_scores
-from unbraid.evaluation.generation import _partners
 from unbraid.evaluation.judging import parts_of
-from unbraid.generation import decode, encode
+from unbraid.generation import decode, encode, partners
 from unbraid.types import Codes
 
 STATIC = {"colour": 5, "shade": 3}
@@ -138,7 +137,7 @@ def test_a_weak_judge_is_refused_unless_accepted(data):
 
 def test_a_judge_of_other_labels_is_refused(data):
     judge = Judge(OBSERVATION, {"colour": 5}, width=4)
-    with pytest.raises(ValueError, match="judge: knows"):
+    with pytest.raises(ValueError, match="judge: reads"):
         evaluate_generation(Oracle(OBSERVATION), data, judge=judge, accept_weak_judge=True)
 
 
@@ -189,7 +188,7 @@ def test_confusion_and_failures_of_swapped_clips(data, judge, scores):
     class Turned(Oracle):
         """Moves every clip the other way."""
 
-        def decode(self, codes, mask=None):
+        def decode(self, codes, mask=None, generator=None):
             dynamic = codes.dynamic.clone()
             dynamic[..., 8:] = dynamic[..., [9, 8, 11, 10]]
             return super().decode(Codes(codes.static, dynamic))
@@ -235,7 +234,7 @@ def test_padding_adds_no_error(data):
         def posterior(self, x, mask=None, generator=None):
             return super().posterior(torch.zeros(len(x), 4, *OBSERVATION), None, generator)
 
-        def decode(self, codes, mask=None):
+        def decode(self, codes, mask=None, generator=None):
             steps = codes.dynamic.shape[1]
             return torch.distributions.Normal(torch.full((len(codes), steps, *OBSERVATION), 0.5), 1.0)
 
@@ -251,9 +250,9 @@ def test_padding_adds_no_error(data):
 
 
 def test_nobody_is_their_own_partner():
-    partners = _partners(50, torch.Generator().manual_seed(0))
-    assert sorted(partners) == list(range(50))
-    assert (partners != np.arange(50)).all()
+    partner = partners(50, torch.Generator().manual_seed(0))
+    assert sorted(partner) == list(range(50))
+    assert (partner != np.arange(50)).all()
 
 
 def test_parts_are_read_off_the_data(data):

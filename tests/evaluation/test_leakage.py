@@ -9,7 +9,8 @@ from sklearn.svm import SVC
 
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage
-from unbraid.evaluation.leakage import CLASSIFIERS, _table, _undivided
+from unbraid.evaluation.classifiers import CLASSIFIERS
+from unbraid.evaluation.leakage import _indivisible, _table
 from unbraid.generation import encode
 
 OBSERVATION = (3, 16, 16)
@@ -148,7 +149,7 @@ def test_the_floor_averages_frames_and_takes_series_as_they_are(data):
     ],
 )
 def test_labels_that_cannot_be_divided(values, reason):
-    found = _undivided(Label(np.array(values), ("a", "b", "c", "d"), "static"))
+    found = _indivisible(Label(np.array(values), ("a", "b", "c", "d"), "static"))
     assert found is None if reason is None else reason in found
 
 

@@ -7,27 +7,28 @@ from scipy import stats
 
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import readers
-from unbraid.evaluation.floors import constant, plain_floors, raw_summaries, raw_view, valid_steps
-from unbraid.evaluation.readers import Task, View, path_summary, read_linear, read_network
+from unbraid.evaluation.floors import constant, plain_floors, raw_inputs, raw_summaries
+from unbraid.evaluation.readers import Inputs, Task, path_summary, read_linear, read_network
+from unbraid.masks import inside
 
 generator = np.random.default_rng(0)
 SIZES = {"train": 90, "validation": 40, "test": 50}
 
 
-def views(static=3, dynamic=2, steps=5, seed=0):
+def inputs(static=3, dynamic=2, steps=5, seed=0):
     random = np.random.default_rng(seed)
-    found = {}
+    parts = {}
     for split, n in SIZES.items():
         s, d = random.normal(size=(n, static)), random.normal(size=(n, steps, dynamic))
-        inside = np.arange(steps) < random.integers(2, steps + 1, (n, 1))
-        d = np.where(inside[:, :, None], d, 0)
-        table = np.concatenate([s, path_summary(d, inside)], 1)
-        found[split] = View(s, d, inside, table)
-    return found
+        valid = np.arange(steps) < random.integers(2, steps + 1, (n, 1))
+        d = np.where(valid[:, :, None], d, 0)
+        table = np.concatenate([s, path_summary(d, valid)], 1)
+        parts[split] = Inputs(s, d, valid, table)
+    return parts
 
 
-def told(seen, kind, level, function, classes=()):
-    return Task("it", kind, level, classes, {split: function(view) for split, view in seen.items()})
+def task_of(parts, kind, level, function, classes=()):
+    return Task("it", kind, level, classes, {split: function(part) for split, part in parts.items()})
 
 
 def test_a_path_in_numbers():
@@ -40,10 +41,10 @@ def test_a_path_in_numbers():
 
 
 def test_the_linear_reader_finds_a_line_and_chooses_no_regularisation():
-    seen = views()
+    parts = inputs()
     slope = np.array([1.0, -2.0, 0.5])
-    task = told(seen, "target", "sequence", lambda view: view.static @ slope + 3)
-    reading = read_linear(task, seen)
+    task = task_of(parts, "target", "sequence", lambda part: part.static @ slope + 3)
+    reading = read_linear(task, parts)
     assert set(reading.guesses) == {"validation", "test"}
     np.testing.assert_allclose(reading.guesses["test"], task.truth["test"], atol=1e-3)
     assert reading.chosen["strength"] == min(readers.STRENGTHS)
@@ -51,22 +52,24 @@ def test_the_linear_reader_finds_a_line_and_chooses_no_regularisation():
 
 def test_the_linear_reader_shrinks_what_is_noise():
     random = np.random.default_rng(1)
-    seen = views(static=40)
-    task = told(seen, "target", "sequence", lambda view: random.normal(size=len(view.static)))
-    assert read_linear(task, seen).chosen["strength"] >= 1
+    parts = inputs(static=40)
+    task = task_of(parts, "target", "sequence", lambda part: random.normal(size=len(part.static)))
+    assert read_linear(task, parts).chosen["strength"] >= 1
 
 
 def test_the_linear_reader_leaves_out_groups_that_hide_the_others():
     random = np.random.default_rng(3)
-    seen = views(static=2, dynamic=0)
-    task = told(seen, "binary", "sequence", lambda view: (view.static[:, 0] > 0).astype(int), ("no", "yes"))
+    parts = inputs(static=2, dynamic=0)
+    task = task_of(
+        parts, "binary", "sequence", lambda part: (part.static[:, 0] > 0).astype(int), ("no", "yes")
+    )
     crowded = {
         split: dataclasses.replace(
-            view,
-            table=np.concatenate([view.static, random.normal(size=(len(view.static), 80))], 1),
+            part,
+            table=np.concatenate([part.static, random.normal(size=(len(part.static), 80))], 1),
             groups=(2, 40, 40),
         )
-        for split, view in seen.items()
+        for split, part in parts.items()
     }
     reading = read_linear(task, crowded)
     assert reading.chosen["columns"] == 2
@@ -74,23 +77,23 @@ def test_the_linear_reader_leaves_out_groups_that_hide_the_others():
 
 
 def test_probabilities_of_the_linear_reader_are_those_of_the_model_that_made_the_labels():
-    seen = views(static=1, dynamic=0)
+    parts = inputs(static=1, dynamic=0)
     random = np.random.default_rng(2)
 
-    def draw(view):
-        return (random.random(len(view.static)) < 1 / (1 + np.exp(-3 * view.static[:, 0]))).astype(int)
+    def draw(part):
+        return (random.random(len(part.static)) < 1 / (1 + np.exp(-3 * part.static[:, 0]))).astype(int)
 
-    task = told(seen, "binary", "sequence", draw, ("no", "yes"))
-    p = read_linear(task, seen).guesses["test"]
+    task = task_of(parts, "binary", "sequence", draw, ("no", "yes"))
+    p = read_linear(task, parts).guesses["test"]
     np.testing.assert_allclose(p.sum(1), 1)
-    truth = 1 / (1 + np.exp(-3 * seen["test"].static[:, 0]))
+    truth = 1 / (1 + np.exp(-3 * parts["test"].static[:, 0]))
     assert stats.pearsonr(p[:, 1], truth).statistic > 0.98
 
 
 def test_a_class_that_train_lacks_gets_nothing():
-    seen = views()
-    task = told(seen, "classes", "sequence", lambda view: (view.static[:, 0] > 0) * 2, tuple("abc"))
-    p = read_linear(task, seen).guesses["test"]
+    parts = inputs()
+    task = task_of(parts, "classes", "sequence", lambda part: (part.static[:, 0] > 0) * 2, tuple("abc"))
+    p = read_linear(task, parts).guesses["test"]
     assert p.shape == (50, 3) and (p[:, 1] == 0).all()
     assert (p.argmax(1) == task.truth["test"]).mean() > 0.9
 
@@ -98,30 +101,30 @@ def test_a_class_that_train_lacks_gets_nothing():
 def test_steps_are_read_one_by_one_and_unknown_ones_left_out(monkeypatch):
     monkeypatch.setattr(readers, "EPOCHS", 15)
     monkeypatch.setattr(readers, "LEARNING_RATE", 0.01)
-    seen = views(steps=12)
+    parts = inputs(steps=12)
 
-    def sums(view):
-        return np.where(view.steps, view.path[..., 0] - 2 * view.static[:, None, 1], np.nan)
+    def sums(part):
+        return np.where(part.steps, part.path[..., 0] - 2 * part.static[:, None, 1], np.nan)
 
-    task = told(seen, "target", "step", sums)
-    for reading in (read_linear(task, seen), read_network(task, seen, seed=0)):
+    task = task_of(parts, "target", "step", sums)
+    for reading in (read_linear(task, parts), read_network(task, parts, seed=0)):
         guess, truth = reading.guesses["test"], task.truth["test"]
         np.testing.assert_array_equal(np.isnan(guess), np.isnan(truth))
         assert np.nanmean(np.abs(guess - truth)) < 0.3 * np.nanmean(np.abs(truth))
 
 
-@pytest.mark.parametrize("parts", ["static", "dynamic", "both"])
-def test_the_network_reads_what_it_is_shown(parts, monkeypatch):
+@pytest.mark.parametrize("codes", ["static", "dynamic", "both"])
+def test_the_network_reads_what_it_is_shown(codes, monkeypatch):
     monkeypatch.setattr(readers, "EPOCHS", 30)
     monkeypatch.setattr(readers, "LEARNING_RATE", 0.02)
-    seen = views(static=3 * (parts != "dynamic"), dynamic=2 * (parts != "static"))
+    parts = inputs(static=3 * (codes != "dynamic"), dynamic=2 * (codes != "static"))
 
-    def label(view):
-        value = view.static[:, 0] if parts == "static" else view.path.sum(1)[:, 0]
+    def label(part):
+        value = part.static[:, 0] if codes == "static" else part.path.sum(1)[:, 0]
         return (value > 0).astype(int) + 2 * (value > 1)
 
-    task = told(seen, "classes", "sequence", label, tuple("abcd"))
-    p = read_network(task, seen, seed=0).guesses["test"]
+    task = task_of(parts, "classes", "sequence", label, tuple("abcd"))
+    p = read_network(task, parts, seed=0).guesses["test"]
     np.testing.assert_allclose(p.sum(1), 1)
     truth = task.truth["test"]
     assert (p.argmax(1) == truth).mean() > np.bincount(truth).max() / len(truth) + 0.2
@@ -129,22 +132,22 @@ def test_the_network_reads_what_it_is_shown(parts, monkeypatch):
 
 def test_padding_does_not_reach_the_network(monkeypatch):
     monkeypatch.setattr(readers, "EPOCHS", 2)
-    seen = views()
+    parts = inputs()
     spoilt = {
-        split: View(v.static, np.where(v.steps[..., None], v.path, 7.0), v.steps, v.table)
-        for split, v in seen.items()
+        split: Inputs(v.static, np.where(v.steps[..., None], v.path, 7.0), v.steps, v.table)
+        for split, v in parts.items()
     }
-    task = told(seen, "binary", "sequence", lambda view: (view.static[:, 0] > 0).astype(int), ("a", "b"))
-    one, other = read_network(task, seen, 0), read_network(task, spoilt, 0)
+    task = task_of(parts, "binary", "sequence", lambda part: (part.static[:, 0] > 0).astype(int), ("a", "b"))
+    one, other = read_network(task, parts, 0), read_network(task, spoilt, 0)
     np.testing.assert_array_equal(one.guesses["test"], other.guesses["test"])
 
 
 def test_each_network_is_trained_from_scratch_and_repeats_itself(monkeypatch):
     monkeypatch.setattr(readers, "EPOCHS", 3)
-    seen = views()
-    task = told(seen, "binary", "sequence", lambda view: (view.static[:, 0] > 0).astype(int), ("a", "b"))
+    parts = inputs()
+    task = task_of(parts, "binary", "sequence", lambda part: (part.static[:, 0] > 0).astype(int), ("a", "b"))
     state = torch.random.get_rng_state()
-    first, other, again = (read_network(task, seen, seed) for seed in (0, 1, 0))
+    first, other, again = (read_network(task, parts, seed) for seed in (0, 1, 0))
     assert torch.equal(torch.random.get_rng_state(), state)
     np.testing.assert_array_equal(first.guesses["test"], again.guesses["test"])
     assert (first.guesses["test"] != other.guesses["test"]).any()
@@ -153,9 +156,11 @@ def test_each_network_is_trained_from_scratch_and_repeats_itself(monkeypatch):
 def test_training_ends_and_the_best_epoch_is_kept(monkeypatch):
     monkeypatch.setattr(readers, "PATIENCE", 4)
     random = np.random.default_rng(0)
-    seen = views()
-    task = told(seen, "binary", "sequence", lambda view: random.integers(0, 2, len(view.static)), ("a", "b"))
-    reading = read_network(task, seen, seed=0)
+    parts = inputs()
+    task = task_of(
+        parts, "binary", "sequence", lambda part: random.integers(0, 2, len(part.static)), ("a", "b")
+    )
+    reading = read_network(task, parts, seed=0)
     assert 1 <= reading.chosen["epoch"] < readers.EPOCHS - 4
     p, labels = reading.guesses["validation"], task.truth["validation"]
     loss = -np.log(p[np.arange(len(p)), labels]).mean()
@@ -180,43 +185,43 @@ def test_raw_summaries_see_only_what_is_observed():
     np.testing.assert_allclose(raw_summaries(x, observed), [[2, 0, 3, 0, 1, 0, 2 / 3, 0]])
 
 
-def test_the_raw_view_of_windows():
+def test_the_raw_inputs_of_windows():
     x = generator.normal(size=(6, 4, 3, 2)).astype(np.float32)
     mask = generator.random(x.shape) < 0.7
     mask[:, 0] = True
     mask[2, 2:] = False
     data = Sequences(x, mask=mask)
-    view = raw_view(data)
-    np.testing.assert_array_equal(view.steps, valid_steps(data))
-    assert view.steps[2].tolist() == [True, True, False, False]
-    assert view.path.shape == (6, 4, 12) and view.table.shape == (6, 8)
+    part = raw_inputs(data)
+    np.testing.assert_array_equal(part.steps, inside(data.observed()))
+    assert part.steps[2].tolist() == [True, True, False, False]
+    assert part.path.shape == (6, 4, 12) and part.table.shape == (6, 8)
     shown = np.where(mask, x, np.nan)
-    np.testing.assert_allclose(view.means[0, 0], np.nanmean(shown[0, 0], 0), atol=1e-6)
-    np.testing.assert_allclose(view.table[:, :2], np.nanmean(shown, (1, 2)), atol=1e-6)
-    np.testing.assert_allclose(view.table[:, 4:6], np.nanstd(shown, (1, 2)), atol=1e-6)
-    spoilt = raw_view(Sequences(np.where(mask, x, 5).astype(np.float32), mask=mask))
+    np.testing.assert_allclose(part.means[0, 0], np.nanmean(shown[0, 0], 0), atol=1e-6)
+    np.testing.assert_allclose(part.table[:, :2], np.nanmean(shown, (1, 2)), atol=1e-6)
+    np.testing.assert_allclose(part.table[:, 4:6], np.nanstd(shown, (1, 2)), atol=1e-6)
+    spoilt = raw_inputs(Sequences(np.where(mask, x, 5).astype(np.float32), mask=mask))
     for name in ("path", "table", "means"):
-        np.testing.assert_array_equal(getattr(view, name), getattr(spoilt, name))
+        np.testing.assert_array_equal(getattr(part, name), getattr(spoilt, name))
 
 
-def test_valid_steps_join_lengths_and_mask():
+def test_steps_up_to_the_last_observed_one_are_inside():
     mask = np.ones((3, 4), dtype=bool)
     mask[1, 1] = mask[2, 2:] = False
     data = Sequences(np.zeros((3, 4, 2)), lengths=np.array([3, 4, 4]), mask=mask)
-    assert valid_steps(data).sum(1).tolist() == [3, 4, 2]
-    assert valid_steps(data)[1].all()  # a gap is inside
-    assert valid_steps(Sequences(np.zeros((3, 4, 2)))).all()
+    assert inside(data.observed()).sum(1).tolist() == [3, 4, 2]
+    assert inside(data.observed())[1].all()  # a gap is inside
+    assert inside(Sequences(np.zeros((3, 4, 2))).observed()).all()
 
 
 def test_nearest_neighbour_and_centre():
     centres = np.array([[0.0, 0], [4, 0], [0, 4]])
-    rows, seen, truth = {}, {}, {}
+    rows, parts, truth = {}, {}, {}
     for split, n in SIZES.items():
         truth[split] = generator.integers(0, 3, n)
         x = centres[truth[split]][:, None] + generator.normal(0, 0.5, (n, 6, 2))
         rows[split] = Sequences(x.astype(np.float32))
-        seen[split] = raw_view(rows[split])
-    floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), seen)
+        parts[split] = raw_inputs(rows[split])
+    floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), parts)
     assert set(floors) == {"constant", "raw_linear", "raw_chosen", "raw_neighbour", "raw_centroid"}
     for name in ("raw_neighbour", "raw_centroid", "raw_linear"):
         assert (floors[name].guesses["test"].argmax(1) == truth["test"]).all()

@@ -14,7 +14,8 @@ from torch.distributions import Normal
 from unbraid.cards import ModelCard
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import equal_error_rate, evaluate_verification
-from unbraid.evaluation.verification import _crossing, _last_of_equals, _Pairs, cosines, in_parts
+from unbraid.evaluation.error_rates import Pairs, _crossing, _last_of_equals, cosines
+from unbraid.evaluation.verification import in_parts
 from unbraid.models.base import SequenceModel
 from unbraid.types import Posterior
 
@@ -107,7 +108,7 @@ def test_the_bootstrap_draws_speakers_and_all_their_pairs():
     speakers = np.repeat([4, 2, 9], 4)
     vectors = np.random.default_rng(1).normal(size=(12, 3)) + speakers[:, None] % 3
     cosine = {"static": cosines(vectors), "dynamic": cosines(vectors[:, ::-1] ** 2)}
-    found = _Pairs(speakers).intervals(cosine, 200, np.random.default_rng(3))
+    found = Pairs(speakers).intervals(cosine, 200, np.random.default_rng(3))
     first, second = np.triu_indices(12, 1)
     names, generator, rates = np.unique(speakers), np.random.default_rng(3), []
     while len(rates) < 200:  # the same by writing every drawn pair down
@@ -138,7 +139,7 @@ class Planted(SequenceModel):
     card = ModelCard("planted", "", "", 2024, "", "", "", frozenset({"encode"}))
 
     def __init__(self, observation, exchanged: bool = False) -> None:
-        super().__init__()
+        super().__init__(locals())
         self.exchanged, self.nothing = exchanged, nn.Parameter(torch.zeros(()))
 
     def posterior(self, x, mask=None, generator=None):
@@ -147,7 +148,8 @@ class Planted(SequenceModel):
         mean = (voice * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
         return Posterior(Normal(mean, 0.1), Normal(word + 100 * (1 - seen[..., None]), 0.1))
 
-    prior = roll = decode = terms = lambda self, *arguments: None
+    def terms(self, batch, generator=None, phase="fit"):
+        return {"nothing": self.nothing.expand(len(batch))}
 
 
 def recordings(each=12, lengths=False, seed=0, speakers=SPEAKERS):
@@ -344,7 +346,7 @@ def test_a_model_without_codes_is_refused():
     class Silent(Planted):
         card = dataclasses.replace(Planted.card, capabilities=frozenset())
 
-    with pytest.raises(ValueError, match="cannot encode"):
+    with pytest.raises(ValueError, match="has no encoder"):
         evaluate_verification(Silent((7,)), recordings())
 
 

@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from unbraid.settings import read_recipe, recipe_parser, resolve
+from unbraid.recipes import resolve_recipe
 
 
 def figure(mean, std=0.0, floor=0.1):
@@ -36,7 +36,7 @@ def scores(accuracy, split="test"):
 LEAKAGE = {"latent": {"static": {"skin": figure(0.75)}}, "protocol": {"split": "test"}}
 
 
-def write_run(folder, config, every, fingerprint="abc", commit="1234"):
+def write_run(folder, config, scores_by_protocol, fingerprint="abc", commit="1234"):
     """A finished run's folder, with the scores of every protocol."""
     (folder / "evaluation").mkdir(parents=True)
     (folder / "model").mkdir()
@@ -52,12 +52,11 @@ def write_run(folder, config, every, fingerprint="abc", commit="1234"):
     }
     (folder / "environment.json").write_text(json.dumps(environment))
     (folder / "metrics.csv").write_text("step,epoch,split\n10,0,train\n20,11,train\n20,11,validation\n")
-    for protocol, found in every.items():
-        (folder / "evaluation" / f"{protocol}.json").write_text(json.dumps(found))
+    for protocol, values in scores_by_protocol.items():
+        (folder / "evaluation" / f"{protocol}.json").write_text(json.dumps(values))
     return folder
 
 
-def settings(recipe, *words):
-    """The configuration of a run."""
-    read = read_recipe(recipe)
-    return resolve(read, recipe_parser(read, "train"), list(words))[0]
+def settings(recipe, **changes):
+    """The settings of a run: `settings("sprites/dbse", model__width=64)` has another width."""
+    return resolve_recipe(recipe, {name.replace("__", "."): value for name, value in changes.items()})

@@ -19,6 +19,9 @@ STEPS = 4
 ALL = list(itertools.product(range(len(COLOURS)), range(len(SHADES)), range(len(MOVES))))
 
 
+CAPABILITIES = frozenset({"encode", "decode", "static_prior", "dynamic_prior", "decoded_static"})
+
+
 def clip(colour: int, shade: int, move: int) -> np.ndarray:
     """`(T, 3, 16, 16)`: a square of one colour on a grey ground, moving one of four ways."""
     frames = np.full((STEPS, 3, 16, 16), SHADES[shade], np.float32)
@@ -63,10 +66,10 @@ class Oracle(SequenceModel):
     `leak_content` also writes the content into d and decodes it from there; `leak_motion` the motion into s.
     """
 
-    card = ModelCard("oracle", "", "", 2024, "", "", "", frozenset({"encode", "decode", "prior"}))
+    card = ModelCard("oracle", "", "", 2024, "", "", "", CAPABILITIES)
 
     def __init__(self, observation, leak_content: bool = False, leak_motion: bool = False) -> None:
-        super().__init__()
+        super().__init__(locals())
         self.static_size = self.dynamic_size = 12
         self.leak_content, self.leak_motion = leak_content, leak_motion
         self.nothing = nn.Parameter(torch.zeros(()))
@@ -90,13 +93,13 @@ class Oracle(SequenceModel):
     def roll(self, n, length, generator=None) -> torch.Tensor:
         return standard_normal((n, length, 12), self.nothing, generator)
 
-    def decode(self, codes, mask=None) -> Distribution:
+    def decode(self, codes, mask=None, generator=None) -> Distribution:
         content = codes.dynamic[:, 0] if self.leak_content else codes.static
         motion = codes.static if self.leak_motion else codes.dynamic[:, 0]
         colour, shade, move = content[:, :5].argmax(1), content[:, 5:8].argmax(1), motion[:, 8:].argmax(1)
         return Independent(Normal(self.table[colour * 12 + shade * 4 + move], 0.1), 0)
 
-    def terms(self, batch, generator=None):
+    def terms(self, batch, generator=None, phase="fit"):
         return {"nothing": self.nothing.expand(len(batch))}
 
 

@@ -69,10 +69,19 @@ def recordings(each: int = 3, pieces: int = 1, kind: str = "mel80", seed: int = 
 class Additive(SequenceModel):
     """S is the mean spectrum, d_t how much louder or softer each band is at step t; their sum is the step."""
 
-    card = ModelCard("additive", "", "", 2024, "", "", "", frozenset({"encode", "decode"}))
+    card = ModelCard(
+        "additive",
+        "",
+        "",
+        2024,
+        "",
+        "",
+        "",
+        frozenset({"encode", "decode", "static_prior", "decoded_static"}),
+    )
 
     def __init__(self, observation) -> None:
-        super().__init__()
+        super().__init__(locals())
         self.static_size = self.dynamic_size = observation[0]
         self.nothing = nn.Parameter(torch.zeros(()))
 
@@ -81,7 +90,8 @@ class Additive(SequenceModel):
         mean = (x * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
         return Posterior(Normal(mean, 0.1), Normal(x - mean[:, None], 0.1))
 
-    def decode(self, codes, mask=None) -> Distribution:
+    def decode(self, codes, mask=None, generator=None) -> Distribution:
         return Normal(codes.static[:, None] + codes.dynamic, 0.1)
 
-    prior = roll = terms = lambda self, *arguments: None
+    def terms(self, batch, generator=None, phase="fit"):
+        return {"nothing": self.nothing.expand(len(batch))}

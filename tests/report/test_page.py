@@ -13,8 +13,10 @@ from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
 from unbraid.io import save_model
 from unbraid.models.build import build_model
-from unbraid.report.frames import _without_padding
-from unbraid.report.page import _varied_rows, make_pictures, write_report
+from unbraid.report.choice import varied_rows
+from unbraid.report.frames import hide_padding
+from unbraid.report.page import write_report
+from unbraid.report.pictures import make_pictures
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "hidden": 8, "features": 8}
 generator = np.random.default_rng(0)
@@ -117,15 +119,15 @@ def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):
     )
     words = "".join(Page(write_report(more, data).read_text()).words)
     for heading in (
-        "What swapped clips are taken for",
-        "On the way from one content to another",
-        "What can be read from each code",
+        "Which classes the judge sees in swapped clips",
+        "Between two static codes",
+        "What can be predicted from each code",
         "Information in the codes",
-        "Where the judge sees something else",  # an untrained model's swaps show nothing
+        "Where the judge sees a wrong class",  # an untrained model's swaps show nothing
     ):
         assert heading in words
     assert (more / "pictures" / "failures.png").is_file()
-    assert "What swapped" in "".join(Page(write_report(folder, data).read_text()).words)
+    assert "Which classes the judge sees" in "".join(Page(write_report(folder, data).read_text()).words)
 
 
 def test_what_is_missing_is_left_out(tmp_path):
@@ -174,15 +176,16 @@ def test_pictures_repeat_themselves_and_leave_the_global_generator_alone(tmp_pat
 
 def test_clips_for_pictures_differ_in_motion_first():
     data = sequences(n=45)
-    rows = _varied_rows(data, 2, seed=0)
+    rows = varied_rows(data, 2, seed=0)
     assert len(set(data.labels["what"].values[rows])) == 2
-    assert len(set(_varied_rows(data, 6, seed=0).tolist())) == 6
-    assert len(_varied_rows(data.take(np.arange(3)), 6, seed=0)) == 3
+    assert len(set(varied_rows(data, 6, seed=0).tolist())) == 6
+    assert len(varied_rows(data.take(np.arange(3)), 6, seed=0)) == 3
 
 
 def test_padding_is_not_drawn():
     clips = np.zeros((2, 3, 4, 3, 16, 16), np.float32)
-    blank = _without_padding(clips, np.array([4, 2, 3]))
-    assert (blank[:, 1, 2:] == 1).all() and (blank[:, 1, :2] == 0).all() and (blank[:, 0] == 0).all()
-    lines = _without_padding(np.zeros((2, 4, 5)), np.array([4, 2]))
+    steps = np.arange(4) < np.array([4, 2, 3])[:, None]
+    blank = hide_padding(clips, steps, 3)
+    assert np.isnan(blank[:, 1, 2:]).all() and (blank[:, 1, :2] == 0).all() and (blank[:, 0] == 0).all()
+    lines = hide_padding(np.zeros((2, 4, 5)), steps[:2], 1)
     assert np.isnan(lines[1, 2:]).all() and not np.isnan(lines[0]).any()

@@ -12,8 +12,9 @@ from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_downstream, readers, write_scores
 from unbraid.models.build import build_model
-from unbraid.report.page import make_pictures, write_report
-from unbraid.report.series import SERIES_PICTURES
+from unbraid.report.page import write_report
+from unbraid.report.pictures import make_pictures
+from unbraid.report.series import BELOW
 
 N, STEPS, FEATURES = 45, 5, 3
 SMALL = {"static_size": 4, "dynamic_size": 3, "width": 4, "hidden": 8, "features": 8}
@@ -70,7 +71,7 @@ def only_series(monkeypatch):
 def test_pictures_of_windows_and_of_vectors(tmp_path, window):
     data = series(window)
     folder = make_pictures(model_for(data), data, tmp_path)
-    assert {path.name for path in folder.iterdir()} == {f"{name}.png" for name, *_ in SERIES_PICTURES}
+    assert {path.name for path in folder.iterdir()} == {f"{shown.name}.png" for shown in BELOW}
     for path in folder.iterdir():
         with Image.open(path) as image:
             assert np.asarray(image.convert("L")).std() > 1  # not blank
@@ -113,7 +114,7 @@ def test_series_without_scaling_names_times_or_labels_are_drawn(tmp_path):
         labels={}, mask=None, lengths=None, fingerprint="",
     )  # fmt: skip
     folder = make_pictures(model_for(data), data, tmp_path)
-    assert len(list(folder.iterdir())) == len(SERIES_PICTURES)
+    assert len(list(folder.iterdir())) == len(BELOW)
 
 
 def test_pictures_of_series_repeat_themselves(tmp_path):
@@ -142,8 +143,8 @@ def test_the_report_shows_downstream_scores_beside_their_floors(tmp_path, monkey
     page = Page(text)
     words = "".join(page.words)
     for expected in (
-        "Told from both codes",
-        "What the codes tell",
+        "Predicted from both codes",
+        "What the codes predict",
         "15 sequences of the test split",
         "static code, linear",
         "floor: raw series, network end to end",

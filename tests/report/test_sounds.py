@@ -14,7 +14,8 @@ from tones import RATE, Additive, recordings
 from unbraid.evaluation import evaluate_verification, write_scores
 from unbraid.io import save_model
 from unbraid.models.build import build_model
-from unbraid.report.page import make_pictures, write_report
+from unbraid.report.page import write_report
+from unbraid.report.pictures import make_pictures
 from unbraid.report.sounds import _pairs
 
 
@@ -105,8 +106,8 @@ def test_a_report_shows_how_voices_are_verified(tmp_path, data):
     assert f"{scores['static_eer']['mean']:.1%} [{low:.1%}, {high:.1%}]" in words
     assert f"{scores['static_eer']['floor']:.1%}" in words
     assert f"{scores['probe']['content']['dynamic_parts']['mean']:.1%}" in words
-    lead = next(word for word in words if word.startswith("Voices are told apart"))
-    assert f"static code with an equal error rate of {scores['static_eer']['mean']:.1%}" in lead
+    lead = next(word for word in words if word.startswith("The static code separates"))
+    assert f"speakers with an equal error rate of {scores['static_eer']['mean']:.1%}" in lead
     scores |= {"probe": {}, "left_out": {"probe of the speaker": "1 of 2 <classes>"}}
     scores["static_eer"]["interval"] = None
     write_scores(tmp_path, "verification", scores)

@@ -1,65 +1,52 @@
 """About how long a training takes here, before it is started."""
 
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
-from unbraid.benchmark.ledger import Config, Trained, differences
-from unbraid.benchmark.speed import training_step
+from unbraid.benchmark.identity import Config, settings_hash
+from unbraid.benchmark.runs import Trained
+from unbraid.benchmark.speed import seconds_of, training_step
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
-from unbraid.training.machine import choose_device, choose_precision
+from unbraid.training.machine import choose_device
 
-__all__ = ["known_seconds", "measured_seconds"]
-
-SEED = "training.seed"
+__all__ = ["measured_seconds", "recorded_seconds"]
 
 
-def known_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, str] | None:
-    """Seconds that a training will take by one that was made, and the hardware that it was made on.
+def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, str] | None:
+    """Seconds that a training will take according to recorded trainings, and the hardware of the last of them.
 
-    The same settings with another seed count before the same recipe with other settings; None without either. Seconds
-    go by the epochs, and end with `max_minutes`.
+    Trainings with the same settings and any seed are used; without one, trainings of the same recipe with other
+    settings. Seconds are proportional to epochs, and end with `max_minutes`. None where there is no such training.
     """
-    trained = [one for one in trained if one.seconds]
-    same = [one for one in trained if set(differences(one.config, config)) <= {SEED}]
-    alike = same or [one for one in trained if one.config["recipe"] == config["recipe"]]
-    if not alike:
+    timed = [run for run in trained if run.seconds]
+    same = [run for run in timed if settings_hash(run.config) == settings_hash(config)]
+    similar = same or [run for run in timed if run.config.get("recipe") == config["recipe"]]
+    if not similar:
         return None
-    seconds = statistics.fmean(one.seconds / one.epochs for one in alike) * config["training"]["max_epochs"]
-    return _at_most(seconds, config), alike[-1].hardware
+    seconds_per_epoch = statistics.fmean((run.seconds or 0.0) / run.epochs for run in similar)
+    return _at_most(seconds_per_epoch * config["training"]["max_epochs"], config), similar[-1].hardware
 
 
 def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     """Seconds of training by the median of a few steps on the first training sequences; validation comes on top."""
     training = TrainingConfig(**config["training"])
     rows = data.splits["train"]
-    settings = {key: value for key, value in config["model"].items() if key != "name"}
+    settings = {name: value for name, value in config["model"].items() if name != "name"}
     device = choose_device(training.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
-    batch = data.take(rows[: training.batch_size])
-    weights = config["training"]["weights"]
-    step = training_step(
-        model, batch, training, weights, choose_precision(training.precision, device), device
-    )
-    step()  # the first one prepares
-    seconds = statistics.median(_seconds(step, device) for _ in range(steps))
+    step = training_step(model, data.take(rows[: training.batch_size]), training)
+    step()  # the first step is slower, because it prepares memory and kernels
+    seconds = statistics.median(seconds_of(step, device) for _ in range(steps))
     return _at_most(seconds * (len(rows) / training.batch_size) * training.max_epochs, config)
 
 
-def _seconds(step: Callable[[], None], device: str) -> float:
-    start = time.perf_counter()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def _at_most(seconds: float, config: Config) -> float:
+    """The seconds, or those of `max_minutes` where that ends a training earlier."""
     minutes = config["training"]["max_minutes"]
     return seconds if minutes is None else min(seconds, 60 * minutes)

@@ -1,20 +1,24 @@
 """The pages made from the ledger: `results/<data>.md` and the README's block. No number in them is typed by hand.
 
-A table shows mean ± standard deviation over trainings that differ in nothing but their seed, beside the
-published scores of `results/published.csv`.
+A page shows mean ± standard deviation over trainings that differ in nothing but their seed, beside floors and the
+published scores. It shows the trainings that today's recipes and tables declare; older ones stay in the ledger.
+
+`python -m unbraid.benchmark.pages` writes the pages of the repository in the current folder.
 """
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from unbraid.benchmark.columns import Column, columns, figure_at, show
-from unbraid.benchmark.ledger import Trained, by_form, changes, read_ledger
-from unbraid.benchmark.published import Published, read_published
+from unbraid.benchmark.current import Groups, current_trainings, main_recipes
+from unbraid.benchmark.ledger import read_ledger
+from unbraid.benchmark.published import Published, published_by_method
+from unbraid.benchmark.runs import Trained, titles_by_data
+from unbraid.benchmark.score_columns import ScoreColumn, score_at, shared_columns, show
 from unbraid.benchmark.text_tables import markdown
 from unbraid.evaluation import figures
 
-__all__ = ["experiments", "readme_block", "with_block", "write_pages"]
+__all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
 TESTS = {
     "keep_dynamic": "static drawn %",
@@ -24,138 +28,11 @@ TESTS = {
 }
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
-Experiments = dict[str, list[Trained]]
-
-
-def experiments(trained: Iterable[Trained], data: str) -> Experiments:
-    """The trainings on one data set by recipe and changes to it; the newest of each seed.
-
-    Raises:
-        ValueError: trainings that would be averaged saw data that differ.
-    """
-    groups: dict[str, dict[int, Trained]] = {}
-    for one in trained:
-        if one.config["data"]["name"] == data:
-            changed = " ".join(changes(one.config))
-            title = f"**{one.config['recipe']}**" + (f" `{changed}`" if changed else "")
-            # A seed that was trained again replaces its older row: it is no independent repeat.
-            groups.setdefault(title, {})[one.config["training"]["seed"]] = one
-    for title, seeds in groups.items():
-        if len({one.fingerprint for one in seeds.values()}) > 1:
-            raise ValueError(
-                f"ledger: runs of {title} were trained on different data; their scores do not mix"
-            )
-    return {title: list(groups[title].values()) for title in sorted(groups)}
-
-
-def table(groups: Experiments, published: Iterable[Published]) -> str:
-    """One data set's table in Markdown: our recipes, mean ± deviation over seeds, floors, published scores."""
-    everyone = [one for trained in groups.values() for one in trained]
-    shown = [
-        column
-        for column in columns().values()
-        if any(figure_at(one.scores, column.score, "both") for one in everyone)
-    ]
-    rows = [["", "seeds", "epochs", "minutes", *(column.heading for column in shown)]]
-    for title, trained in groups.items():
-        cells = [title, str(len(trained)), _whole([one.epochs for one in trained])]
-        cells.append(_whole([one.seconds / 60 for one in trained]))
-        for column in shown:
-            found = [figure_at(one.scores, column.score, "both") for one in trained]
-            cells.append(show(column, [figure.mean for figure in found if figure]))
-        rows.append(cells)
-    for name, floors in _floors(groups, shown).items():
-        rows.append([name, "", "", "", *floors])
-    for method, theirs in _by_method(published).items():
-        cells = [
-            show(column, [theirs[column.name].value] if column.name in theirs else []) for column in shown
-        ]
-        if any(cells):
-            source = next(iter(theirs.values())).source
-            rows.append([f"{method}, published ([source]({source}))", "", "", "", *cells])
-    return markdown(rows)
-
-
-def _floors(groups: Experiments, shown: list[Column]) -> dict[str, list[str]]:
-    """The rows of floors by their titles: one row, or one for the experiments of each form of the data that differs."""
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for alike in by_form(groups).values():
-        figures = [
-            [figure_at(one.scores, column.score, "both") for title in alike for one in groups[title]]
-            for column in shown
-        ]
-        known = [[one.floor for one in found if one and one.floor is not None][:1] for found in figures]
-        if any(known):
-            rows.setdefault(tuple(map(show, shown, known)), []).extend(alike)
-    if len(rows) == 1:
-        return {"floor": list(next(iter(rows)))}
-    return {f"floor of {', '.join(sorted(titles))}": list(cells) for cells, titles in rows.items()}
-
-
-def _whole(values: list[float]) -> str:
-    mean = f"{statistics.fmean(values):.0f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.0f}"
-
-
-def _by_method(published: Iterable[Published]) -> dict[str, dict[str, Published]]:
-    found: dict[str, dict[str, Published]] = {}
-    for one in published:
-        found.setdefault(one.method, {})[one.score] = one
-    return found
-
-
-def label_tables(groups: Experiments) -> str:
-    """For each experiment, how often the judge sees the right label, in Markdown."""
-    parts = []
-    for title, trained in groups.items():
-        runs = [one.scores["generation"] for one in trained if "generation" in one.scores]
-        tests = [test for test in TESTS if runs and test in runs[0]]
-        if not tests:
-            continue
-        rows = [["label", "kind", *(TESTS[test] for test in tests), "chance %"]]
-        for label, about in runs[0]["labels"].items():
-            shares = [_percent([run[test][label]["mean"] for run in runs]) for test in tests]
-            rows.append([label, about["kind"], *shares, _percent([about["chance"]])])
-        parts.append(f"{title}\n\n{markdown(rows)}")
-    return "\n\n".join(parts)
-
-
-def _percent(shares: list[float]) -> str:
-    mean = f"{100 * statistics.fmean(shares):.1f}"
-    return mean if len(shares) == 1 else f"{mean} ± {100 * statistics.stdev(shares):.1f}"
-
-
-def figure_tables(groups: Experiments, protocol: str) -> str:
-    """Every figure of a protocol, a column for each experiment and for floors, in Markdown."""
-    scored = {
-        title: [figures(one.scores[protocol]) for one in trained if protocol in one.scores]
-        for title, trained in groups.items()
-    }
-    scored = {title: found for title, found in scored.items() if found}
-    paths = list(dict.fromkeys(path for found in scored.values() for path in found[0]))
-    floors: dict[tuple[str, ...], list[str]] = {}
-    for alike in by_form({title: groups[title] for title in scored}).values():
-        of_form = [one for title in alike for one in scored[title]]
-        cells = [[one[path].get("floor") for one in of_form if path in one] for path in paths]
-        shown = ("" if not known or known[0] is None else f"{known[0]:.4g}" for known in cells)
-        floors.setdefault(tuple(shown), []).extend(alike)
-    names = [f"floor of {', '.join(sorted(titles))}" for titles in floors.values()]
-    rows = [["", *scored, *(names if len(names) > 1 else ["floor"])]]
-    for place, path in enumerate(paths):
-        known = [[one[path]["mean"] for one in found if path in one] for found in scored.values()]
-        rows.append([path, *map(_plain, known), *(column[place] for column in floors)])
-    return markdown(rows)
-
-
-def _plain(values: list[float]) -> str:
-    if not values:
-        return ""
-    mean = f"{statistics.fmean(values):.4g}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"
+PublishedRows = Mapping[str, Mapping[str, Published]]
 
 
 def write_pages(root: str | Path) -> list[Path]:
-    """Write `results/<data>.md` for every data set of the ledger, and the README's block between markers.
+    """Write `results/<data>.md` for every data set of the ledger, and the README's block between its markers.
 
     Args:
         root: the repository's folder.
@@ -171,23 +48,27 @@ def write_pages(root: str | Path) -> list[Path]:
     written = []
     for data in _data_sets(trained):
         page = root / "results" / f"{data}.md"
-        page.write_text(_page(data, experiments(trained, data)))
+        page.write_text(data_page(data, current_trainings(trained, data)))
         written.append(page)
     readme = root / "README.md"
-    readme.write_text(with_block(readme.read_text(), readme_block(root)))
+    readme.write_text(with_block(readme.read_text(), readme_block(trained)))
     return [*written, readme]
 
 
-def _data_sets(trained: list[Trained]) -> list[str]:
-    return sorted({one.config["data"]["name"] for one in trained})
+def data_page(data: str, groups: Groups) -> str:
+    """A data set's page in Markdown.
 
-
-def _page(data: str, groups: Experiments) -> str:
+    Args:
+        data: name of the data set.
+        groups: its trainings by title.
+    """
+    columns = _with_scores(groups, shared_columns().values())
     parts = [
         f"# {data}",
         "Made from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over independently trained "
-        "seeds. What each score means: `docs/protocols.md`.",
-        table(groups, read_published(data)),
+        "seeds, for the settings of today's recipes and tables; older trainings are in the ledger alone. What each score "
+        "means: `docs/protocols.md`.",
+        markdown(_rows("", groups, columns, published_by_method(data), with_costs=True)),
     ]
     if labels := label_tables(groups):
         parts += [
@@ -196,26 +77,28 @@ def _page(data: str, groups: Experiments) -> str:
             "be at chance; with the dynamics drawn, dynamic ones.",
             labels,
         ]
-    protocols = {name for trained in groups.values() for one in trained for name in one.scores}
+    protocols = {name for runs in groups.values() for run in runs for name in run.scores}
     for protocol in sorted(protocols - {"generation"}):
         parts += [f"## Every figure of {protocol}", figure_tables(groups, protocol)]
     return "\n\n".join(parts) + "\n"
 
 
-def readme_block(root: str | Path) -> str:
-    """The README's results: a table per data set, of the recipes as they stand and the methods that they train."""
-    trained = read_ledger(Path(root) / "results" / "ledger.csv")
+def readme_block(trained: list[Trained]) -> str:
+    """The README's results: one table per data set, with the main recipes and the few columns marked `readme`."""
     if not trained:
         return "No run is recorded yet."
-    parts = []
+    tables = []
     for data in _data_sets(trained):
-        every = experiments(trained, data)
-        groups = {title: runs for title, runs in every.items() if not changes(runs[0].config)}
-        ours = {one.config["model"]["name"] for runs in groups.values() for one in runs}
-        theirs = [one for one in read_published(data) if one.method.lower().replace("-", "_") in ours]
-        others = ", trainings with changed settings too" if len(groups) < len(every) else ""
-        parts.append(f"**{data}** ([every figure{others}](results/{data}.md))\n\n{table(groups, theirs)}")
-    return "\n\n".join(parts)
+        groups = main_recipes(current_trainings(trained, data))
+        columns = _with_scores(groups, (column for column in shared_columns().values() if column.readme))
+        models = {run.config["model"]["name"] for runs in groups.values() for run in runs}
+        published = {
+            method: scores
+            for method, scores in published_by_method(data).items()
+            if method.lower().replace("-", "_") in models
+        }
+        tables.append(markdown(_rows(f"[{data}](results/{data}.md)", groups, columns, published)))
+    return "\n\n".join(tables)
 
 
 def with_block(text: str, block: str) -> str:
@@ -228,3 +111,139 @@ def with_block(text: str, block: str) -> str:
     if start < 0 or end < start:
         raise ValueError(f"README.md: must hold the lines {MARKERS[0]} and {MARKERS[1]}")
     return f"{text[: start + len(MARKERS[0])]}\n{block}\n{text[end:]}"
+
+
+def _data_sets(trained: list[Trained]) -> list[str]:
+    return sorted({run.data for run in trained})
+
+
+# ---- the table of a data set ----------------------------------------------------------------------------
+
+
+def _with_scores(groups: Groups, columns: Iterable[ScoreColumn]) -> list[ScoreColumn]:
+    """The columns that some training has a score for."""
+    runs = [run for group in groups.values() for run in group]
+    return [column for column in columns if any(score_at(run.scores, column.score, "both") for run in runs)]
+
+
+def _rows(
+    corner: str,
+    groups: Groups,
+    columns: list[ScoreColumn],
+    published: PublishedRows,
+    with_costs: bool = False,
+) -> list[list[str]]:
+    """Our recipes, mean ± deviation over seeds, then floors, then published scores; the heading first.
+
+    Args:
+        corner: stands in the first cell.
+        groups: trainings by title.
+        columns: the scores.
+        published: scores by method and column.
+        with_costs: add the epochs and minutes of training.
+    """
+    costs = ["epochs", "minutes"] if with_costs else []
+    rows = [[corner, "seeds", *costs, *(column.heading for column in columns)]]
+    for title, runs in groups.items():
+        cells = [title, str(len(runs))]
+        if with_costs:
+            cells += [_whole([run.epochs for run in runs]), _whole([(run.seconds or 0) / 60 for run in runs])]
+        for column in columns:
+            scores = [score_at(run.scores, column.score, "both") for run in runs]
+            cells.append(show(column, [score.mean for score in scores if score]))
+        rows.append(cells)
+    empty = [""] * (1 + len(costs))
+    rows += [[name, *empty, *floors] for name, floors in _floors(groups, columns).items()]
+    for method, numbers in published.items():
+        cells = [
+            show(column, [numbers[column.name].value] if column.name in numbers else []) for column in columns
+        ]
+        if any(cells):
+            source = next(iter(numbers.values())).source
+            rows.append([f"{method}, published ([source]({source}))", *empty, *cells])
+    return rows
+
+
+def _floors(groups: Groups, columns: list[ScoreColumn]) -> dict[str, list[str]]:
+    """The rows of floors by title: one, or one for each form of the data whose floors differ."""
+    titles_by_floors: dict[tuple[str, ...], list[str]] = {}
+    for titles in titles_by_data(groups).values():
+        runs = [run for title in titles for run in groups[title]]
+        cells = []
+        for column in columns:
+            scores = [score_at(run.scores, column.score, "both") for run in runs]
+            floors = [score.floor for score in scores if score and score.floor is not None]
+            cells.append(show(column, floors[:1]))
+        if any(cells):
+            titles_by_floors.setdefault(tuple(cells), []).extend(titles)
+    return {name: list(cells) for name, cells in _name_floors(titles_by_floors).items()}
+
+
+def _name_floors(titles_by_floors: Mapping[tuple[str, ...], list[str]]) -> dict[str, tuple[str, ...]]:
+    """Floors by their name, which says whose they are where there are several."""
+    if len(titles_by_floors) == 1:
+        return {"floor": next(iter(titles_by_floors))}
+    return {f"floor of {', '.join(sorted(titles))}": cells for cells, titles in titles_by_floors.items()}
+
+
+def _whole(values: list[float]) -> str:
+    mean = f"{statistics.fmean(values):.0f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.0f}"
+
+
+# ---- every figure ---------------------------------------------------------------------------------------
+
+
+def label_tables(groups: Groups) -> str:
+    """For each title, how often the judge sees the right label, in Markdown."""
+    parts = []
+    for title, runs in groups.items():
+        scored = [run.scores["generation"] for run in runs if "generation" in run.scores]
+        tests = [test for test in TESTS if scored and test in scored[0]]
+        if not tests:
+            continue
+        rows = [["label", "kind", *(TESTS[test] for test in tests), "chance %"]]
+        for label, about in scored[0]["labels"].items():
+            shares = [_percent([scores[test][label]["mean"] for scores in scored]) for test in tests]
+            rows.append([label, about["kind"], *shares, _percent([about["chance"]])])
+        parts.append(f"{title}\n\n{markdown(rows)}")
+    return "\n\n".join(parts)
+
+
+def figure_tables(groups: Groups, protocol: str) -> str:
+    """Every figure of a protocol, a column for each title and for floors, in Markdown."""
+    by_title = {
+        title: [figures(run.scores[protocol]) for run in runs if protocol in run.scores]
+        for title, runs in groups.items()
+    }
+    by_title = {title: runs for title, runs in by_title.items() if runs}
+    paths = list(dict.fromkeys(path for runs in by_title.values() for path in runs[0]))
+    titles_by_floors: dict[tuple[str, ...], list[str]] = {}
+    for titles in titles_by_data({title: groups[title] for title in by_title}).values():
+        scored = [run for title in titles for run in by_title[title]]
+        floors = [[run[path].get("floor") for run in scored if path in run][:1] for path in paths]
+        cells = tuple("" if floor in ([], [None]) else f"{floor[0]:.4g}" for floor in floors)
+        titles_by_floors.setdefault(cells, []).extend(titles)
+    named_floors = _name_floors(titles_by_floors)
+    rows = [["", *by_title, *named_floors]]
+    for place, path in enumerate(paths):
+        values = [[run[path]["mean"] for run in runs if path in run] for runs in by_title.values()]
+        rows.append([path, *map(_four_digits, values), *(cells[place] for cells in named_floors.values())])
+    return markdown(rows)
+
+
+def _percent(shares: list[float]) -> str:
+    mean = f"{100 * statistics.fmean(shares):.1f}"
+    return mean if len(shares) == 1 else f"{mean} ± {100 * statistics.stdev(shares):.1f}"
+
+
+def _four_digits(values: list[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{statistics.fmean(values):.4g}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"
+
+
+if __name__ == "__main__":
+    for path in write_pages(Path.cwd()):
+        print(f"wrote {path}")

@@ -3,9 +3,9 @@
 import csv
 from dataclasses import dataclass
 
-from unbraid.benchmark.columns import TABLES
+from unbraid.benchmark.score_columns import TABLES
 
-__all__ = ["Published", "read_published"]
+__all__ = ["Published", "published_by_method", "read_published"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Published:
     """One published number.
 
     Attributes:
-        data: the data set; where a paper's is none of ours, its own name.
+        data: name of the data set; the paper's name for it where unbraid does not have it.
         method: as the tables call it.
         score: name of the column it belongs to.
         value: in the column's unit; shares from 0 to 1.
@@ -47,3 +47,11 @@ def read_published(data: str) -> list[Published]:
             for row in csv.DictReader(file)
             if row["data"] == data
         ]
+
+
+def published_by_method(data: str) -> dict[str, dict[str, Published]]:
+    """The published scores on one data set: by method, then by name of the column."""
+    methods: dict[str, dict[str, Published]] = {}
+    for number in read_published(data):
+        methods.setdefault(number.method, {})[number.score] = number
+    return methods

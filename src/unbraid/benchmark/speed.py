@@ -1,8 +1,7 @@
 """How fast a model trains and encodes here, beside a large matrix product in the same process.
 
-The arithmetic of a step is counted operation by operation (a multiplication and an addition are two),
-forwards and backwards; the optimiser's is left out, as is everything that is no product of matrices and no
-convolution.
+The operations of a step are counted forwards and backwards (a multiplication and an addition are two). Only matrix
+products and convolutions count; the optimiser's work does not.
 """
 
 import json
@@ -12,7 +11,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from unbraid.data.load import info
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
+from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
-from unbraid.settings import list_recipes, read_recipe
+from unbraid.recipes import list_recipes, resolve_recipe
+from unbraid.registry import DATASETS
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import (
     choose_device,
@@ -37,24 +39,8 @@ from unbraid.training.machine import (
 from unbraid.training.phases import TrainingStep
 from unbraid.words import nearest
 
-__all__ = ["SHAPES", "count_operations", "matrix_product_rate", "measure"]
+__all__ = ["count_operations", "matrix_product_rate", "measure", "seconds_of", "training_step"]
 
-SHAPES: dict[str, tuple[int, ...]] = {
-    "air_quality": (28, 24, 10),
-    "etth1": (28, 24, 6),
-    "fsdd": (20, 80),
-    "jester": (10, 3, 64, 64),
-    "moving_digits": (15, 1, 64, 64),
-    "mug": (15, 3, 64, 64),
-    "physionet2012": (20, 4, 10),
-    "puppets": (8, 3, 64, 64),
-    "sprites": (8, 3, 64, 64),
-    "timit": (20, 80),
-}
-"""Steps and observation `(T, *X)` of one sequence of each data set, so that none is needed on disk.
-
-Of the series, those are the windows of the published protocol.
-"""
 OBSERVED = 0.7
 """Share of a series' values that are observed; the others are masked."""
 
@@ -64,20 +50,21 @@ def measure(
     data: str = "sprites",
     batch: int = 128,
     steps: int = 5,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     config: TrainingConfig | None = None,
     product_seconds: float = 0.3,
 ) -> dict[str, dict[str, Any]]:
     """Time training steps and encoding on made-up data of a data set's shape.
 
     Args:
-        model: name of the model; its settings are those of the recipe `data/model`, where there is one.
-        data: name of a data set in `SHAPES`.
-        batch: sequences per step.
-        steps: how many steps are timed, after two that are not; the median is reported.
-        settings: changes to the model's settings.
-        config: precision and device; the weights and the optimiser are the recipe's, where there is one.
-        product_seconds: about as long as the matrix product is timed, for each precision, before and after.
+        model: name of the model; settings, weights and optimiser are those of the recipe `data/model`, where there is
+            one.
+        data: name of a data set; nothing is read from disk.
+        batch: number of sequences per step.
+        steps: number of steps that are timed, after two that are not; the median is reported.
+        settings: of the model, by name, in place of the recipe's.
+        config: precision and device; the rest is used only where there is no recipe.
+        product_seconds: about how long the matrix product is timed, for each precision, before and after.
 
     Returns:
         `machine`, `train` and `encode`, each a dictionary of figures; rates in GFLOP/s, times in seconds,
@@ -86,40 +73,34 @@ def measure(
     Raises:
         ValueError: a name, a setting or a number that cannot be used.
     """
-    if data not in SHAPES:
-        raise ValueError(f"data: the shape of {data!r} is not known{nearest(data, SHAPES)}")
+    shape = _shape(data)
     for name, value, least in (("batch", batch, 2), ("steps", steps, 1)):
         if value < least:
             raise ValueError(f"{name}: {value} must be at least {least}")
-    recipe = read_recipe(f"{data}/{model}") if f"{data}/{model}" in list_recipes() else None
-    chosen = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
     config = config or TrainingConfig(batch_size=batch)
-    if recipe:
-        optimiser = ("learning_rate", "kernel_learning_rate", "kernel_heads", "beta2")
-        config = replace(
-            config, **{name: recipe.training[name] for name in optimiser if name in recipe.training}
-        )
+    chosen: dict[str, Any] = {}
+    if f"{data}/{model}" in list_recipes():
+        recipe = resolve_recipe(f"{data}/{model}")
+        chosen = {name: value for name, value in recipe["model"].items() if name != "name"}
+        training = TrainingConfig(**recipe["training"])
+        config = replace(training, batch_size=batch, precision=config.precision, device=config.device)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     keep_freed_memory()
-    sequences = _made_up(SHAPES[data], batch)
+    sequences = _made_up(shape, batch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        built = build_model(model, sequences.observation, **chosen | (settings or {})).to(device)
-    if recipe:
-        config = replace(config, weights=recipe.training.get("weights", {}))
-    noise = torch.Generator(device).manual_seed(config.seed)
-    taking, rows = TrainingStep(built, config, 1, len(sequences), noise), np.arange(len(sequences))
+        built = build_model(model, sequences.observation, **chosen | dict(settings or {})).to(device)
     kinds = (torch.bfloat16, torch.float32)
     rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
     encoding = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
-    training = _figures(lambda: taking.take(sequences.batch(rows, device), 0), batch, steps, device)
-    length = math.prod(SHAPES[data][:2]) if len(sequences.observation) == 2 else sequences.steps
-    for figures in (training, encoding):
+    training_figures = _figures(training_step(built, sequences, config), batch, steps, device)
+    length = math.prod(shape[:2]) if len(sequences.observation) == 2 else sequences.steps
+    for figures in (training_figures, encoding):
         figures["steps_per_second"] = round(length * figures["sequences_per_second"])
-    # Once more afterwards: what else runs on the machine takes from one measurement and not from the other.
+    # Measured again, and the faster result kept: another process may have slowed the first product.
     rates = {kind: max(rates[kind], matrix_product_rate(kind, device, product_seconds)) for kind in kinds}
-    for figures, kind in ((training, precision), (encoding, torch.float32)):
+    for figures, kind in ((training_figures, precision), (encoding, torch.float32)):
         figures["precision"] = str(kind).removeprefix("torch.")
         figures["fraction_of_gemm"] = round(figures["gflops"] / rates[kind], 3)
     return {
@@ -134,21 +115,37 @@ def measure(
             "torch": torch.__version__,
             "peak_memory_by": _memory_meter(device),
         },
-        "train": training,
+        "train": training_figures,
         "encode": encoding,
     }
+
+
+def training_step(model: SequenceModel, data: Sequences, config: TrainingConfig) -> Callable[[], object]:
+    """A function that takes one training step on all of the data, as the training plan does."""
+    noise = torch.Generator(model.device).manual_seed(config.seed)
+    step, rows = TrainingStep(model, config, 1, len(data), noise), np.arange(len(data))
+    return lambda: step.take(data.batch(rows, model.device), 0)
+
+
+def seconds_of(run: Callable[[], object], device: str) -> float:
+    """Seconds that a call takes, work on the GPU included."""
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) -> float:
     """GFLOP/s of a large square matrix product.
 
-    The size is doubled from 128 while one product is quick, up to 4096: a processor that only emulates
-    bfloat16 would need minutes for the largest.
+    The size is doubled from 128, up to 4096, while one product is quick: a processor that only emulates bfloat16
+    would need minutes for the largest.
 
     Args:
         kind: precision of the matrices.
         device: "cpu" or "cuda".
-        seconds: about as long as the best size is timed.
+        seconds: about how long the best size is timed.
     """
     size, best = 128, 0.0
     while True:
@@ -156,14 +153,14 @@ def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) ->
         a @ b
         took: list[float] = []
         while sum(took) < seconds or len(took) < 3:
-            took.append(_time(partial(torch.matmul, a, b), device))
+            took.append(seconds_of(partial(torch.matmul, a, b), device))
         best = max(best, 2 * size**3 / min(took) / 1e9)
         if size == 4096 or 8 * min(took) > 10 * seconds:
             return best
         size *= 2
 
 
-def count_operations(run: Callable[[], Any]) -> int:
+def count_operations(run: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products, convolutions and LSTMs that `run` does."""
     aten = torch.ops.aten
     lstm = {
@@ -177,8 +174,8 @@ def count_operations(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-# torch's counter does not know the fused LSTMs. Every weight matrix meets every step of every sequence once,
-# forwards; backwards twice, for the gradients of the inputs and of the weights.
+# torch's counter has no entry for fused LSTMs. Forwards, every weight matrix is multiplied once by every step of every
+# sequence; backwards twice, for the gradients of the inputs and of the weights.
 def _lstm_layer(inputs: Any, of_inputs: Any, of_state: Any, *_: Any, **__: Any) -> int:
     steps = inputs[0] * inputs[1]
     return 2 * steps * (of_inputs[0] * of_inputs[1] + of_state[0] * of_state[1])
@@ -197,7 +194,15 @@ def _cudnn_lstm_backward(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
     return 2 * _cudnn_lstm(inputs, weights)
 
 
+def _shape(data: str) -> tuple[int, ...]:
+    """Steps and observation `(T, *X)` of one sequence of a data set, from its card."""
+    if data not in DATASETS:
+        raise ValueError(f"data: the shape of {data!r} is not known{nearest(data, DATASETS)}")
+    return info(data).shape
+
+
 def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
+    """Random sequences of a shape; of a series, part of the values is observed."""
     random = np.random.default_rng(0)
     if len(shape) == 4:
         return Sequences(random.integers(0, 256, (n, *shape), dtype=np.uint8), "made up")
@@ -205,11 +210,11 @@ def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
     return Sequences(x, "made up", mask=mask if len(shape) == 3 else None)
 
 
-def _figures(run: Callable[[], Any], batch: int, steps: int, device: str) -> dict[str, Any]:
+def _figures(run: Callable[[], object], batch: int, steps: int, device: str) -> dict[str, Any]:
     operations = count_operations(run)
     run()
     _forget_peak(device)
-    seconds = statistics.median(_time(run, device) for _ in range(steps))
+    seconds = statistics.median(seconds_of(run, device) for _ in range(steps))
     return {
         "step_seconds": round(seconds, 4),
         "sequences_per_second": round(batch / seconds, 1),
@@ -217,14 +222,6 @@ def _figures(run: Callable[[], Any], batch: int, steps: int, device: str) -> dic
         "gflops": round(operations / seconds / 1e9, 2),
         "peak_memory_mb": round(_peak_memory(device)),
     }
-
-
-def _time(run: Callable[[], Any], device: str) -> float:
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _memory_meter(device: str) -> str:

@@ -1,6 +1,6 @@
-"""The `unbraid` command: finds the command named by the first word and runs it. One file per command.
+"""The `unbraid` command: runs the command that the first word names. One file per command.
 
-Only the standard library is imported before a command is known, so `unbraid --help` answers at once.
+Only the standard library is imported before that, so `unbraid --help` answers at once.
 """
 
 import importlib
@@ -12,14 +12,15 @@ from unbraid import __version__
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "demo": "train, score and picture a small model, in about five minutes",
-    "train": "train a model from a recipe, or on your own data",
+    "demo": "train, score and picture a small model: about five minutes",
+    "train": "train a model from a recipe, or on your own data, and score it",
     "resume": "go on with a training that was stopped",
-    "evaluate": "score a trained model, and draw its pictures and report again",
+    "evaluate": "score a trained model, and write its pictures and its report again",
+    "record": "append a scored run to the ledger of results, and write the pages of results",
     "encode": "write the static and dynamic codes of sequences to a file",
-    "swap": "the static code of one sequence with the dynamics of another",
+    "swap": "combine the static code of one sequence with the dynamics of another",
     "sample": "draw new sequences",
-    "interpolate": "walk from one sequence's static code to another's",
+    "interpolate": "go from one sequence's static code to another's",
     "table": "train what a table of a paper needs, and print it beside the published scores",
     "speed": "measure training and encoding beside what the machine can do",
     "data": "list, describe, fetch or prepare the data sets",
@@ -39,7 +40,7 @@ def _help() -> str:
             "commands:",
             *lines,
             "",
-            "`unbraid COMMAND --help` says more; `unbraid --version` prints the version.",
+            "`unbraid COMMAND --help` lists its options; `unbraid --version` prints the version.",
         ]
     )
 
@@ -56,19 +57,19 @@ def _run(arguments: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C.
 
-    A mistake is told in one line; set `UNBRAID_DEBUG=1` to see where it was raised.
+    A user's mistake is reported in one line; `UNBRAID_DEBUG=1` shows where it was raised.
 
     Args:
         argv: the words after `unbraid`; by default those of the process.
     """
     try:
-        return _answer(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:  # the reader of our output, `head` perhaps, has enough
+        return _run_and_report(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:  # the reader of our output, perhaps `head`, has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _answer(arguments: list[str]) -> int:
+def _run_and_report(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from unbraid.cli.common import call
+from unbraid.cli.parser import call
 
 __all__ = ["fetch", "info", "main"]
 
@@ -13,9 +13,10 @@ USAGE = """usage: unbraid data list
        unbraid data prepare NAME [--root FOLDER] [--cache FOLDER] [options of the data set]
 
 list      the data sets, one line each
-info      what a data set is, where it comes from, its licence and how to get it
-fetch     download its files, checked against their hashes
-prepare   make the arrays that training reads, in the cache; training does this by itself when needed
+info      what a data set is, its source, its licence and how to get it
+fetch     download its files and check their hashes
+prepare   write the arrays that training reads to the cache; training does this by itself when needed
+          (`unbraid data prepare NAME --help` lists the options)
 """
 
 
@@ -52,7 +53,7 @@ def show_list() -> int:
 
 
 def info(name: str) -> int:
-    """Say what a data set is, where it comes from, its licence, how to get it, and how we made its open choices.
+    """Print what a data set is, its source, its licence, how to get it, and how we decided what its source leaves open.
 
     Args:
         name: of the data set.
@@ -68,7 +69,7 @@ def info(name: str) -> int:
 
 
 def fetch(name: str, folder: Path | None = None) -> int:
-    """Download the files of a data set, checked against their hashes.
+    """Download the files of a data set and check their hashes.
 
     Args:
         name: of the data set.
@@ -81,7 +82,8 @@ def fetch(name: str, folder: Path | None = None) -> int:
 
 
 def prepare(arguments: list[str]) -> int:
-    """Make a data set's arrays in the cache; the options are those of its loader."""
+    """Write a data set's arrays to the cache; the options are those of its loader."""
+    from unbraid.cli.parser import asks_for_help
     from unbraid.registry import dataset_loader
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -91,6 +93,8 @@ def prepare(arguments: list[str]) -> int:
         raise ValueError(f"data prepare: name the data set first, before {arguments[0]}")
     name, rest = arguments[0], arguments[1:]
     data = call(dataset_loader(name), f"data prepare {name}", rest)
+    if asks_for_help(rest):
+        return 0
     splits = ", ".join(f"{split} {len(rows)}" for split, rows in data.splits.items())
     print(f"{name} is ready: {tuple(data.x.shape)} {data.x.dtype}, {splits}; fingerprint {data.fingerprint}")
     return 0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unbraid.cli.common import call
+from unbraid.cli.parser import call
 
 __all__ = ["demo", "main"]
 
@@ -22,17 +22,17 @@ def demo(run: Path = Path("runs/demo")) -> int:
     Args:
         run: folder of the run.
     """
-    from unbraid.cli.evaluate import show_run
-    from unbraid.cli.resume import resume
-    from unbraid.cli.train import train
-    from unbraid.settings import read_recipe, recipe_parser, resolve
+    from unbraid import workflow
+    from unbraid.cli.show import score_and_show, show_run
+    from unbraid.recipes import resolve_recipe
+    from unbraid.training.run import load_run_data
 
     if (run / "report.html").is_file():
         print(f"The demo was made already; delete {run} to make it again.")
         return show_run(run)
     if (run / "config.yaml").is_file():
         print(f"Going on with the demo in {run}.")
-        return resume(run)
-    recipe = read_recipe(RECIPE)
-    config, _ = resolve(recipe, recipe_parser(recipe, "demo"), [])
-    return train(config, run)
+        return score_and_show(*workflow.resume(run))
+    config = resolve_recipe(RECIPE)
+    data = load_run_data(config)
+    return score_and_show(workflow.train(config, run, data), data)

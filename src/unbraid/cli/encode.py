@@ -1,8 +1,14 @@
 """`unbraid encode RUN INPUT --output codes.npz`: write the codes of sequences to a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unbraid.cli.common import call, new_file
+from unbraid.cli.parser import call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
 
 __all__ = ["encode", "main"]
 
@@ -24,54 +30,71 @@ def encode(
 ) -> int:
     """Write the static and dynamic codes of sequences to a file.
 
-    The file holds `static (N, S)`, `dynamic (N, T, D)`, `lengths (N,)` (valid steps; the rest of a row is
-    padding) and `names (N,)`; for a data set also `labels/<name>`.
+    The file holds `static (N, S)`, `dynamic (N, T, D)`, `lengths (N,)` (steps of each sequence; what follows them in
+    `dynamic` is zero) and `names (N,)`; for a data set also `labels/<name>`.
 
     Args:
         run: folder of the run whose model encodes.
-        input: a data set's name, a folder of videos or of image folders, one video, a .npy or .npz file, or a table of
-            series (.csv, .parquet) with the columns of the run's; it is scaled as the training data were.
+        input: name of a data set, a folder of videos, of image folders or of sounds, one video or sound, a .npy or .npz
+            file, or a table of series (.csv, .parquet) with the columns of the run's table. It is read and scaled as the
+            training data were.
         output: a .npz file (NumPy) or a .h5 file (HDF5).
-        steps: frames of a clip, for videos and images; by default as in training. Longer ones are cut.
+        steps: frames of a clip, for videos and images; longer ones are cut. By default as in training.
         root: folder of a data set's files, where it needs one.
-        cache: where prepared data sets are kept.
-        batch: sequences encoded at once.
+        cache: folder where prepared data sets are kept.
+        batch: sequences that are encoded at once.
         force: overwrite the output.
     """
     import numpy as np
 
     from unbraid import generation
-    from unbraid.inputs import parts
+    from unbraid.cli.output import check_output
+    from unbraid.inputs import read_parts
+    from unbraid.masks import inside_steps
     from unbraid.training import open_run
 
-    if output.suffix not in (".npz", ".h5"):
-        raise ValueError(f"output: {output} must end in .npz or .h5")
+    check_output(output, (".npz", ".h5"), force)
     opened = open_run(run)
-    new_file(output, force)
+    opened.model.require("encode")
     names: list[str] = []
-    codes, lengths = [], []
-    labels: dict[str, np.ndarray] = {}
-    for part, data in parts(input, opened, {"steps": steps, "root": root, "cache": cache}):
-        codes.append(generation.encode(opened.model, data, batch))
-        names += part
-        lengths.append(np.full(len(data), data.steps) if data.lengths is None else np.asarray(data.lengths))
-        labels |= {f"labels/{name}": np.asarray(label.values) for name, label in data.labels.items()}
-    longest = max(part.dynamic.shape[1] for part in codes)
-    padded = [np.pad(part.dynamic, ((0, 0), (0, longest - part.dynamic.shape[1]), (0, 0))) for part in codes]
+    static, dynamic, lengths = [], [], []
+    labels: dict[str, list[np.ndarray]] = {}
+    for part_names, data in read_parts(input, opened, steps=steps, root=root, cache=cache):
+        codes = generation.encode(opened.model, data, batch)
+        whole = data.batch(slice(None))
+        steps_inside = inside_steps(whole.x, whole.mask).numpy()
+        names += part_names
+        static.append(codes.static.numpy())
+        dynamic.append(np.where(steps_inside[..., None], codes.dynamic.numpy(), 0))
+        lengths.append(steps_inside.sum(1))
+        for name, label in data.labels.items():
+            labels.setdefault(f"labels/{name}", []).append(np.asarray(label.values))
+    longest = max(part.shape[1] for part in dynamic)
     arrays = {
-        "static": np.concatenate([part.static.numpy() for part in codes]),
-        "dynamic": np.concatenate(padded),
+        "static": np.concatenate(static),
+        "dynamic": np.concatenate(
+            [np.pad(part, ((0, 0), (0, longest - part.shape[1]), (0, 0))) for part in dynamic]
+        ),
         "lengths": np.concatenate(lengths),
         "names": np.array(names),
-    } | labels
-    if output.suffix == ".npz":
-        np.savez(output, allow_pickle=False, **arrays)
-    else:
+        **{name: np.concatenate(parts) for name, parts in labels.items()},
+    }
+    _write(output, arrays)
+    print(f"wrote {output}: static {arrays['static'].shape}, dynamic {arrays['dynamic'].shape}")
+    return 0
+
+
+def _write(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
+    import numpy as np
+
+    from unbraid.cli.output import replacing
+
+    with replacing(path) as temporary:
+        if path.suffix == ".npz":
+            np.savez(temporary, allow_pickle=False, **arrays)
+            return
         import h5py
 
-        with h5py.File(output, "w") as file:
+        with h5py.File(temporary, "w") as file:
             for name, array in arrays.items():
                 file[name] = array.astype(object) if name == "names" else array
-    static, dynamic = arrays["static"].shape, arrays["dynamic"].shape
-    print(f"wrote {output}: static {static}, dynamic {dynamic}")
-    return 0

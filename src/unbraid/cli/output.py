@@ -1,57 +1,91 @@
-"""Write clips to a file: a moving picture, a sheet of frames, or the numbers themselves."""
+"""Write files whole or not at all: codes, clips as pictures or numbers, sounds."""
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["ENDINGS", "SOUND", "check_ending", "write_clips"]
+__all__ = ["CLIPS", "check_output", "replacing", "write_clips"]
 
-ENDINGS = (".gif", ".png", ".npy")
-SOUND = ".wav"
+CLIPS = (".gif", ".png", ".npy")
 _GAP = 2
 _MILLISECONDS = 150
 
 
-def check_ending(path: Path, endings: tuple[str, ...] = ENDINGS) -> None:
-    """Refuse a file name that says no format.
+def check_output(path: Path, endings: Sequence[str], force: bool) -> None:
+    """Refuse, before any work, a file that cannot be written.
+
+    Args:
+        path: of the file.
+        endings: those that name a format.
+        force: whether a file that exists may be overwritten.
 
     Raises:
-        ValueError: it ends in none of the endings.
+        ValueError: the path has none of the endings.
+        FileExistsError: there is such a file, and `force` is False.
     """
     if path.suffix not in endings:
         raise ValueError(f"output: {path} must end in {', '.join(endings)}")
+    if path.exists() and not force:
+        raise FileExistsError(f"output: {path} exists; give another name, or --force to overwrite it")
 
 
-def write_clips(path: Path, clips: list[np.ndarray]) -> None:
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; its file replaces the one at `path` when the block ends without an error.
+
+    An error in the block leaves what is at `path` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_clips(path: Path, clips: Sequence[np.ndarray]) -> None:
     """Write clips `(T, *X)` as `.gif` (side by side), `.png` (a row each, a column per step) or `.npy`.
 
-    Frames `(T, C, H, W)` are in [0, 1]. Clips may differ in length: in pictures the last frame of a shorter
-    one stays, in `.npy` it is padded with zeros.
+    Frames `(T, C, H, W)` are in [0, 1]. Clips may differ in length: a picture repeats the last frame of a shorter one,
+    a `.npy` file is padded with zeros.
 
     Raises:
-        ValueError: an unknown ending, or feature vectors that are to be a picture.
+        ValueError: series that are to be a picture.
     """
-    check_ending(path)
+    if path.suffix != ".npy" and clips[0].ndim != 4:
+        raise ValueError(f"output: {path}: only frames make a picture; write series to a .npy file")
     longest = max(len(clip) for clip in clips)
-    missing = [((0, longest - len(clip)), *[(0, 0)] * (clip.ndim - 1)) for clip in clips]
-    if path.suffix == ".npy":
-        np.save(path, np.stack([np.pad(clip, pad) for clip, pad in zip(clips, missing, strict=True)]))
-        return
-    if clips[0].ndim != 4:
-        raise ValueError(f"output: {path}: feature vectors make no picture; write them to a .npy file")
+    padding = [((0, longest - len(clip)), *[(0, 0)] * (clip.ndim - 1)) for clip in clips]
+    with replacing(path) as temporary:
+        if path.suffix == ".npy":
+            np.save(
+                temporary, np.stack([np.pad(clip, pad) for clip, pad in zip(clips, padding, strict=True)])
+            )
+            return
+        pixels = [
+            np.pad(_as_pixels(clip), pad, mode="edge") for clip, pad in zip(clips, padding, strict=True)
+        ]
+        _write_picture(temporary, pixels)
+
+
+def _write_picture(path: Path, clips: list[np.ndarray]) -> None:
+    """Write clips `(T, H, W, 3)` of one length as a moving picture or as a sheet of frames."""
     from PIL import Image
 
-    held = [np.pad(_as_pixels(clip), pad, mode="edge") for clip, pad in zip(clips, missing, strict=True)]
     if path.suffix == ".png":
-        rows = [_beside(list(clip)) for clip in held]
+        rows = [_beside(list(clip)) for clip in clips]
         Image.fromarray(_beside([row.swapaxes(0, 1) for row in rows]).swapaxes(0, 1)).save(path)
         return
-    pictures = [Image.fromarray(_beside([clip[t] for clip in held])) for t in range(longest)]
+    pictures = [Image.fromarray(_beside([clip[t] for clip in clips])) for t in range(len(clips[0]))]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0)
 
 
 def _as_pixels(clip: np.ndarray) -> np.ndarray:
-    """`(T, H, W, 3)` uint8, zoomed to 128 pixels; one channel is grey, of four the first three are shown."""
+    """`(T, H, W, 3)` uint8, zoomed to 128 pixels; one channel becomes grey, of four the first three are taken."""
     pixels = np.round(np.clip(clip, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     if pixels.shape[-1] == 1:
         pixels = pixels.repeat(3, -1)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from unbraid.cli.common import call, load_data
-from unbraid.cli.evaluate import finish
+from unbraid.cli.parser import call
 
 __all__ = ["main", "resume"]
 
@@ -14,15 +13,18 @@ def main(arguments: list[str]) -> int:
 
 
 def resume(run: Path, evaluate: bool = True) -> int:
-    """Go on with a training that was stopped, from its last whole checkpoint.
+    """Go on with a training that was stopped, from its last whole checkpoint, then score it.
 
     Args:
         run: folder of the run.
         evaluate: score the model after training.
     """
-    from unbraid.training import resume as go_on
+    from unbraid import workflow
+    from unbraid.cli.show import score_and_show
 
     if (run / "model" / "model.json").is_file():
         print(f"{run} is trained to its end already.")
-    finished = go_on(run)
-    return finish(run, load_data(finished.config)) if evaluate else 0
+        if not evaluate:
+            return 0
+    trained, data = workflow.resume(run)
+    return score_and_show(trained, data) if evaluate else 0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unbraid.cli.common import call, load_data, new_file
+from unbraid.cli.parser import call
 
 __all__ = ["main", "sample"]
 
@@ -24,31 +24,32 @@ def sample(
 
     Args:
         run: folder of the run.
-        n: how many.
-        length: steps of each; by default as in the run's data.
+        n: how many, at least 1.
+        length: steps of each, at least 1; by default as in the run's data.
         output: .gif (side by side), .png (a row per clip, a column per step) or .npy.
-        seed: of the draws.
+        seed: of the random draws.
         force: overwrite the output.
     """
     import torch
 
-    from unbraid.cli.output import check_ending, write_clips
+    from unbraid.cli.output import CLIPS, check_output, write_clips
     from unbraid.generation import evaluating
     from unbraid.training import open_run
+    from unbraid.training.run import load_run_data
 
-    check_ending(output)
+    check_output(output, CLIPS, force)
     for name, value in (("n", n), ("length", length)):
         if value is not None and value < 1:
             raise ValueError(f"{name}: {value} must be at least 1")
     opened = open_run(run)
+    opened.model.require("decode", "static_prior", "dynamic_prior")
     if length is None:
         try:
-            length = load_data(opened.config).steps
+            length = load_run_data(opened.config).steps
         except (FileNotFoundError, ValueError) as error:
-            raise ValueError(f"length: is needed, as the run's data are not here ({error})") from None
-    new_file(output, force)
+            raise ValueError(f"length: give it, because the run's data cannot be read ({error})") from None
     with evaluating(opened.model) as model:
-        drawn = model.sample(n, length, torch.Generator().manual_seed(seed))
-    write_clips(output, list(drawn.numpy()))
+        x = model.sample(n, length, torch.Generator().manual_seed(seed))
+    write_clips(output, list(x.numpy()))
     print(f"wrote {output}")
     return 0

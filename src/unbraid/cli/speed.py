@@ -1,52 +1,54 @@
 """`unbraid speed`: measure training and encoding beside what the machine can do."""
 
-from unbraid.cli.common import call
+from collections.abc import Mapping
+from typing import Literal
+
+from unbraid.cli.parser import call, read_words, take_settings
 
 __all__ = ["main", "speed"]
 
 
 def main(arguments: list[str]) -> int:
     """Run the command."""
-    return call(speed, "speed", arguments)
+    settings, rest = take_settings(arguments)
+    return call(speed, "speed", rest, {"settings": settings})
 
 
 def speed(
+    settings: Mapping[str, str],
     model: str = "dbse",
     data: str = "sprites",
     batch: int = 128,
     steps: int = 5,
-    width: int | None = None,
-    samples: int | None = None,
-    precision: str = "auto",
-    device: str = "auto",
+    precision: Literal["auto", "bfloat16", "float32"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     json: bool = False,
 ) -> int:
     """Measure training steps and encoding on made-up data, beside a large matrix product in the same process.
 
+    `--model.width 64` and the like change settings of the model.
+
     Args:
+        settings: of the model that differ from the recipe's, as text.
         model: name of the model; its settings are those of the recipe for the data.
         data: name of the data set whose shape is used; nothing is read from disk.
         batch: sequences per step.
-        steps: how many steps are timed; the median counts.
-        width: the model's setting of that name, when it is to be another than the recipe's.
-        samples: likewise, draws of the codes in a training step.
-        precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
-        device: "cpu", "cuda" or "auto".
+        steps: how many steps are timed; the median is shown.
+        precision: of the computation; auto is bfloat16 where the processor computes in it, else float32.
+        device: that computes; auto is cuda where there is one.
         json: print one JSON object instead of a table.
     """
     from unbraid.benchmark.speed import as_json, measure
+    from unbraid.parameters import parameters
+    from unbraid.registry import model_class
     from unbraid.training import TrainingConfig
-    from unbraid.words import nearest
 
-    for name, value, choices in (
-        ("precision", precision, ("auto", "bfloat16", "float32")),
-        ("device", device, ("auto", "cpu", "cuda")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}: {value!r} is no choice{nearest(value, choices)}")
-    config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)  # type: ignore[arg-type]
-    changed = {name: value for name, value in (("width", width), ("samples", samples)) if value is not None}
-    figures = measure(model, data, batch, steps, changed, config)
+    options = {f"model.{name}": option for name, option in parameters(model_class(model)).items()}
+    changes = read_words("speed", [f"--{name}={text}" for name, text in settings.items()], options)
+    config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)
+    figures = measure(
+        model, data, batch, steps, {name.partition(".")[2]: value for name, value in changes.items()}, config
+    )
     if json:
         print(as_json(figures))
         return 0

@@ -1,8 +1,13 @@
-"""`unbraid swap RUN A B`: the static code of A with the dynamics of B, and the other way round."""
+"""`unbraid swap RUN A B`: the static code of A with the dynamic codes of B, and the other way round."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unbraid.cli.common import call, new_file
+from unbraid.cli.parser import call
+
+if TYPE_CHECKING:
+    from unbraid.data.sequences import Sequences
+    from unbraid.models.base import SequenceModel
 
 __all__ = ["main", "swap"]
 
@@ -13,45 +18,64 @@ def main(arguments: list[str]) -> int:
 
 
 def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool = False) -> int:
-    """Write A, B, A with B's motion, and B with A's motion, side by side; of sounds, B's words in A's voice.
+    """Write A, B, A with B's dynamics, and B with A's dynamics, side by side; of sounds, B's words in A's voice.
 
     Args:
         run: folder of the run.
         a: a video, a folder of images, a sound file, FILE.npy:ROW, or a row of the run's own data: test:12.
-        b: likewise.
+        b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence
-            that has A's static code and B's dynamics.
+            that has A's static code and B's dynamic codes.
         force: overwrite the output.
     """
-    import numpy as np
-
-    from unbraid.cli.output import ENDINGS, SOUND, check_ending, write_clips
-    from unbraid.generation import decode, encode
-    from unbraid.inputs import one
-    from unbraid.sounds import exchange, hear, write_wav
+    from unbraid.cli.output import CLIPS, check_output
+    from unbraid.inputs import read_one
     from unbraid.training import open_run
-    from unbraid.types import Codes
 
-    check_ending(output, (*ENDINGS, SOUND))
+    check_output(output, (*CLIPS, ".wav"), force)
     opened = open_run(run)
-    clips = [one(text, opened, name) for name, text in (("a", a), ("b", b))]
-    heard = clips[1].sound
-    check_ending(output, ENDINGS if heard is None else (SOUND, ".npy"))
-    new_file(output, force)
-    if heard is not None:
-        x = exchange(opened.model, *clips)
-        if output.suffix == SOUND:
-            write_wav(output, hear(x, clips[1]), heard.sampling_rate)
-        else:
-            np.save(output, x)
-        print(f"wrote {output}")
-        return 0
-    codes = [encode(opened.model, clip) for clip in clips]
-    pairs = [Codes(codes[0].static, codes[1].dynamic), Codes(codes[1].static, codes[0].dynamic)]
-    swapped = [decode(opened.model, pair)[0].numpy() for pair in pairs]
-    if output.suffix == ".npy":
-        np.save(output, swapped[0])
-    else:
-        write_clips(output, [clip.batch(slice(None)).x[0].numpy() for clip in clips] + swapped)
+    first, second = read_one(a, opened, "a"), read_one(b, opened, "b")
+    sound = second.kind == "sound"
+    check_output(output, (".wav", ".npy") if sound else CLIPS, force)
+    (_swap_sounds if sound else _swap_clips)(opened.model, first, second, output)
     print(f"wrote {output}")
     return 0
+
+
+def _swap_sounds(model: "SequenceModel", voice: "Sequences", words: "Sequences", output: Path) -> None:
+    """Write what one recording says in the voice of another."""
+    import numpy as np
+
+    from unbraid.cli.output import replacing
+    from unbraid.sounds import exchange, hear, write_wav
+
+    x = exchange(model, voice, words)
+    with replacing(output) as temporary:
+        if output.suffix == ".npy":
+            np.save(temporary, x)
+        elif words.sound is not None:
+            write_wav(temporary, hear(x, words), words.sound.sampling_rate)
+
+
+def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: Path) -> None:
+    """Write two clips and the two that have the static code of one and the dynamic codes of the other."""
+    import numpy as np
+
+    from unbraid import generation
+    from unbraid.cli.output import replacing, write_clips
+    from unbraid.masks import inside_steps
+
+    model.require("encode", "decode")
+    batches = [clip.batch(slice(None)) for clip in (a, b)]
+    steps_a, steps_b = (inside_steps(batch.x, batch.mask) for batch in batches)
+    codes_a, codes_b = generation.encode(model, a), generation.encode(model, b)
+    swapped = generation.swap(model, codes_b, codes_a, steps=steps_b)[0, steps_b[0]].numpy()
+    if output.suffix == ".npy":
+        with replacing(output) as temporary:
+            np.save(temporary, swapped)
+        return
+    other = generation.swap(model, codes_a, codes_b, steps=steps_a)[0, steps_a[0]].numpy()
+    originals = [
+        batch.x[0, steps[0]].numpy() for batch, steps in zip(batches, (steps_a, steps_b), strict=True)
+    ]
+    write_clips(output, [*originals, swapped, other])

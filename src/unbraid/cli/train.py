@@ -1,14 +1,12 @@
-"""`unbraid train RECIPE`, or `unbraid train --data PATH`: train, score, picture, report."""
+"""`unbraid train RECIPE`, or `unbraid train --data PATH`: train, score, report."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unbraid.cli.common import load_data, next_folder
-from unbraid.cli.evaluate import finish
+from unbraid.cli.parser import asks_for_help, help_text, read_words, take_option
 
 if TYPE_CHECKING:
-    from unbraid.settings import Recipe
+    from unbraid.recipes import Recipe
 
 __all__ = ["main", "train"]
 
@@ -27,69 +25,54 @@ PATH is a folder of videos, of folders of images or of sounds, a NumPy file, or 
 
 def main(arguments: list[str]) -> int:
     """Run the command."""
-    from unbraid.settings import list_recipes, recipe_parser, resolve
+    from unbraid.parameters import parameters
+    from unbraid.recipes import list_recipes, recipe_settings, resolve_recipe
 
     if arguments in ([], ["-h"], ["--help"]):
         names = [name for name in list_recipes() if not name.startswith("own/")]
         print(USAGE.format(recipes="".join(f"  {name}\n" for name in names)))
         return 0
-    recipe, words, rest = _recipe(arguments)
-    parser = recipe_parser(recipe, f"train {words}")
-    parser.add_argument(
-        "--run", type=str | None, help="folder of the run; by default the next free one in runs/"
-    )
-    parser.add_argument("--evaluate", type=bool, default=True, help="score the model after training")
-    config, options = resolve(recipe, parser, rest)
-    return train(config, None if options.run is None else Path(options.run), options.evaluate)
+    recipe, written, rest = _recipe(arguments)
+    own = {name: option for name, option in parameters(train).items() if name != "config"}
+    options = own | recipe_settings(recipe)
+    command = f"train {written}"
+    if asks_for_help(rest):
+        print(help_text(command, recipe.about, options))
+        return 0
+    values = read_words(command, rest, options)
+    own_values = {name: values.pop(name) for name in own if name in values}
+    return train(resolve_recipe(recipe, values), **own_values)
 
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
-    """The recipe that the command names, the words that named it, and the other arguments."""
-    from unbraid.data.load import TABLE_ENDINGS
-    from unbraid.settings import list_recipes, read_recipe
+    """The recipe that the command names, the words that name it, and the other words."""
+    from unbraid.recipes import list_recipes, own_recipe, read_recipe
 
     if not arguments[0].startswith("-"):
         return read_recipe(arguments[0]), arguments[0], arguments[1:]
-    path, rest = _take("--data", arguments)
+    path, rest = take_option("--data", arguments)
     if path is None:
-        raise ValueError(f"train: name a recipe ({', '.join(list_recipes())}) first, or pass --data PATH")
-    model, rest = _take("--model", rest)
-    kind = "-series" if Path(path).suffix.lower() in TABLE_ENDINGS else ""
-    recipe = read_recipe(f"own/{model or 'dbse'}{kind}")
-    return replace(recipe, data={"name": path} | recipe.data), f"--data {path}", rest
-
-
-def _take(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The value of an option, and the arguments without it."""
-    for place, word in enumerate(arguments):
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2], arguments[:place] + arguments[place + 1 :]
-        if word == option:
-            if place + 1 == len(arguments):
-                raise ValueError(f"{option}: needs a value")
-            return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
-    return None, arguments
+        raise ValueError(f"train: name a recipe first ({', '.join(list_recipes())}), or pass --data PATH")
+    model, rest = take_option("--model", rest)
+    return own_recipe(path, model or "dbse"), f"--data {path}", rest
 
 
 def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True) -> int:
-    """Train as configured and, unless told otherwise, score the result; returns the exit code."""
-    from unbraid.training import TrainingConfig, fit
+    """Train a model, score it, draw its pictures and write a report.
 
-    model = dict(config["model"])
-    name = model.pop("name")
-    folder = run or next_folder(f"{Path(config['data']['name']).stem}-{name}")
-    if folder.exists():
-        raise FileExistsError(
-            f"run: {folder} exists and is not overwritten; choose another with --run, "
-            f"or go on with it: unbraid resume {folder}"
-        )
-    data = load_data(config)
-    fit(
-        data,
-        name,
-        folder=folder,
-        settings=model,
-        training=TrainingConfig(**config["training"]),
-        config=config,
-    )
-    return finish(folder, data) if evaluate else 0
+    Args:
+        config: every setting of the run.
+        run: folder of the run; by default the next free one in runs/.
+        evaluate: score the model after training.
+
+    Returns:
+        The exit code.
+    """
+    from unbraid import workflow
+    from unbraid.cli.show import score_and_show
+    from unbraid.training.run import load_run_data
+
+    folder = workflow.run_folder(config, run)
+    data = load_run_data(config)
+    trained = workflow.train(config, folder, data)
+    return score_and_show(trained, data) if evaluate else 0

@@ -1,65 +1,111 @@
 """What is refused before training starts: each error names the argument, what was found and the fix."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from unbraid.kinds import FRAME_SIZES
+from unbraid.data.labels import Label
+from unbraid.data.scaling import Scaling
+from unbraid.kinds import FRAME_SIZES, Kind, kind_of
+from unbraid.masks import observed_steps, observed_values
 from unbraid.words import nearest
 
-if TYPE_CHECKING:
-    from unbraid.data.sequences import Sequences
-
-__all__ = ["check"]
+__all__ = [
+    "OBSERVATION_CHECKS",
+    "check_choice",
+    "check_clip",
+    "check_companions",
+    "check_labels",
+    "check_lengths",
+    "check_mask",
+    "check_observations",
+    "check_splits",
+    "check_values",
+]
 
 BLOCK = 256
 
 
-def check(data: "Sequences", values: bool = True) -> None:
-    """Refuse what would fail later; `values` says whether to read through all of x as well.
+def check_choice(argument: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse a value that is not among the choices, of which there are two or more.
 
     Raises:
-        ValueError: naming the argument, what was found and the fix.
+        ValueError: naming the argument, its value and the choices.
     """
-    _check_shape(data.x)
-    _check_lengths(data)
-    _check_mask(data)
-    _check_labels(data)
-    _check_splits(data)
-    _check_companions(data)
-    _check_names(data)
-    if values and data.x.dtype != np.uint8:
-        _check_values(data)
+    if value not in choices:
+        *others, last = map(repr, choices)
+        raise ValueError(f"{argument}: is {value!r}; choose {', '.join(others)} or {last}")
 
 
-def _check_shape(x: np.ndarray) -> None:
-    if x.ndim not in (3, 4, 5):
+def check_clip(size: int, steps: int) -> None:
+    """Refuse frames of a size that no model reads, and clips of fewer than two steps.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    check_choice("size", size, FRAME_SIZES)
+    if steps < 2:
+        raise ValueError(f"steps: is {steps}; a clip needs at least 2")
+
+
+def check_observations(x: np.ndarray, sound: bool) -> Kind:
+    """Refuse an array that cannot hold sequences; gives the kind of its observations.
+
+    Args:
+        x: `(N, T, *X)`.
+        sound: whether vectors were computed from sound.
+
+    Raises:
+        ValueError: another number of axes, no sequence, one step, a type or a size that no model reads.
+    """
+    try:
+        kind = kind_of(x.shape[2:], sound)
+    except ValueError as error:
         raise ValueError(
             f"x: has shape {x.shape}; give (N, T, C, H, W) for frames, (N, T, F) for feature vectors "
             "or (N, T, W, F) for windows of a series"
-        )
+        ) from error
     if not len(x):
         raise ValueError("x: holds no sequence")
     if x.shape[1] < 2:
         raise ValueError(f"x: sequences have {x.shape[1]} step; at least 2 are needed for anything to change")
-    if x.ndim == 5:
-        channels, height, width = x.shape[2:]
-        if channels not in (1, 2, 3, 4):
-            raise ValueError(f"x: frames have {channels} channels in axis 2 of {x.shape}; 1 to 4 can be used")
-        if height != width or height not in FRAME_SIZES:
-            raise ValueError(
-                f"x: frames are {height}x{width}; resize them to 16, 32, 64 or 128 pixels square"
-            )
-    elif x.dtype == np.uint8:
-        raise ValueError("x: uint8 is for frames only; give feature vectors as floats")
-    elif not x.shape[-1]:
-        raise ValueError(f"x: has shape {x.shape}, no features; the last axis holds them")
+    OBSERVATION_CHECKS[kind](x)
     if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
         raise ValueError(f"x: has type {x.dtype}; give uint8 frames or floats")
+    return kind
 
 
-def _check_lengths(data: "Sequences") -> None:
-    lengths, (n, steps) = data.lengths, data.x.shape[:2]
+def _check_frames(x: np.ndarray) -> None:
+    channels, height, width = x.shape[2:]
+    if channels not in (1, 2, 3, 4):
+        raise ValueError(f"x: frames have {channels} channels in axis 2 of {x.shape}; 1 to 4 can be used")
+    if height != width or height not in FRAME_SIZES:
+        raise ValueError(f"x: frames are {height}x{width}; resize them to 16, 32, 64 or 128 pixels square")
+
+
+def _check_features(x: np.ndarray) -> None:
+    if x.dtype == np.uint8:
+        raise ValueError("x: uint8 is for frames only; give feature vectors as floats")
+    if not x.shape[-1]:
+        raise ValueError(f"x: has shape {x.shape}, no features; the last axis holds them")
+
+
+OBSERVATION_CHECKS: dict[Kind, Callable[[np.ndarray], None]] = {
+    "frames": _check_frames,
+    "vectors": _check_features,
+    "windows": _check_features,
+    "sound": _check_features,
+}
+"""What is asked of `x (N, T, *X)` of each kind, by its shape and type."""
+
+
+def check_lengths(lengths: np.ndarray | None, x: np.ndarray) -> None:
+    """Refuse lengths that are not one whole number from 2 to T for each sequence.
+
+    Raises:
+        ValueError: another shape, type or value.
+    """
+    n, steps = x.shape[:2]
     if lengths is None:
         return
     if lengths.shape != (n,):
@@ -73,8 +119,17 @@ def _check_lengths(data: "Sequences") -> None:
         )
 
 
-def _check_mask(data: "Sequences") -> None:
-    mask, x = data.mask, data.x
+def check_mask(mask: np.ndarray | None, x: np.ndarray, observed: Callable[[slice], np.ndarray]) -> None:
+    """Refuse a mask that does not fit x, or a sequence without any observed value.
+
+    Args:
+        mask: `(N, T)` or `(N, T, *X)` bool, or None.
+        x: `(N, T, *X)`.
+        observed: rows to what is observed of them, see `Sequences.observed`.
+
+    Raises:
+        ValueError: another shape or type, or nothing observed.
+    """
     if mask is None:
         return
     if mask.dtype != bool:
@@ -82,15 +137,19 @@ def _check_mask(data: "Sequences") -> None:
     if mask.shape not in (x.shape, x.shape[:2]):
         raise ValueError(f"mask: has shape {mask.shape}; give {x.shape[:2]} or {x.shape}")
     for start in range(0, len(x), BLOCK):
-        seen = _observed(data, start).reshape(len(mask[start : start + BLOCK]), -1).any(1)
-        if not seen.all():
-            row = start + int(np.argmin(seen))
+        empty = ~observed_steps(observed(slice(start, start + BLOCK))).any(1)
+        if empty.any():
+            row = start + int(np.argmax(empty))
             raise ValueError(f"mask: sequence {row} has no observed value; leave it out")
 
 
-def _check_labels(data: "Sequences") -> None:
-    n = len(data.x)
-    for name, label in data.labels.items():
+def check_labels(labels: Mapping[str, Label], n: int) -> None:
+    """Refuse labels of `n` sequences whose class numbers, kinds or parts do not fit.
+
+    Raises:
+        ValueError: naming the label.
+    """
+    for name, label in labels.items():
         values = label.values
         if values.shape != (n,):
             raise ValueError(
@@ -105,24 +164,29 @@ def _check_labels(data: "Sequences") -> None:
             )
         if label.kind not in ("static", "dynamic"):
             raise ValueError(f"labels[{name!r}]: kind is {label.kind!r}; choose 'static' or 'dynamic'")
-        if label.part_of is not None and label.part_of not in data.labels:
+        if label.part_of is not None and label.part_of not in labels:
             raise ValueError(
                 f"labels[{name!r}]: is part of {label.part_of!r}, which is no label"
-                f"{nearest(label.part_of, data.labels)}"
+                f"{nearest(label.part_of, labels)}"
             )
 
 
-def _check_splits(data: "Sequences") -> None:
-    owner = np.full(len(data.x), -1)
-    names = list(data.splits)
-    for number, (name, rows) in enumerate(data.splits.items()):
+def check_splits(splits: Mapping[str, np.ndarray], n: int) -> None:
+    """Refuse splits of `n` sequences that are empty, overlap or name rows that do not exist.
+
+    Raises:
+        ValueError: naming the split.
+    """
+    owner = np.full(n, -1)
+    names = list(splits)
+    for number, (name, rows) in enumerate(splits.items()):
         if not len(rows):
             raise ValueError(f"splits[{name!r}]: is empty")
         if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
             raise ValueError(f"splits[{name!r}]: has shape {rows.shape}, type {rows.dtype}; give row numbers")
-        if rows.min() < 0 or rows.max() >= len(owner):
+        if rows.min() < 0 or rows.max() >= n:
             raise ValueError(
-                f"splits[{name!r}]: names rows {rows.min()} to {rows.max()}; there are 0 to {len(owner) - 1}"
+                f"splits[{name!r}]: names rows {rows.min()} to {rows.max()}; there are 0 to {n - 1}"
             )
         taken = rows[owner[rows] >= 0]
         if len(taken):
@@ -133,64 +197,76 @@ def _check_splits(data: "Sequences") -> None:
         owner[rows] = number
 
 
-def _check_companions(data: "Sequences") -> None:
-    n, steps = data.x.shape[:2]
-    for name, values in data.targets.items():
+def check_companions(
+    x: np.ndarray,
+    kind: Kind,
+    *,
+    targets: Mapping[str, np.ndarray],
+    groups: np.ndarray | None,
+    times: np.ndarray | None,
+    scaling: Scaling | None,
+    feature_names: tuple[str, ...] | None,
+    units: tuple[str, ...] | None,
+    sampling_rate: float | None,
+) -> None:
+    """Refuse what stands beside `x (N, T, *X)` and does not fit its shape; the arguments are those of `Sequences`.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    n, steps = x.shape[:2]
+    for name, values in targets.items():
         if values.shape not in ((n,), (n, steps)) or not np.issubdtype(values.dtype, np.floating):
             raise ValueError(
                 f"targets[{name!r}]: has shape {values.shape}, type {values.dtype}; give floats of shape "
                 f"{(n,)} or {(n, steps)}"
             )
-    if data.groups is not None and data.groups.shape != (n,):
-        raise ValueError(f"groups: has shape {data.groups.shape} for {n} sequences; give one for each")
-    if data.times is not None and data.times.shape != (n, steps):
-        raise ValueError(f"times: has shape {data.times.shape}; give {(n, steps)}, one for each step")
-    features = data.x.shape[-1]
-    if data.scaling is not None and (data.x.ndim == 5 or data.scaling.mean.shape != (features,)):
-        raise ValueError(
-            f"scaling: has {data.scaling.mean.shape[0]} features for observations of shape {data.x.shape[2:]}"
-        )
+    if groups is not None and groups.shape != (n,):
+        raise ValueError(f"groups: has shape {groups.shape} for {n} sequences; give one for each")
+    if times is not None and times.shape != (n, steps):
+        raise ValueError(f"times: has shape {times.shape}; give {(n, steps)}, one for each step")
+    described = {
+        "scaling": None if scaling is None else len(scaling.mean),
+        "feature_names": None if feature_names is None else len(feature_names),
+        "units": None if units is None else len(units),
+    }
+    features = None if kind == "frames" else x.shape[-1]
+    for argument, count in described.items():
+        if count is not None and count != features:
+            raise ValueError(
+                f"{argument}: describes {count} features; the observations are {kind} of shape {x.shape[2:]}"
+            )
+    if sampling_rate is not None and not sampling_rate > 0:
+        raise ValueError(f"sampling_rate: is {sampling_rate}; give values per second, more than 0")
 
 
-def _check_names(data: "Sequences") -> None:
-    for argument in ("feature_names", "units"):
-        names = getattr(data, argument)
-        if names is not None and (data.x.ndim == 5 or len(names) != data.x.shape[-1]):
-            raise ValueError(f"{argument}: {len(names)} for observations of shape {data.x.shape[2:]}")
-    if data.sampling_rate is not None and not data.sampling_rate > 0:
-        raise ValueError(f"sampling_rate: is {data.sampling_rate}; give steps per second, more than 0")
+def check_values(x: np.ndarray, kind: Kind, observed: Callable[[slice], np.ndarray]) -> None:
+    """Read through all of x: refuse NaN and infinity, and float frames outside of [0, 1], where x is observed.
 
+    Args:
+        x: `(N, T, *X)`; uint8 can hold nothing wrong and is not read.
+        kind: of the observations.
+        observed: rows to what is observed of them, see `Sequences.observed`.
 
-def _check_values(data: "Sequences") -> None:
-    x = data.x
+    Raises:
+        ValueError: naming the sequence and the step.
+    """
+    if x.dtype == np.uint8:
+        return
     for start in range(0, len(x), BLOCK):
         block = np.asarray(x[start : start + BLOCK])
-        observed = np.broadcast_to(_observed(data, start), block.shape)
-        bad = ~np.isfinite(block) & observed
+        seen = observed_values(block, observed(slice(start, start + BLOCK)))
+        bad = ~np.isfinite(block) & seen
         if bad.any():
             row, step = (int(i) for i in np.argwhere(bad)[0][:2])
             raise ValueError(
                 f"x: NaN or infinity in sequence {start + row}, step {step}; "
                 "remove it, or pass mask with False where a value is missing"
             )
-        if x.ndim == 5:
-            wrong = ((block < 0) | (block > 1)) & observed
-            if wrong.any():
-                row, step = (int(i) for i in np.argwhere(wrong)[0][:2])
-                raise ValueError(
-                    f"x: float frames must lie in [0, 1], found {block[wrong][0]:.3g} in sequence "
-                    f"{start + row}, step {step}; rescale them, or pass uint8"
-                )
-
-
-def _observed(data: "Sequences", start: int) -> np.ndarray:
-    """Which values of a block of rows count, shaped to fit the block: inside the length, and in the mask."""
-    n, steps = data.x[start : start + BLOCK].shape[:2]
-    observed = np.ones((n, steps, *[1] * (data.x.ndim - 2)), dtype=bool)
-    if data.mask is not None:
-        mask = data.mask[start : start + BLOCK]
-        observed = observed & mask.reshape(*mask.shape, *[1] * (data.x.ndim - mask.ndim))
-    if data.lengths is not None:
-        inside = np.arange(steps) < data.lengths[start : start + BLOCK, None]
-        observed = observed & inside.reshape(n, steps, *[1] * (data.x.ndim - 2))
-    return observed
+        wrong = ((block < 0) | (block > 1)) & seen & (kind == "frames")
+        if wrong.any():
+            row, step = (int(i) for i in np.argwhere(wrong)[0][:2])
+            raise ValueError(
+                f"x: float frames must lie in [0, 1], found {block[wrong][0]:.3g} in sequence "
+                f"{start + row}, step {step}; rescale them, or pass uint8"
+            )

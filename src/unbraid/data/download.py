@@ -1,4 +1,4 @@
-"""Downloading published files, each checked against its hash."""
+"""Download published files, each checked against its hash."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["fetch_files"]
 
 
 def fetch_files(folder: Path, base_url: str, hashes: Mapping[str, str]) -> Path:
-    """Download files into a folder; those that are there and whole are kept.
+    """Download files into a folder; files that are there with the right hash are kept.
 
     Args:
         folder: where to put them.
@@ -18,7 +18,10 @@ def fetch_files(folder: Path, base_url: str, hashes: Mapping[str, str]) -> Path:
 
     Raises:
         ConnectionError: a file cannot be downloaded.
-        ValueError: a downloaded file has another hash; it is not kept.
+        ValueError: a downloaded file has another hash; it is deleted.
+
+    Returns:
+        The folder.
     """
     source = pooch.create(folder, base_url.rstrip("/") + "/", registry=dict(hashes), retry_if_failed=1)
     for name in hashes:
@@ -29,6 +32,6 @@ def fetch_files(folder: Path, base_url: str, hashes: Mapping[str, str]) -> Path:
         except OSError as error:  # the errors of requests are OSErrors
             raise ConnectionError(
                 f"{name}: cannot download {source.get_url(name)} to {folder} ({error}); "
-                "try again, or get it yourself and pass --data.root"
+                "try again, or download it yourself and pass --data.root"
             ) from error
     return folder

@@ -1,4 +1,4 @@
-"""What the last axis of a data set means: names, units, scaling, and how sound became features."""
+"""What the last axis of a data set means: names, units and scaling of features, and how they were computed from sound."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,10 +13,10 @@ Segment = Literal["segment", "utterance"]
 
 @dataclass(frozen=True)
 class Sound:
-    """How features were made of sound, all that is needed to hear them.
+    """How features were computed from sound: what is needed to turn them into sound again.
 
     Attributes:
-        kind: one of `FEATURES`.
+        kind: of the features, see `unbraid.data.formats.spectra`.
         sampling_rate: samples per second of the sound (not of the features).
     """
 
@@ -26,12 +26,12 @@ class Sound:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the last axis of x means: kept with a model, so that new series are read as its training data were.
+    """What the last axis of x means. It is saved with a model, so that new series are scaled like the training data.
 
     Attributes:
         names: of the F features.
         units: of each feature before scaling, or None.
-        scaling: learned on the train split, or None when x is raw.
+        scaling: learned on the train split, or None when x is not scaled.
         sampling_rate: values per second, or None.
     """
 
@@ -41,7 +41,7 @@ class Features:
     sampling_rate: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and numbers, for a file."""
+        """Plain lists and numbers, to be written to a file."""
         return {
             "names": list(self.names),
             "units": None if self.units is None else list(self.units),
@@ -51,7 +51,7 @@ class Features:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Features":
-        """What `to_json` wrote."""
+        """The features that `to_json` wrote."""
         return cls(
             tuple(values["names"]),
             None if values["units"] is None else tuple(values["units"]),

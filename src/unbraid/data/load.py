@@ -1,4 +1,4 @@
-"""Data sets by name, or of one's own: each becomes `Sequences` with splits train, validation and test."""
+"""`load`: a data set by its name, or your own data by their path; both become `Sequences` with named splits."""
 
 import inspect
 from pathlib import Path
@@ -12,7 +12,7 @@ from unbraid.words import nearest
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
 
-__all__ = ["fetch", "info", "load", "option_names", "own_loader"]
+__all__ = ["TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_loader"]
 
 
 def load(
@@ -21,29 +21,28 @@ def load(
     cache: str | Path | None = None,
     **options: Any,
 ) -> "Sequences":
-    """Load a registered data set, or one's own folder, `.npy` or `.npz` file, or table (CSV, Parquet).
+    """Load a registered data set, or your own folder of recordings, table of series or file of arrays.
 
     Args:
-        name_or_path: a name of `list_datasets()`; else the path of one's own data, see `load_folder`, `load_table` and
-            `load_audio_folder`.
+        name_or_path: a name of `list_datasets()`, or the path of your own data. A folder of videos or images is read by
+            `load_frames`, a folder of sounds by `load_sounds`, a CSV or Parquet file by `load_table`, a `.npy` or `.npz`
+            file by `load_arrays`.
         root: the folder with the raw files of a registered data set, where it needs any.
         cache: where prepared data are kept; None for UNBRAID_CACHE or the user's cache folder.
-        options: of the data set, see its `load` function.
+        **options: of the data set's `load`, or of the function that reads your own data.
 
     Raises:
-        ValueError: no data set has that name and no file that path, or it has no such option.
-        FileNotFoundError: the path, or the raw files, are missing.
+        ValueError: no data set has this name and no file this path, or there is no such option.
+        FileNotFoundError: the path or the raw files are missing.
     """
-    known = option_names(name_or_path)
+    names = option_names(name_or_path)
     for option in options:
-        if option not in known:
-            raise ValueError(f"data.{option}: {name_or_path} has no such option{nearest(option, known)}")
+        if option not in names:
+            raise ValueError(f"data.{option}: {name_or_path} has no such option{nearest(option, names)}")
     if str(name_or_path) in DATASETS:
         return dataset_loader(str(name_or_path))(root=root, cache=cache, **options)
     if root is not None:
-        raise ValueError(
-            f"data.root: is for registered data sets; {name_or_path} is already a path of one's own"
-        )
+        raise ValueError(f"data.root: is for registered data sets; {name_or_path} is a path; leave root out")
     return own_loader(name_or_path)(name_or_path, cache=cache, **options)
 
 
@@ -51,8 +50,8 @@ def option_names(name_or_path: str | Path) -> list[str]:
     """Names of the options that `load` takes for this data set, beside root and cache.
 
     Raises:
-        ValueError: no data set has that name and no file that path.
-        FileNotFoundError: it is a path, and there is nothing.
+        ValueError: no data set has this name and no file this path.
+        FileNotFoundError: it is a path, and nothing is there.
     """
     name = str(name_or_path)
     if name in DATASETS:
@@ -68,10 +67,10 @@ def option_names(name_or_path: str | Path) -> list[str]:
 
 
 def info(name: str) -> DataCard:
-    """What a registered data set is, where it comes from, its licence and how to get it.
+    """The card of a registered data set: what it is, where it comes from, its licence and how to get it.
 
     Raises:
-        ValueError: no data set has that name.
+        ValueError: no data set has this name.
     """
     return dataset_module(name).card
 
@@ -81,10 +80,10 @@ def fetch(name: str, folder: str | Path | None = None) -> Path:
 
     Args:
         name: a name of `list_datasets()`.
-        folder: where to put them; None for the cache, where `load` looks.
+        folder: where to put them; None for the cache's download folder, where `load` looks.
 
     Raises:
-        ValueError: no data set has that name, or it has nothing to download.
+        ValueError: no data set has this name, or it has nothing to download.
     """
     module = dataset_module(name)
     if not hasattr(module, "fetch"):
@@ -93,11 +92,15 @@ def fetch(name: str, folder: str | Path | None = None) -> Path:
 
 
 def own_loader(path: str | Path) -> Any:
-    """The function that loads one's own data from a path: tables, sounds, or frames and arrays."""
-    from unbraid.data.own.frames import load_folder
-    from unbraid.data.own.sounds import holds_sound, load_audio_folder
+    """The function that reads your own data at a path, which its ending or the files in it decide."""
+    from unbraid.data.own.arrays import ARRAY_ENDINGS, load_arrays
+    from unbraid.data.own.frames import load_frames
+    from unbraid.data.own.sounds import holds_sound, load_sounds
     from unbraid.data.own.tables import load_table
 
-    if Path(path).suffix.lower() in TABLE_ENDINGS:
+    ending = Path(path).suffix.lower()
+    if ending in TABLE_ENDINGS:
         return load_table
-    return load_audio_folder if holds_sound(path) else load_folder
+    if ending in ARRAY_ENDINGS:
+        return load_arrays
+    return load_sounds if holds_sound(path) else load_frames

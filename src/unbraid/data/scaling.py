@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from unbraid.masks import observed_values, zero_unobserved
+
 __all__ = ["Scaling"]
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Mean and standard deviation of each feature, in the units of the raw data.
+    """Mean and standard deviation of each feature, in raw units.
 
     Attributes:
         mean: `(F,)`.
@@ -22,7 +24,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, x: np.ndarray, mask: np.ndarray | None = None) -> "Scaling":
-        """Learn from the observed values of `x (..., F)`; a feature that never varies gets deviation 1.
+        """Learn from the observed values of `x (..., F)`. A feature that never varies gets the standard deviation 1.
 
         Args:
             x: training values, in raw units.
@@ -31,19 +33,17 @@ class Scaling:
         Raises:
             ValueError: a feature has no observed value.
         """
-        if mask is None:
-            seen = np.ones(x.shape, dtype=bool)
-        else:
-            seen = np.broadcast_to(mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)), x.shape)
+        seen = observed_values(x, mask)
         axes = tuple(range(x.ndim - 1))
         count = seen.sum(axes)
         if not count.all():
             raise ValueError(
                 f"x: feature {int(np.argmin(count))} has no observed training value; leave it out"
             )
-        mean = np.where(seen, x, 0.0).sum(axes, dtype=np.float64) / count
-        variance = np.square(np.where(seen, x - mean, 0.0)).sum(axes, dtype=np.float64) / count
-        # Equal values, not a variance of 0: the mean of many equal values may differ from them in the last digit.
+        mean = zero_unobserved(x, seen).sum(axes, dtype=np.float64) / count
+        variance = np.square(zero_unobserved(x - mean, seen)).sum(axes, dtype=np.float64) / count
+        # Whether a feature varies is asked of its values, not of its variance: the mean of many equal values may differ
+        # from them in the last digit.
         lowest = np.where(seen, x, np.inf).min(axes)
         highest = np.where(seen, x, -np.inf).max(axes)
         std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
@@ -58,15 +58,15 @@ class Scaling:
         return (x * self.std + self.mean).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists, for a file."""
+        """Plain lists, to be written to a file."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scaling":
-        """What `to_json` wrote."""
+        """The scaling that `to_json` wrote."""
         return cls(np.asarray(values["mean"]), np.asarray(values["std"]))
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """To 13 digits: the last ones depend on the order of summation, fingerprints must not depend on the machine."""
+    """To 13 digits: further ones depend on the order of summation, and fingerprints must not depend on the machine."""
     return np.array([float(f"{value:.12e}") for value in values])

@@ -3,40 +3,22 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
-from unbraid.data.checks import check
+from unbraid.data import checks
 from unbraid.data.features import Sound
+from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.scaling import Scaling
+from unbraid.data.splits import split_by_group
 from unbraid.kinds import Kind, kind_of
 from unbraid.masks import steps_below, widen, zero_unobserved
 from unbraid.types import Batch
 from unbraid.words import nearest
 
-__all__ = ["Label", "Sequences", "make_label", "split_by_group"]
-
-SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, eq=False)
-class Label:
-    """One label of every sequence.
-
-    Attributes:
-        values: `(N,)` class numbers from 0.
-        classes: the name of each class.
-        kind: whether the label is constant over a sequence (`static`) or describes its motion (`dynamic`).
-        part_of: the label that this one is a part of (an action is part of a motion), or None. Parts are
-            scored and shown but get no judge head of their own.
-    """
-
-    values: np.ndarray
-    classes: tuple[str, ...]
-    kind: Literal["static", "dynamic"]
-    part_of: str | None = None
+__all__ = ["Label", "Sequences", "lengths_or_none"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +26,23 @@ class Sequences:
     """A data set of sequences.
 
     Attributes:
-        x: `(N, T, *X)`, possibly memory-mapped. uint8 for frames `(C, H, W)` (0 to 255); floats for frames (0 to 1),
-            feature vectors `(F,)` and windows `(W, F)` of a series.
+        x: `(N, T, *X)`, possibly memory-mapped. Frames `(C, H, W)` are uint8 (0 to 255) or floats (0 to 1); feature
+            vectors `(F,)` and windows `(W, F)` of a series are floats.
         name: the data set's name, used for caches and reports.
         lengths: `(N,)` number of valid steps; None when every sequence has T. Steps beyond are padding.
         mask: `(N, T, *X)` or `(N, T)` bool, True = observed; None when all is observed.
         labels: name to Label.
         splits: split name to the rows that belong to it.
-        targets: name to `(N,)` or `(N, T)` floats that are read from the codes but never trained on; NaN = unknown.
+        targets: name to `(N,)` or `(N, T)` floats that are predicted from the codes and never trained on; NaN = unknown.
         groups: `(N,)` number of the recording, patient or station that each sequence was cut from, or None.
         times: `(N, T)` datetime64[s], when each step begins, or None.
-        scaling: how raw features became `x`, learned on the train split, or None when x is raw.
-        feature_names: names of the last axis for vectors and windows, or None.
+        scaling: how raw features became `x`, learned on the train split, or None when x is not scaled.
+        feature_names: names of the F features, or None.
         units: unit of each feature before scaling, or None.
         sampling_rate: values per second (frames, or rows of a window), or None.
-        sound: how x was made of sound, for hearing it again, or None.
-        fingerprint: hash of the prepared arrays. Data that come with one have been checked value by value
-            before, and are not read through again.
+        sound: how x was computed from sound, so that it can be heard again; None when x is no sound.
+        fingerprint: hash of the prepared arrays, computed when it is empty. A data set that has one was checked value
+            by value when it was made, and is not read through again.
     """
 
     x: np.ndarray
@@ -80,8 +62,24 @@ class Sequences:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        check(self, values=not self.fingerprint)
+        kind = checks.check_observations(self.x, self.sound is not None)
+        checks.check_lengths(self.lengths, self.x)
+        checks.check_mask(self.mask, self.x, self.observed)
+        checks.check_labels(self.labels, len(self))
+        checks.check_splits(self.splits, len(self))
+        checks.check_companions(
+            self.x,
+            kind,
+            targets=self.targets,
+            groups=self.groups,
+            times=self.times,
+            scaling=self.scaling,
+            feature_names=self.feature_names,
+            units=self.units,
+            sampling_rate=self.sampling_rate,
+        )
         if not self.fingerprint:
+            checks.check_values(self.x, kind, self.observed)
             object.__setattr__(self, "fingerprint", fingerprint(self))
 
     @classmethod
@@ -101,40 +99,36 @@ class Sequences:
         units: Sequence[str] | None = None,
         sampling_rate: float | None = None,
     ) -> "Sequences":
-        """Make a data set of one's own array.
+        """Make a data set from an array, split at random.
 
         Args:
-            x: `(N, T, C, H, W)` frames, uint8 or floats in [0, 1], with C first (or last: it is moved), or
-                `(N, T, F)` floats.
+            x: `(N, T, C, H, W)` frames, uint8 or floats in [0, 1] (`(N, T, H, W, C)` is turned round); `(N, T, F)`
+                or `(N, T, W, F)` floats.
             name: the data set's name.
             lengths: `(N,)` valid steps of each sequence.
             mask: `(N, T)` or `(N, T, *X)`, True = observed. NaN is allowed only where it is False.
-            labels: name to `(N,)` values of any type (turned into class numbers), or to a Label.
-            dynamic_labels: names of the labels that describe motion; the others are static.
-            groups: `(N,)`; sequences of one group (a person, a device) stay in one split.
+            labels: name to `(N,)` values of any type, which become class numbers, or to a Label.
+            dynamic_labels: names of the labels that describe the motion; the others are static.
+            groups: `(N,)`; all sequences of a group (a person, a device) go into one split.
             fractions: shares of train, validation and test.
             seed: of the random split.
-            feature_names: names of the F features of vectors.
+            feature_names: names of the F features.
             units: unit of each feature.
-            sampling_rate: steps per second.
+            sampling_rate: values per second: frames, or rows of a window.
 
         Raises:
-            ValueError: shapes, types, ranges, lengths or labels that do not fit, naming the argument.
+            ValueError: shapes, types, ranges, lengths or labels that do not fit; the error names the argument.
         """
         x = np.asarray(x)
-        if isinstance(dynamic_labels, str):
-            dynamic_labels = (dynamic_labels,)
+        dynamic_labels = check_dynamic_labels(dynamic_labels, labels or {})
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
-        made = {
+        as_labels = {
             key: values
             if isinstance(values, Label)
             else make_label(key, values, "dynamic" if key in dynamic_labels else "static")
             for key, values in (labels or {}).items()
         }
-        for key in dynamic_labels:
-            if key not in made:
-                raise ValueError(f"dynamic_labels: no label is called {key!r}{nearest(key, made)}")
         count = len(x) if x.ndim else 0
         if count < 3:
             raise ValueError(f"x: {count} sequences are too few; training, validation and test need one each")
@@ -146,7 +140,7 @@ class Sequences:
             name=name,
             lengths=None if lengths is None else np.asarray(lengths),
             mask=None if mask is None else np.asarray(mask),
-            labels=made,
+            labels=as_labels,
             splits=split_by_group(group, fractions, seed),
             feature_names=None if feature_names is None else tuple(feature_names),
             units=None if units is None else tuple(units),
@@ -173,12 +167,12 @@ class Sequences:
 
     @property
     def heads(self) -> dict[str, Label]:
-        """The labels that a judge is trained on: those that are no part of another."""
+        """The labels that a judge is trained on: those that are not part of another label."""
         return {name: label for name, label in self.labels.items() if label.part_of is None}
 
     @property
     def recordings(self) -> list[np.ndarray]:
-        """The rows of each recording (of one number in `groups`), in their order; without groups each by itself."""
+        """The rows of each group, in their order; without groups, each row by itself."""
         groups = np.arange(len(self)) if self.groups is None else self.groups
         _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
         return np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
@@ -202,8 +196,11 @@ class Sequences:
     def take(self, rows: np.ndarray | slice) -> "Sequences":
         """The same data set with only `rows`, without splits.
 
-        Rows that follow one another stay memory-mapped; others are copied into memory. The fingerprint comes
-        from that of the whole and from the rows.
+        Rows that follow one another stay memory-mapped; others are copied into memory. The new fingerprint is a hash
+        of the fingerprint of the whole and of the row numbers.
+
+        Raises:
+            ValueError: `rows` holds no row.
         """
         index = np.arange(len(self))[rows]
         if not len(index):
@@ -237,9 +234,9 @@ class Sequences:
         return self.take(self.splits[name])
 
     def batch(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Batch:
-        """Rows of the data set as a Batch of float32 on `device`; uint8 frames are divided by 255 there.
+        """Rows as a Batch of float32 on `device`, where uint8 frames are divided by 255.
 
-        The mask joins `mask` and `lengths`; values that it does not show are zero.
+        The batch's mask is `observed(rows)`, or None when everything is observed. Values that are not observed are 0.
         """
         index = np.arange(len(self))[rows]
 
@@ -253,52 +250,13 @@ class Sequences:
         return Batch(zero_unobserved(x, mask), mask, labels, move(index))
 
 
-def make_label(
-    name: str, values: Any, kind: Literal["static", "dynamic"], part_of: str | None = None
-) -> Label:
-    """Turn values of any type, one for each sequence, into class numbers.
-
-    Raises:
-        ValueError: another shape, a value missing, or types that cannot be sorted.
-    """
-    given = np.asarray(values)
-    if given.ndim != 1:
-        raise ValueError(f"labels[{name!r}]: has shape {given.shape}; give one value for each sequence")
-    missing = [row for row, value in enumerate(given) if value is None or value != value]
-    if missing:
-        raise ValueError(f"labels[{name!r}]: sequence {missing[0]} has none; give every sequence a value")
-    try:
-        classes, numbers = np.unique(given, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"labels[{name!r}]: mixes types that cannot be sorted ({error})") from error
-    return Label(numbers.astype(np.int64), tuple(str(c) for c in classes), kind, part_of)
-
-
-def split_by_group(
-    groups: np.ndarray, fractions: tuple[float, float, float], seed: int
-) -> dict[str, np.ndarray]:
-    """Split rows into train, validation and test so that no group is in two; each gets at least one group.
-
-    Raises:
-        ValueError: fewer than three groups, or fractions that do not sum to one.
-    """
-    if len(fractions) != 3 or any(f <= 0 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"fractions: {fractions} must be three positive shares that sum to 1")
-    names = np.unique(groups)
-    if len(names) < 3:
-        raise ValueError(f"groups: {len(names)} are too few; train, validation and test need one each")
-    order = np.random.default_rng(seed).permutation(names)
-    held = [max(1, round(fraction * len(names))) for fraction in fractions[1:]]
-    test, validation = order[: held[1]], order[held[1] : held[1] + held[0]]
-    member = {"validation": np.isin(groups, validation), "test": np.isin(groups, test)}
-    member["train"] = ~(member["validation"] | member["test"])
-    if not member["train"].any():
-        raise ValueError(f"fractions: {fractions} of {len(names)} groups leave none to train on")
-    return {name: np.flatnonzero(member[name]) for name in SPLITS}
+def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:
+    """The lengths for `Sequences`: None when all sequences have `steps` steps."""
+    return None if (lengths == steps).all() else lengths
 
 
 def fingerprint(data: Sequences) -> str:
-    """SHA-256 (first 16 hex digits) over arrays, labels and splits, read in blocks."""
+    """The first 16 hex digits of a SHA-256 over arrays, labels and splits, which are read in blocks."""
     digest = hashlib.sha256()
     named = {"x": data.x, "lengths": data.lengths, "mask": data.mask}
     named |= {f"labels/{name}/{label.classes}": label.values for name, label in sorted(data.labels.items())}

@@ -1,13 +1,13 @@
-"""Prepared data sets on disk: built once into the cache, opened memory-mapped ever after.
+"""Prepared data sets on disk: built once in the cache, then opened memory-mapped.
 
-One data set is one folder, `<cache>/<name>-<key>/`, where the key is a hash of the options it was built with:
+One prepared data set is one folder, `<cache>/<name>-<key>/`, where the key is a hash of the options it was built with:
 
 - `x.npy`: the observations, memory-mapped when read;
 - `arrays.npz`: lengths, mask, label values, targets, groups, times and the rows of each split;
 - `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions.
 
-A folder appears under its name only when it is whole: it is built in a sibling folder, flushed to the disk
-and renamed. One process builds; others that want the same data wait for it.
+A folder appears under its name only when it is complete: it is built in a folder beside it, flushed to the disk and
+renamed. One process builds; other processes that want the same data wait for it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,22 @@ from typing import Any
 import numpy as np
 import pooch
 
+from unbraid.data.disk import disk_full, only_one, reserve, sync
 from unbraid.data.features import Sound
+from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Label, Sequences
+from unbraid.data.sequences import Sequences
 
-__all__ = ["Space", "cache_folder", "download_folder", "prepared", "stored"]
+__all__ = [
+    "Space",
+    "cache_folder",
+    "download_folder",
+    "from_published",
+    "prepared",
+    "raw_folder",
+    "require_files",
+    "stored",
+]
 
 STORE_VERSION = 2
 SPARE_BYTES = 16 * 2**20
@@ -44,12 +55,51 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 
 
 def download_folder(name: str, cache: str | Path | None = None) -> Path:
-    """Where the files that `unbraid data fetch <name>` downloads are kept."""
+    """Where `unbraid data fetch <name>` puts the files that it downloads."""
     return cache_folder(cache) / "downloads" / name
 
 
+def raw_folder(name: str, root: str | Path | None, cache: str | Path | None = None) -> Path:
+    """The folder with the raw files of a data set that can be downloaded: `root`, or the download folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    folder = download_folder(name, cache) if root is None else Path(root).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"root: there is no folder {folder} with the files of {name}; run `unbraid data fetch {name}`, or pass the "
+            "--data.root that holds them"
+        )
+    return folder
+
+
+def require_files(name: str, files: Sequence[Path]) -> None:
+    """Refuse a folder of raw files that lacks some.
+
+    Args:
+        name: of the data set.
+        files: that must be there.
+
+    Raises:
+        FileNotFoundError: naming the first that is missing, and how many are.
+    """
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        count = f" ({len(missing)} of the {len(files)} files are missing)" if len(files) > 1 else ""
+        raise FileNotFoundError(
+            f"root: there is no file {missing[0]}{count}; run `unbraid data fetch {name}`, or pass the --data.root that "
+            "holds the files"
+        )
+
+
 class Space:
-    """What a builder writes into: frames go straight to the disk, so no data set has to fit in memory."""
+    """What a builder writes into: x goes straight to the disk, so no data set has to fit in memory.
+
+    Attributes:
+        folder: for files that are needed while building.
+        x: what `create` made, or None.
+    """
 
     def __init__(self, folder: Path, progress: Callable[[int, int], None]) -> None:
         self.folder = folder
@@ -57,22 +107,22 @@ class Space:
         self.x: np.ndarray | None = None
 
     def create(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
-        """Make the array of observations, `(N, T, *X)` zeros, as a file that is written through memory.
+        """Make the array of observations, `(N, T, *X)` zeros, as a memory-mapped file.
 
         Raises:
-            OSError: the disk has no room for it; says how much is needed and how much there is.
+            OSError: the disk has no room for it; the error says how much is needed and how much is free.
         """
         need = math.prod(shape) * np.dtype(dtype).itemsize
         free = shutil.disk_usage(self.folder).free
         if free < need + SPARE_BYTES:
-            raise _disk_full(self.folder.parent, need, free)
+            raise disk_full(self.folder.parent, need, free)
         path = self.folder / "x.npy"
         self.x = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        _reserve(path)
+        reserve(path)
         return self.x
 
     def advance(self, done: int, total: int) -> None:
-        """Say how far the builder is, for the progress bar."""
+        """Move the progress bar: `done` of `total` parts are built."""
         self.progress(done, total)
 
 
@@ -91,10 +141,10 @@ def prepared(
 
     Args:
         name: the data set's name, the first part of its folder's name.
-        options: everything that decides the arrays, plain values; part of the key. A data set that is made
-            of files of the user's own puts their sizes and times here.
-        build: gets a `Space`, fills `space.create(shape)` and returns the Sequences made of it. Data small
-            enough for memory may be returned without `create`.
+        options: plain values; everything that decides the arrays, for they make the key. A data set that is read from
+            the user's own files puts a digest of these files here.
+        build: gets a `Space`, fills the array of `space.create(shape)` and returns the Sequences with this array as
+            x. A builder whose x fits in memory may return it without `create`.
         cache: the cache's folder; see `cache_folder`.
         version: of the builder; raise it when the same options give other arrays.
 
@@ -102,15 +152,15 @@ def prepared(
         OSError: the disk is full; nothing is left behind.
     """
     folder = _folder(name, options, version, cache)
-    found = _open(folder)
-    if found is not None:
-        return found
+    data = _open(folder)
+    if data is not None:
+        return data
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder) as alone:
-        found = _open(folder)  # another process may have built it while this one waited
-        if found is not None:
-            return found
-        if alone:
+    with only_one(folder) as locked:
+        data = _open(folder)  # another process may have built it while this one waited
+        if data is not None:
+            return data
+        if locked:
             for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
                 shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
@@ -127,25 +177,66 @@ def prepared(
                 os.replace(folder, partial / "damaged")
                 shutil.rmtree(partial / "damaged")
             os.replace(partial, folder)
-            _sync(folder.parent)
+            sync(folder.parent)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             if error.errno == errno.ENOSPC and error.strerror:
-                raise _disk_full(folder.parent, None, shutil.disk_usage(folder.parent).free) from error
+                raise disk_full(folder.parent, None, shutil.disk_usage(folder.parent).free) from error
             raise
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-    found = _open(folder)
-    if found is None:
+    data = _open(folder)
+    if data is None:
         raise OSError(f"cache: {folder} was written but cannot be read back; the disk may be failing")
-    return found
+    return data
+
+
+def from_published(
+    name: str,
+    options: Mapping[str, Any],
+    published: Mapping[str, str],
+    digest: Callable[[Path], str],
+    build: Callable[[Space, Path], Sequences],
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Sequences:
+    """Open or build a data set whose raw files are published; warns where the files are not the published ones.
+
+    The raw files are not read, and need not be there, when what the published ones give is in the cache already.
+
+    Args:
+        name: of the data set.
+        options: everything beside the raw files that decides the arrays; see `prepared`.
+        published: one item: the name under which the files' digest stands among the options, and the digest of the
+            published files.
+        digest: gets the folder of the raw files, refuses missing or unreadable ones, and gives their digest.
+        build: gets a `Space` and the folder; see `prepared`.
+        root: the folder of the raw files; None for the download folder.
+        cache: the cache's folder; see `cache_folder`.
+
+    Raises:
+        FileNotFoundError: the folder is missing.
+        OSError: the disk is full.
+    """
+    as_published = {**options, **published}
+    if root is None and stored(name, as_published, cache):
+        folder, chosen = download_folder(name, cache), as_published
+    else:
+        folder = raw_folder(name, root, cache)
+        chosen = as_published | dict.fromkeys(published, digest(folder))
+    if chosen != as_published:
+        warnings.warn(
+            f"root: the files in {folder} are not the published ones; scores do not compare with published tables",
+            stacklevel=3,
+        )
+    return prepared(name, chosen, lambda space: build(space, folder), cache)
 
 
 def stored(
     name: str, options: Mapping[str, Any], cache: str | Path | None = None, *, version: int = 1
 ) -> bool:
-    """Whether a whole data set with these options is in the cache, so that its sources are not needed."""
+    """Whether a complete data set with these options is in the cache, so that its raw files are not needed."""
     return _open(_folder(name, options, version, cache)) is not None
 
 
@@ -155,7 +246,7 @@ def _folder(name: str, options: Mapping[str, Any], version: int, cache: str | Pa
 
 
 def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: int) -> None:
-    """Write everything of `data` into the space's folder, meta.json last, and flush it to the disk."""
+    """Write the data set into the space's folder, meta.json last, and flush it to the disk."""
     x = space.x
     if x is None:
         x = space.create(data.x.shape, data.x.dtype)
@@ -193,12 +284,12 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
     }
     (space.folder / "meta.json").write_text(json.dumps(meta, indent=1, default=str))
     for file in ("x.npy", "arrays.npz", "meta.json"):
-        _sync(space.folder / file)
-    _sync(space.folder)
+        sync(space.folder / file)
+    sync(space.folder)
 
 
 def _open(folder: Path) -> Sequences | None:
-    """The data set in `folder`, or None when there is none or it is not whole."""
+    """The data set in `folder`, or None when there is none or it is not complete."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
         if meta["store_version"] != STORE_VERSION:
@@ -216,8 +307,8 @@ def _open(folder: Path) -> Sequences | None:
             lengths=arrays.get("lengths"),
             mask=arrays.get("mask"),
             labels={
-                key: Label(arrays[f"labels/{key}"], tuple(about["classes"]), about["kind"], about["part_of"])
-                for key, about in meta["labels"].items()
+                key: Label(arrays[f"labels/{key}"], tuple(entry["classes"]), entry["kind"], entry["part_of"])
+                for key, entry in meta["labels"].items()
             },
             splits={key: arrays[f"splits/{key}"] for key in meta["splits"]},
             targets={key: arrays[f"targets/{key}"] for key in meta["targets"]},
@@ -230,69 +321,13 @@ def _open(folder: Path) -> Sequences | None:
             sound=Sound(**meta["sound"]) if meta.get("sound") else None,
             fingerprint=meta["fingerprint"],
         )
-    except Exception:  # whatever is wrong with a damaged cache, it is built again
+    except Exception:  # a damaged cache can fail in any way; it is built again
         return None
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[bool]:
-    """Hold the lock on building `folder`; a killed holder frees it. Gives False where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes may build at once; the first to rename wins
-        yield False
-        return
-    with open(folder.parent / f".{folder.name}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            locked = True
-        except OSError:  # some network file systems
-            locked = False
-        yield locked
-
-
-def _reserve(path: Path) -> None:
-    """Make the disk keep room for the whole file: to write a mapped file on a full disk kills the process."""
-    size = path.stat().st_size
-    with open(path, "r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        except AttributeError:  # macOS and Windows have no such call
-            pass
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise
-        file.seek(np.load(path, mmap_mode="r").offset)
-        zeros = bytes(2**20)
-        while (left := size - file.tell()) > 0:
-            file.write(zeros[:left])
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or a folder's entries to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _disk_full(folder: Path, need: int | None, free: int) -> OSError:
-    wanted = "" if need is None else f"{need / 2**20:,.0f} MB are needed and "
-    error = OSError(
-        f"cache: the disk of {folder} is full: {wanted}{free / 2**20:,.0f} MB are free; make room, or choose "
-        "another folder with UNBRAID_CACHE or --data.cache. Nothing was left behind."
-    )
-    error.errno = errno.ENOSPC
-    return error
-
-
-@contextlib.contextmanager
 def _progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's standard error, nothing elsewhere; gives `progress(done, total)`."""
+    """A bar on a terminal's standard error, and nothing elsewhere; gives `progress(done, total)`."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,20 +1,19 @@
-"""Protocols that score a trained model: generation, leakage, what codes tell of labels, verification of speakers."""
+"""Protocols that score a trained model: generation, leakage, downstream tasks, verification of speakers."""
 
 from unbraid.evaluation.downstream import evaluate_downstream
+from unbraid.evaluation.error_rates import equal_error_rate
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
-from unbraid.evaluation.protocol import (
-    figures,
-    fitting_protocols,
-    read_scores,
-    run_protocols,
-    write_scores,
-)
-from unbraid.evaluation.verification import equal_error_rate, evaluate_verification
+from unbraid.evaluation.protocol import Protocol, fitting_protocols, run_protocols
+from unbraid.evaluation.scores import Figure, Scores, figures, read_scores, write_scores
+from unbraid.evaluation.verification import evaluate_verification
 
 __all__ = [
+    "Figure",
     "Judge",
+    "Protocol",
+    "Scores",
     "equal_error_rate",
     "evaluate_downstream",
     "evaluate_generation",

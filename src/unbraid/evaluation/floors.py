@@ -1,8 +1,9 @@
-"""Floors of downstream tasks: what a constant, and plain methods on the raw series, get without any codes.
+"""Floors of downstream tasks: a constant, and plain methods on the raw series, without any codes.
 
-For vectors `(F,)` and windows `(W, F)` of a series; of frames only the constant is given.
+For vectors `(F,)` and windows `(W, F)` of a series. Frames have the constant only.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,14 @@ from jaxtyping import Bool, Float
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from unbraid.data.sequences import Sequences
-from unbraid.evaluation.readers import Reading, Task, View, read_linear
+from unbraid.evaluation.readers import Inputs, Reading, Task, read_linear
+from unbraid.masks import inside, observed_values
 
-__all__ = ["constant", "plain_floors", "raw_summaries", "raw_view", "valid_steps"]
+__all__ = ["constant", "plain_floors", "raw_inputs", "raw_summaries"]
 
 
-def plain_floors(task: Task, views: dict[str, View] | None) -> dict[str, Reading]:
-    """What is read without codes by plain methods, by name.
+def plain_floors(task: Task, inputs: Mapping[str, Inputs] | None) -> dict[str, Reading]:
+    """Predictions of plain methods without codes, by the name of the floor.
 
     - `constant`: the share of each class on train (the most frequent one wins), the median of a target.
     - `raw_linear`: logistic or ridge regression on `raw_summaries`; for targets of steps on the step's means.
@@ -25,23 +27,24 @@ def plain_floors(task: Task, views: dict[str, View] | None) -> dict[str, Reading
       nearest class centre, by the distance of the features' means over the sequence.
 
     Args:
-        task: what to tell.
-        views: of `raw_view`; None where the observations are no series.
+        task: the label or target.
+        inputs: `raw_inputs` of each split; None where the observations are no series.
     """
     floors = {"constant": constant(task)}
-    if views is None:
+    if inputs is None:
         return floors
-    floors["raw_linear"] = read_linear(task, {name: replace(view, groups=()) for name, view in views.items()})
+    whole = {split: replace(part, groups=()) for split, part in inputs.items()}
+    floors["raw_linear"] = read_linear(task, whole)
     if task.level == "sequence":
-        floors["raw_chosen"] = read_linear(task, views)
+        floors["raw_chosen"] = read_linear(task, inputs)
     if task.kind == "classes":
-        floors["raw_neighbour"] = _nearest(task, views, KNeighborsClassifier(1))
-        floors["raw_centroid"] = _nearest(task, views, NearestCentroid())
+        floors["raw_neighbour"] = _nearest(task, inputs, KNeighborsClassifier(1))
+        floors["raw_centroid"] = _nearest(task, inputs, NearestCentroid())
     return floors
 
 
 def constant(task: Task) -> Reading:
-    """The same for every sequence: what is most usual on train."""
+    """The same prediction for every sequence: the shares of the classes, or the median, on train."""
     train = task.truth["train"]
     if task.kind == "target":
         value = np.nanmedian(train)
@@ -51,21 +54,23 @@ def constant(task: Task) -> Reading:
     return Reading({split: np.tile(shares, (len(truth), 1)) for split, truth in task.truth.items()}, {})
 
 
-def _nearest(task: Task, views: dict[str, View], method: KNeighborsClassifier | NearestCentroid) -> Reading:
-    features = views["train"].table.shape[1] // 4  # the means come first
-    method.fit(views["train"].table[:, :features], task.truth["train"])
+def _nearest(
+    task: Task, inputs: Mapping[str, Inputs], method: KNeighborsClassifier | NearestCentroid
+) -> Reading:
+    features = inputs["train"].table.shape[1] // 4  # the means come first
+    method.fit(inputs["train"].table[:, :features], task.truth["train"])
     guesses = {
-        split: np.eye(len(task.classes))[method.predict(view.table[:, :features])]
-        for split, view in views.items()
+        split: np.eye(len(task.classes))[method.predict(part.table[:, :features])]
+        for split, part in inputs.items()
     }
     return Reading(guesses, {})
 
 
-def raw_view(data: Sequences) -> View:
+def raw_inputs(data: Sequences) -> Inputs:
     """The raw series as a path and as tables, in the units of `data.x`.
 
-    A step of the path is its values, unobserved ones as zero, beside what of it is observed; `means`, which the linear
-    reader of steps gets, holds the mean of each feature over the step's observed values.
+    A step of the path holds its values (0 where unobserved) and, unless all are observed, which of them are. A step of
+    `means`, which the linear reader of steps gets, holds the mean of each feature over the step's observed values.
     """
     x, observed = _values(data)
     steps, windows = x.shape[1], x.shape[2]
@@ -76,7 +81,7 @@ def raw_view(data: Sequences) -> View:
     table = raw_summaries(
         x.reshape(len(x), steps * windows, features), observed.reshape(len(x), -1, features)
     )
-    return View(np.zeros((len(x), 0)), path, valid_steps(data), table, means, groups=(features,) * 4)
+    return Inputs(np.zeros((len(x), 0)), path, inside(data.observed()), table, means, groups=(features,) * 4)
 
 
 def raw_summaries(
@@ -91,21 +96,8 @@ def raw_summaries(
     return np.concatenate([mean, last, spread, observed.mean(1)], 1)
 
 
-def valid_steps(data: Sequences) -> Bool[np.ndarray, "N T"]:
-    """Steps up to the last one with an observed value; what follows is padding."""
-    steps = np.ones(data.x.shape[:2], dtype=bool)
-    if data.lengths is not None:
-        steps &= np.arange(data.steps) < data.lengths[:, None]
-    if data.mask is not None:
-        seen = steps & data.mask.reshape(*data.mask.shape[:2], -1).any(2)
-        steps = np.maximum.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
-    return steps
-
-
 def _values(data: Sequences) -> tuple[Float[np.ndarray, "N T W F"], Bool[np.ndarray, "N T W F"]]:
-    """Values with zeros where unobserved, and what is observed; vectors are windows of one row."""
-    batch = data.batch(slice(None))
-    x = batch.x.double().numpy()
-    mask = np.ones(x.shape, dtype=bool) if batch.mask is None else batch.mask.numpy()
-    mask = np.broadcast_to(mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)), x.shape)
-    return (x[:, :, None], mask[:, :, None]) if x.ndim == 3 else (x, mask)
+    """Values with zeros where unobserved, and which are observed; vectors become windows of one row."""
+    x = data.batch(slice(None)).x.double().numpy()
+    observed = observed_values(x, data.observed())
+    return (x[:, :, None], observed[:, :, None]) if x.ndim == 3 else (x, observed)

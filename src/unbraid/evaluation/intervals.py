@@ -1,34 +1,61 @@
 """Scores of predictions under weights of the sequences, and the bootstrap that draws those weights.
 
-To draw sequences with replacement is to give each a whole-number weight, so a score that takes `(R, n)` weights gives
-all R resamples at once. Oracles in the tests: the same scores of scikit-learn with `sample_weight`.
+Drawing sequences with replacement gives each a whole-number weight. A score that takes weights `(R, n)` therefore scores
+all R resamples in one call. Oracles in the tests: the same scores of scikit-learn with `sample_weight`.
 """
+
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["accuracy", "auprc", "auroc", "balanced_accuracy", "draw_weights", "mean_absolute_error"]
+__all__ = [
+    "accuracy",
+    "auprc",
+    "auroc",
+    "balanced_accuracy",
+    "draw_weights",
+    "interval",
+    "mean_absolute_error",
+    "resamples_of",
+]
+
+BOUNDS = (0.025, 0.975)  # shares of the resamples below the ends of an interval
+
+
+def resamples_of(count: int, generator: np.random.Generator) -> Iterator[Int[np.ndarray, "count"]]:
+    """Bootstrap resamples without end: how often each of `count` units is drawn in `count` draws."""
+    shares = np.full(count, 1 / count)
+    while True:
+        yield generator.multinomial(count, shares)
+
+
+def interval(values: Float[np.ndarray, "R"]) -> tuple[float, float]:
+    """The bounds of the middle 95% of a score's values over resamples; values that are NaN are left out."""
+    low, high = np.nanquantile(values, BOUNDS)
+    return float(low), float(high)
 
 
 def draw_weights(units: Int[np.ndarray, "n"], resamples: int, seed: int) -> Float[np.ndarray, "R+1 n"]:
     """Weights of n sequences: first all ones, then how often each is drawn in each bootstrap resample.
 
     Args:
-        units: what is drawn: sequences with the same number (cut from one recording, patient or station) are
-            drawn together.
+        units: the number of each sequence's unit. Sequences of one unit (cut from one recording, patient or station)
+            are drawn together.
         resamples: number R of resamples.
         seed: of the draws.
     """
     names, unit = np.unique(units, return_inverse=True)
-    generator = np.random.default_rng([seed, 1])
-    drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    endless = resamples_of(len(names), np.random.default_rng([seed, 1]))
+    drawn = np.stack(list(itertools.islice(endless, resamples)))
     return np.concatenate([np.ones((1, len(units))), drawn[:, unit]])
 
 
 def auroc(
     scores: Float[np.ndarray, "n"], positive: Bool[np.ndarray, "n"], weights: Float[np.ndarray, "R n"]
 ) -> Float[np.ndarray, "R"]:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting one half.
+    """Area under the ROC curve: the share of pairs in which the positive scores above the negative; a tie counts one half.
 
     NaN where a resample holds only one class.
     """
@@ -46,9 +73,9 @@ def auprc(
     NaN where a resample holds no positive.
     """
     hits, misses = _by_threshold(scores, positive, weights)
-    found = hits.cumsum(1)
+    true = hits.cumsum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(hits > 0, found / (found + misses.cumsum(1)), 0.0)
+        precision = np.where(hits > 0, true / (true + misses.cumsum(1)), 0.0)
         return (hits * precision).sum(1) / hits.sum(1)
 
 
@@ -62,7 +89,7 @@ def accuracy(
 def balanced_accuracy(
     scores: Float[np.ndarray, "n K"], labels: Int[np.ndarray, "n"], weights: Float[np.ndarray, "R n"]
 ) -> Float[np.ndarray, "R"]:
-    """Mean over the classes that occur of the share of their sequences that is recognised."""
+    """Mean of the recalls of the classes that occur."""
     member = labels[:, None] == np.unique(labels)
     right = (scores.argmax(1) == labels)[:, None] & member
     with np.errstate(invalid="ignore"):
@@ -72,10 +99,10 @@ def balanced_accuracy(
 def mean_absolute_error(
     guess: Float[np.ndarray, "n *T"], truth: Float[np.ndarray, "n *T"], weights: Float[np.ndarray, "R n"]
 ) -> Float[np.ndarray, "R"]:
-    """Mean of |guess - truth| over all values whose truth is known (not NaN)."""
+    """Mean of |guess - truth| over all values whose truth is not NaN."""
     error = np.abs(guess - truth).reshape(len(truth), -1)
-    known = ~np.isnan(truth.reshape(len(truth), -1))
-    return (weights @ np.where(known, error, 0.0).sum(1)) / (weights @ known.sum(1))
+    measured = ~np.isnan(truth.reshape(len(truth), -1))
+    return (weights @ np.where(measured, error, 0.0).sum(1)) / (weights @ measured.sum(1))
 
 
 def _by_threshold(

@@ -1,78 +1,111 @@
-"""The judge at work on what a model decodes: what clips show, for every label, all clips of a split, in batches."""
+"""A judge at work on the clips that a model decodes, and what labels are to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import metrics
 from unbraid.evaluation.judge import Judge, judge_probabilities
+from unbraid.evaluation.scores import figures_over_repeats
 from unbraid.generation import decode
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 from unbraid.words import nearest
 
-__all__ = ["Figure", "Panel", "Probabilities", "agreement", "blocks", "described", "figures_of", "parts_of"]
+__all__ = [
+    "JudgedModel",
+    "Probabilities",
+    "agreement",
+    "blocks",
+    "chance_of",
+    "describe_label",
+    "label_gap",
+    "parts_of",
+]
 
 TRUSTED = 0.99  # accuracy on real clips that every head of a judge must reach
 
 Probabilities = dict[str, np.ndarray]
-Figure = dict[str, float]
+"""Class probabilities `(N, classes)` of each label."""
 
 
-class Panel:
-    """The judge at work: what decoded codes show, for every label and all clips of a split, in batches."""
+class JudgedModel:
+    """A model whose decoded clips are read by a judge, for all clips of a split and in batches.
+
+    Args:
+        model: a model that decodes.
+        judge: of the labels in `clips.heads`.
+        clips: the split that is scored.
+        parts: see `parts_of`.
+        batch_size: clips decoded at a time.
+        advance: called after each batch.
+
+    Raises:
+        ValueError: the judge is of other labels or of another observation.
+    """
 
     def __init__(
         self,
         model: SequenceModel,
         judge: Judge,
         clips: Sequences,
-        parts: dict[str, np.ndarray],
+        parts: Mapping[str, np.ndarray],
         batch_size: int,
-        done: Callable[[str], None],
+        advance: Callable[[str], None],
     ) -> None:
-        wanted = {name: len(label.classes) for name, label in clips.heads.items()}
-        if judge.classes != wanted or judge.observation != clips.observation:
+        classes = {name: len(label.classes) for name, label in clips.heads.items()}
+        if judge.classes != classes or judge.observation != clips.observation:
             raise ValueError(
-                f"judge: knows {judge.classes} on {judge.observation}, the data have {wanted} on "
-                f"{clips.observation}; train it on these data with `train_judge`"
+                f"judge: reads {judge.classes} from {judge.observation}, the data have {classes} and "
+                f"{clips.observation}; train one on these data with `train_judge`"
             )
         self.model, self.judge, self.clips, self.parts = model, judge, clips, parts
-        self.size, self.done = batch_size, done
+        self.batch_size, self.advance = batch_size, advance
 
-    def look(self, codes: Codes) -> Probabilities:
-        """Class probabilities of every label on the clips that codes decode to."""
-        return self._probabilities(lambda rows: decode(self.model, codes[rows], self.size))
+    def read(self, codes: Codes, generator: torch.Generator | None = None) -> Probabilities:
+        """Class probabilities of every label on the clips that `codes` decode to.
 
-    def trust(self, accept_weak: bool) -> dict[str, Any]:
-        """The judge's accuracy on the real clips; refuses a weak one."""
+        Args:
+            codes: one for each clip of the split.
+            generator: of the noise of a decoder that draws.
+        """
+        return self._read(lambda rows: decode(self.model, codes[rows], self.batch_size, generator=generator))
+
+    def check(self, accept_weak: bool) -> dict[str, Any]:
+        """The judge's accuracy on the real clips of the split, for the scores.
+
+        Raises:
+            ValueError: a head below `TRUSTED`, unless `accept_weak`.
+        """
         truth = {name: label.values for name, label in self.clips.labels.items()}
-        right = agreement(self._probabilities(None), truth)
+        shares = agreement(self._read(None), truth)
         weak = {
-            name: share for name, share in right.items() if name in self.judge.classes and share < TRUSTED
+            name: share for name, share in shares.items() if name in self.judge.classes and share < TRUSTED
         }
         if weak and not accept_weak:
-            found = ", ".join(f"{share:.1%} on {name!r}" for name, share in weak.items())
+            each = ", ".join(f"{share:.1%} on {name!r}" for name, share in weak.items())
             raise ValueError(
-                f"judge: right on only {found} of the real clips of {self.clips.name}; below {TRUSTED:.0%} "
+                f"judge: right on only {each} of the real clips of {self.clips.name}; below {TRUSTED:.0%} "
                 "its verdicts on generated clips mean little. Give more labelled training clips or a better "
                 "judge, or pass accept_weak_judge=True to score all the same"
             )
-        chance = {name: 1 / len(label.classes) for name, label in self.clips.labels.items()}
-        return {"accuracy": figures_of([right], chance), "width": self.judge.width, "trusted": not weak}
+        accuracy = figures_over_repeats([shares], chance_of(self.clips.labels))
+        return {"accuracy": accuracy, "width": self.judge.width, "trusted": not weak}
 
-    def _probabilities(self, decoded: Callable[[slice], Tensor] | None) -> Probabilities:
-        found: dict[str, list[np.ndarray]] = {name: [] for name in self.judge.classes}
-        for rows in blocks(len(self.clips), self.size):
+    def _read(self, decoded: Callable[[slice], Tensor] | None) -> Probabilities:
+        """Probabilities on decoded clips, or on the real ones when `decoded` is None."""
+        batches: dict[str, list[np.ndarray]] = {name: [] for name in self.judge.classes}
+        for rows in blocks(len(self.clips), self.batch_size):
             batch = self.clips.batch(rows)
             x = batch.x if decoded is None else decoded(rows)
             for name, p in judge_probabilities(self.judge, x, batch.mask).items():
-                found[name].append(p)
-            self.done("")
-        heads = {name: np.concatenate(values) for name, values in found.items()}
+                batches[name].append(p)
+            self.advance("")
+        heads = {name: np.concatenate(values) for name, values in batches.items()}
         return heads | {name: self._part(name, heads) for name in self.parts}
 
     def _part(self, name: str, heads: Probabilities) -> np.ndarray:
@@ -80,22 +113,18 @@ class Panel:
         return metrics.part_probabilities(heads[str(label.part_of)], self.parts[name], len(label.classes))
 
 
-def agreement(seen: Probabilities, truth: dict[str, np.ndarray]) -> dict[str, float]:
-    """Share of clips in which each label is seen as in `truth`."""
+def agreement(seen: Probabilities, truth: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Share of clips in which the most probable class of each label is that of `truth`."""
     return {name: metrics.accuracy(seen[name], values) for name, values in truth.items()}
 
 
-def figures_of(repeats: list[dict[str, float]], floors: dict[str, float]) -> dict[str, Figure]:
-    """Mean and spread (ddof 0) of every score over the repeats, beside its floor."""
-    values = {name: [scores[name] for scores in repeats] for name in repeats[0]}
-    return {
-        name: {"mean": float(np.mean(v)), "std": float(np.std(v)), "floor": float(floors[name])}
-        for name, v in values.items()
-    }
+def chance_of(labels: Mapping[str, Label]) -> dict[str, float]:
+    """The accuracy of a random guess at each label: 1 / classes."""
+    return {name: 1 / len(label.classes) for name, label in labels.items()}
 
 
-def described(label: Label) -> dict[str, Any]:
-    """What a label is, and how often one is right without looking."""
+def describe_label(label: Label) -> dict[str, Any]:
+    """What a label is, with the accuracies of a random guess (`chance`) and of the most frequent class (`majority`)."""
     counts = np.bincount(label.values, minlength=len(label.classes))
     return {
         "kind": label.kind,
@@ -106,9 +135,37 @@ def described(label: Label) -> dict[str, Any]:
     }
 
 
+def label_gap(
+    heads: Mapping[str, Label],
+    repeats: Sequence[Mapping[str, float]],
+    floors: Mapping[str, float],
+    kept: str,
+) -> dict[str, dict[str, float]]:
+    """Mean accuracy of the static and of the dynamic labels, and how much higher that of the kept kind is.
+
+    Args:
+        heads: labels of both kinds.
+        repeats: the accuracy of each label in each repeat.
+        floors: the floor of each label.
+        kept: "static" or "dynamic".
+    """
+    names = {kind: [n for n, label in heads.items() if label.kind == kind] for kind in ("static", "dynamic")}
+    other = "dynamic" if kept == "static" else "static"
+
+    def means_and_gap(accuracy: Mapping[str, float]) -> dict[str, float]:
+        means = {kind: float(np.mean([accuracy[name] for name in names[kind]])) for kind in names}
+        return means | {"gap": means[kept] - means[other]}
+
+    return figures_over_repeats([means_and_gap(accuracy) for accuracy in repeats], means_and_gap(floors))
+
+
 def parts_of(data: Sequences) -> dict[str, np.ndarray]:
-    """For each label that is part of another: its class for every class of the whole, read off the data."""
-    found = {}
+    """For each label that is part of another: its class for every class of the whole label, -1 where that never occurs.
+
+    Raises:
+        ValueError: a part whose whole is no label or is a part itself, or that does not follow from the whole.
+    """
+    parts = {}
     for name, label in data.labels.items():
         if label.part_of is None:
             continue
@@ -125,8 +182,8 @@ def parts_of(data: Sequences) -> dict[str, np.ndarray]:
                 f"labels[{name!r}]: sequences of one {label.part_of!r} differ in it; a part must follow from "
                 "the whole, otherwise declare it without part_of"
             )
-        found[name] = part
-    return found
+        parts[name] = part
+    return parts
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:

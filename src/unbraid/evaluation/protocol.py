@@ -1,43 +1,140 @@
-"""The protocols by name, which of them fit a data set, and their scores in a run's folder.
+"""A protocol as an object: what it needs, which data suit it, its options; and running several on one model.
 
-A protocol is one function `evaluate_<name>(model, data, *, split="test", repeats=..., seed=0, ...)` that returns
-what can be written as JSON. Its figures, at any depth, are `{"mean", "std", "floor"}`; std is over the repeats of
-one trained model. `result["protocol"]` says how it was scored, the split among it.
+To add a protocol, write `evaluation/<name>.py` with a function `evaluate_<name>` and `PROTOCOL = Protocol(...)`,
+`report/protocols/<name>.py` for its section of the report, a test, and one line in `registry.PROTOCOLS`.
 """
 
-import importlib
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from unbraid.cards import Capability
 from unbraid.data.load import info
 from unbraid.data.sequences import Sequences
-from unbraid.files import write_atomically
+from unbraid.evaluation.scores import Scores, write_scores
 from unbraid.models.base import SequenceModel
-from unbraid.registry import DATASETS, PROTOCOLS
+from unbraid.registry import DATASETS, PROTOCOLS, protocol
 from unbraid.words import nearest
 
-__all__ = ["figures", "fitting_protocols", "read_scores", "run_protocols", "write_scores"]
-
-Scores = dict[str, Any]
+__all__ = ["Protocol", "fitting_protocols", "run_protocols"]
 
 
-def fitting_protocols(name: str, data: Sequences) -> tuple[str, ...]:
-    """The protocols that a data set is scored by: those of its card, or by the kind of one's own data.
+@dataclass(frozen=True)
+class Protocol:
+    """One way to score a trained model.
+
+    Attributes:
+        name: the registered name, which is also that of its score file.
+        title: heading of its scores.
+        needs: capabilities that a method must have.
+        unsuited: of a data set, the reason why it cannot be scored; "" where it can.
+        evaluate: `evaluate_<name>(model, data, *, ...)`. Its keyword-only parameters are the options, checked against
+            their annotations.
+        uses: protocols whose scores `evaluate` takes, as parameters of their names, where they were just computed.
+        on_request: whether it runs only when a data card or the user names it (because it takes long).
+    """
+
+    name: str
+    title: str
+    needs: frozenset[Capability]
+    unsuited: Callable[[Sequences], str]
+    evaluate: Callable[..., Scores]
+    uses: tuple[str, ...] = ()
+    on_request: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The annotation of each option by its name."""
+        hints = get_type_hints(self.evaluate)
+        parameters = inspect.signature(self.evaluate).parameters.values()
+        return {
+            parameter.name: hints[parameter.name]
+            for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in self.uses
+        }
+
+    def why_not(self, data: Sequences, model: SequenceModel | None = None) -> str:
+        """Why this protocol does not suit the data and the model; "" where it does.
+
+        Args:
+            data: a data set.
+            model: a model; None to ask for the data alone.
+        """
+        lacking = [name for name in sorted(self.needs) if model is not None and not model.can(name)]
+        return f"the method has no {lacking[0]}" if lacking else self.unsuited(data)
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that this protocol does not take.
+
+        Raises:
+            ValueError: a name or a type that does not fit.
+        """
+        for name, value in options.items():
+            if name not in self.options:
+                raise ValueError(f"{name}: is no option of {self.name}{nearest(name, self.options)}")
+            if not _fits(value, self.options[name]):
+                raise ValueError(
+                    f"{name}: {value!r} does not fit {self.name}; give {_words(self.options[name])}"
+                )
+
+    def run(
+        self,
+        model: SequenceModel,
+        data: Sequences,
+        options: Mapping[str, Any],
+        results: Mapping[str, Scores] | None = None,
+    ) -> Scores:
+        """Score a model.
+
+        Args:
+            model: a trained model.
+            data: its data set.
+            options: names and values, all of them options of this protocol.
+            results: scores of other protocols of the same model; those named in `uses` are passed on.
+
+        Raises:
+            ValueError: a method without what this protocol needs, an option that does not fit, or data that cannot be
+                scored.
+        """
+        model.require(*sorted(self.needs))
+        self.check(options)
+        used = {name: scores for name, scores in (results or {}).items() if name in self.uses}
+        return self.evaluate(model, data, **options, **used)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(value, bool):  # a bool is an int to Python, but no number of repeats
+        return bool in _alternatives(hint)
+    return any(isinstance(value, get_origin(kind) or kind) for kind in _alternatives(hint))
+
+
+def _words(hint: Any) -> str:
+    return " or ".join(kind.__name__ if isinstance(kind, type) else str(kind) for kind in _alternatives(hint))
+
+
+def fitting_protocols(name: str, data: Sequences, model: SequenceModel | None = None) -> tuple[str, ...]:
+    """The protocols by which a model is scored on a data set, unless the user names others.
+
+    For a registered data set those of its card; for one's own data all that suit it and do not run on request only.
+    Protocols that need more than the method can do are left out.
 
     Args:
-        name: what `config.yaml` calls the data set: a registered name, or a path.
+        name: the data set's name in `config.yaml`: a registered name, or a path.
         data: the data set.
+        model: the model; None to choose by the data alone.
     """
     if name in DATASETS:
-        return info(name).protocols
-    if data.sound is not None and data.labels:  # whose voice, and what is said
-        return ("verification",)
-    if len(data.observation) < 3 and (data.labels or data.targets):  # what can be told from the codes
-        return ("downstream",)
-    return ("generation",)
+        needs = {each: protocol(each).needs for each in info(name).protocols}
+        return tuple(each for each in needs if model is None or all(map(model.can, needs[each])))
+    every = [protocol(each) for each in PROTOCOLS]
+    return tuple(each.name for each in every if not each.on_request and not each.why_not(data, model))
 
 
 def run_protocols(
@@ -47,69 +144,39 @@ def run_protocols(
     names: Iterable[str],
     options: Mapping[str, Any],
 ) -> dict[str, Exception]:
-    """Score a model by each protocol and write what each finds; one that fails does not stop the others.
-
-    A protocol that has an argument of another's name (leakage: generation) gets what that one has just found.
+    """Score a model by several protocols and write their scores; an error in one does not stop the others.
 
     Args:
         model: a trained model.
         data: its data set.
         folder: the run's folder.
         names: of the protocols.
-        options: keyword arguments of the protocols; each gets those that it takes.
+        options: names and values; each protocol gets those that it takes.
 
     Returns:
-        What went wrong, by the protocol's name; empty when nothing did.
+        The error of each protocol that failed, by its name.
 
     Raises:
-        ValueError: there is no such protocol; nothing has been scored then.
+        ValueError: there is no such protocol, no protocol has such an option, or a value does not fit. Nothing is
+            scored then.
     """
-    names = tuple(names)
-    for name in names:
-        if name not in PROTOCOLS:
-            raise ValueError(f"protocols: there is no {name!r}{nearest(name, PROTOCOLS)}")
-    failed: dict[str, Exception] = {}
-    found: dict[str, Scores] = {}
-    for name in names:
-        try:
-            evaluate = _function(name)
-            offered = {**options, **found}
-            taken = {key: offered[key] for key in inspect.signature(evaluate).parameters if key in offered}
-            found[name] = evaluate(model, data, **taken)
-            write_scores(folder, name, found[name])
-        except Exception as error:  # what the others find is kept; the caller says what went wrong
-            failed[name] = error
-    return failed
-
-
-def _function(name: str) -> Callable[..., Scores]:
-    module, function = PROTOCOLS[name].split(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def write_scores(folder: str | Path, protocol: str, scores: Scores) -> Path:
-    """Write scores to `RUN/evaluation/<protocol>.json`, whole or not at all."""
-    path = Path(folder) / "evaluation" / f"{protocol}.json"
-    write_atomically(path, json.dumps(scores, indent=2) + "\n")
-    return path
-
-
-def read_scores(folder: str | Path) -> dict[str, Scores]:
-    """The scores of a run by protocol, in the order of `PROTOCOLS`; empty when it has none."""
-    paths = {name: Path(folder) / "evaluation" / f"{name}.json" for name in PROTOCOLS}
-    return {
-        name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()
+    protocols = [protocol(name) for name in dict.fromkeys(names)]
+    every = {option for name in PROTOCOLS for option in protocol(name).options}
+    for option in options:
+        if option not in every:
+            raise ValueError(f"{option}: no protocol has this option{nearest(option, every)}")
+    taken = {
+        each.name: {option: value for option, value in options.items() if option in each.options}
+        for each in protocols
     }
-
-
-def figures(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Every figure of a protocol's scores by its path: `{"latent / static / who": {"mean", "std", "floor"}}`."""
-    found: dict[str, dict[str, float]] = {}
-    for name, value in scores.items():
-        if not isinstance(value, Mapping):
-            continue
-        if isinstance(value.get("mean"), int | float):
-            found[name] = dict(value)
-        else:
-            found |= {f"{name} / {path}": figure for path, figure in figures(value).items()}
-    return found
+    for each in protocols:
+        each.check(taken[each.name])
+    errors: dict[str, Exception] = {}
+    results: dict[str, Scores] = {}
+    for each in protocols:
+        try:
+            results[each.name] = each.run(model, data, taken[each.name], results)
+            write_scores(folder, each.name, results[each.name])
+        except Exception as error:  # the scores of the others are kept; the caller reports the error
+            errors[each.name] = error
+    return errors

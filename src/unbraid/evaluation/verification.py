@@ -1,95 +1,36 @@
-"""Speaker verification: does the static code name the speaker, and does the dynamic code not?
+"""Speaker verification: the static code should identify the speaker, and the dynamic code should not.
 
 The protocol of DSVAE-type models on TIMIT (Hsu et al., NeurIPS 2017; Berman et al., ICML 2024): the codes of a
-recording's segments are averaged, every pair of test recordings is scored by the cosine of its embeddings, and the
-equal error rate (EER) is where as many pairs of one speaker are rejected as pairs of two are accepted. Low is good for
-the static code, high for the dynamic one (50%: no trace of the speaker).
+recording's sequences are averaged, every pair of test recordings is scored by the cosine of its embeddings, and the equal
+error rate (EER) is the one at which as many pairs of one speaker are rejected as pairs of two are accepted. Low is good
+for the static code, high for the dynamic one (50%: no trace of the speaker).
 
-A useless dynamic code has a high EER too. So it is also asked what is said: simple classifiers read the content and
-the speaker from either code. Every figure stands beside its floor, the same test on the features themselves.
+A dynamic code without any information has a high EER too. Linear classifiers therefore also predict what is said, and who
+speaks, from both codes. Every figure stands beside its floor, the same test on the features themselves.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
-from unbraid.generation import encode
-from unbraid.masks import observed_steps
+from unbraid.evaluation.classifiers import best_of, fit
+from unbraid.evaluation.error_rates import Pairs, cosines, figure_of
+from unbraid.evaluation.protocol import Protocol
+from unbraid.evaluation.recordings import Recordings, content_label, speaker_label
+from unbraid.evaluation.repeats import check_repeats
+from unbraid.evaluation.scores import Scores
 from unbraid.models.base import SequenceModel
-from unbraid.words import nearest
 
-__all__ = ["content_label", "cosines", "equal_error_rate", "evaluate_verification", "speaker_label"]
+__all__ = ["PROTOCOL", "evaluate_verification"]
 
-PARTS = 4  # of a recording, whose means in order say how it goes on
+PARTS = 4  # of a recording, whose means in order describe its course
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # of the classifiers, as 1 / penalty; the first of the best is kept
-INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap
-FEWEST_SPEAKERS = 3  # for an interval; draws from two speakers say nothing
-
-Figure = dict[str, Any]
-Vectors = Float[np.ndarray, "U E"]
-
-
-# ---- the equal error rate -------------------------------------------------------------------------------
-
-
-def equal_error_rate(scores: Float[np.ndarray, "P"], same: Bool[np.ndarray, "P"]) -> float:
-    """The error rate, 0 to 1, at which pairs of one speaker are rejected as often as pairs of two are accepted.
-
-    A pair is accepted when its score reaches the threshold. Both error rates are steps over the threshold; where
-    they cross between two of its values, both are interpolated on a line. Pairs of equal score go together.
-
-    Args:
-        scores: of the pairs, high for the same speaker.
-        same: whether the pair is of one speaker.
-
-    Raises:
-        ValueError: scores that are not finite, or no pair of one of the two kinds.
-    """
-    scores, same = np.asarray(scores), np.asarray(same)
-    if scores.ndim != 1 or same.shape != scores.shape or same.dtype != bool:
-        raise ValueError(
-            f"same: has shape {same.shape}, type {same.dtype} for scores of shape {scores.shape}; give a bool for each"
-        )
-    if not np.isfinite(scores).all():
-        raise ValueError(f"scores: {int((~np.isfinite(scores)).sum())} of {len(scores)} are not finite")
-    if same.all() or not same.any():
-        raise ValueError(f"same: {same.sum()} of {len(same)} pairs are of one speaker; both kinds are needed")
-    order = np.argsort(scores)
-    return _crossing(same[order], ~same[order], _last_of_equals(scores[order]))
-
-
-def _last_of_equals(ascending: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(np.append(np.diff(ascending) > 0, True))
-
-
-def _crossing(same: np.ndarray, different: np.ndarray, thresholds: np.ndarray) -> float:
-    """Where the error rates meet, for pairs in the order of their scores, counted as often as the weights say."""
-    rejected, accepted = np.cumsum(same)[thresholds], np.cumsum(different)[thresholds]
-    false_rejection = np.append(0.0, rejected / rejected[-1])
-    false_acceptance = np.append(1.0, 1 - accepted / accepted[-1])
-    gap = false_rejection - false_acceptance  # rises from -1 to 1
-    after = int(np.argmax(gap >= 0))
-    share = gap[after - 1] / (gap[after - 1] - gap[after])
-    return float(np.interp(share, (0, 1), false_rejection[after - 1 : after + 1]))
-
-
-def cosines(embeddings: Vectors) -> Float[np.ndarray, "P"]:
-    """Cosine of all unordered pairs, in the order of `np.triu_indices`; 0 with a vector of zeros."""
-    size = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit = np.divide(embeddings, size, out=np.zeros_like(embeddings, dtype=np.float64), where=size > 0)
-    return (unit @ unit.T)[np.triu_indices(len(unit), 1)]
-
-
-# ---- the protocol ---------------------------------------------------------------------------------------
 
 
 def evaluate_verification(
@@ -102,16 +43,16 @@ def evaluate_verification(
     resamples: int = 1000,
     seed: int = 0,
     batch_size: int = 256,
-) -> dict[str, Any]:
-    """Verify speakers by the static and by the dynamic code, and read content and speaker from both.
+) -> Scores:
+    """Verify speakers by the static and by the dynamic code, and predict content and speaker from both.
 
-    A recording is all sequences of one number in `data.groups`, in the order of the data set (every sequence by itself
-    without groups). Its static embedding is the mean over them of the posterior means of s, its dynamic embedding the
+    A recording is all sequences of one number in `data.groups`, in the order of the data set; without groups every
+    sequence is one. Its static embedding is the mean over them of the posterior means of s, its dynamic embedding the
     mean over all their observed steps of the posterior means of d.
 
     Figures are shares from 0 to 1: `{"mean", "std", "floor", "chance"}`. The floor is the same test on the features
     themselves (scaled to mean 0 and deviation 1 by training values, averaged over the recording), chance that of a
-    code without a trace of the label. std is 0: nothing is drawn but the bootstrap's speakers.
+    code without a trace of the label. std is 0: only the bootstrap's speakers are drawn.
 
     Keys of the result:
 
@@ -119,13 +60,13 @@ def evaluate_verification(
       each with an `interval` that holds 95% of a bootstrap over speakers, None with fewer than three of them. A pair
       of two speakers counts as often as the product of how often they were drawn.
     - `same_content`, `different_content`: the three figures on the pairs that agree and that differ in what is said,
-      and how many `pairs` those are. A static code that knows the word fails on the second.
-    - `probe`: for `content` and `speaker`, how often a classifier is right that was trained on the codes of `train`
-      and chosen on `validation`: from `static`, from `dynamic_mean`, and from the means of four parts of the recording
-      in order (`dynamic_parts`), all linear.
-    - `left_out`: what could not be scored, and why. The probe of the speaker is among them where test speakers do not
+      and the number of those `pairs`. A static code that holds the word fails on the second.
+    - `probe`: for `content` and `speaker`, the accuracy of a linear classifier that was trained on `train` and chosen on
+      `validation`: from `static`, from `dynamic_mean`, and from the means of four parts of the recording in order
+      (`dynamic_parts`).
+    - `left_out`: tests that could not be scored, and why. The probe of the speaker is among them where test speakers do not
       occur in `train`.
-    - `labels`, `protocol`: which labels were taken; data, split, counts, resamples, seed.
+    - `labels`, `protocol`: the names of the two labels; data, split, counts, resamples, seed.
 
     Args:
         model: a trained model that encodes.
@@ -142,31 +83,28 @@ def evaluate_verification(
         ValueError: no such split or label, a model that cannot encode, fewer than two speakers, no two recordings of
             one speaker, resamples below 1.
     """
-    if resamples < 1:
-        raise ValueError(f"resamples: {resamples}; give at least 1")
-    if "encode" not in model.card.capabilities:
-        raise ValueError(f"model: {model.card.name} cannot encode, so it has no codes to verify")
+    check_repeats(resamples, "resamples")
+    model.require("encode")
     speaker = speaker_label(data, speaker)
     content = content_label(data, content)
     labels = [speaker] if content is None else [speaker, content]
-    tested = _Recordings.of(model, data, split, labels, batch_size)
-    pairs = _Pairs(tested.labels[speaker])
-    pairs.check(data, split, speaker)
+    tested = Recordings.of(model, data, split, labels, batch_size)
+    pairs = Pairs(tested.labels[speaker])
+    pairs.check(f"{split!r} of {data.name}", speaker)
     trained = {
-        name: _Recordings.of(model, data, name, labels, batch_size)
+        name: Recordings.of(model, data, name, labels, batch_size)
         for name in ("train", "validation")
         if name in data.splits
     }
     scaling = Scaling.fit(np.concatenate(trained.get("train", tested).features))
     tested = tested.scaled(scaling)
-    trained = {name: one.scaled(scaling) for name, one in trained.items()}
+    trained = {name: recordings.scaled(scaling) for name, recordings in trained.items()}
 
-    scored = {"static": tested.static, "dynamic": tested.dynamic_mean, "features": tested.features_mean}
-    cosine = {name: cosines(vectors) for name, vectors in scored.items()}
-    everything = np.ones(len(pairs.same), dtype=bool)
-    scores: dict[str, Any] = pairs.figures(cosine, everything)
-    intervals = pairs.intervals(cosine, resamples, np.random.default_rng(seed))
-    for name, interval in intervals.items():
+    embeddings = {"static": tested.static, "dynamic": tested.dynamic_mean, "features": tested.features_mean}
+    cosine = {name: cosines(vectors) for name, vectors in embeddings.items()}
+    scores = Scores(pairs.figures(cosine, np.ones(len(pairs.same), dtype=bool)))
+    bounds = pairs.intervals(cosine, resamples, np.random.default_rng(seed))
+    for name, interval in bounds.items():
         scores[name]["interval"] = interval
     left_out = {}
     if content is None:
@@ -207,190 +145,41 @@ def evaluate_verification(
     return scores
 
 
-def speaker_label(data: Sequences, given: str | None = None) -> str:
-    """The given label, or the first static one that is no part of another.
-
-    Raises:
-        ValueError: there is no such label.
-    """
-    static = [name for name, label in data.heads.items() if label.kind == "static"]
-    if given is not None and given not in data.labels:
-        raise ValueError(f"speaker: {data.name} has no label {given!r}{nearest(given, data.labels)}")
-    if given is None and not static:
-        raise ValueError(f"speaker: {data.name} has no static label; verification needs to know who speaks")
-    return given or static[0]
+# ---- predictions from the codes -------------------------------------------------------------------------
 
 
-def content_label(data: Sequences, given: str | None = None) -> str | None:
-    """The given label, or the first dynamic one, no part of another, that is the same all over each recording.
-
-    Raises:
-        ValueError: there is no label of the given name.
-    """
-    if given is not None and given not in data.labels:
-        raise ValueError(f"content: {data.name} has no label {given!r}{nearest(given, data.labels)}")
-    if given is not None:
-        return given
-    dynamic = (name for name, label in data.heads.items() if label.kind == "dynamic")
-    recordings = data.recordings
-    return next(
-        (name for name in dynamic if all(np.ptp(data.labels[name].values[r]) == 0 for r in recordings)), None
-    )
-
-
-@dataclass(frozen=True)
-class _Recordings:
-    """What is known of U recordings, one entry each.
-
-    Attributes:
-        static: `(U, S)` mean over the segments of s.
-        dynamic: `(L, D)` of each recording, d at its observed steps.
-        features: `(L, F)` of each recording, x at its observed steps.
-        labels: name to `(U,)` class numbers.
-    """
-
-    static: np.ndarray
-    dynamic: list[np.ndarray]
-    features: list[np.ndarray]
-    labels: dict[str, np.ndarray]
-
-    @classmethod
-    def of(
-        cls, model: SequenceModel, whole: Sequences, split: str, labels: list[str], batch_size: int
-    ) -> "_Recordings":
-        """Encode one split and gather it by recording."""
-        data = whole.split(split)
-        codes = encode(model, data, batch_size)
-        batch = data.batch(slice(None))
-        x = batch.x.flatten(2).numpy()
-        steps = np.ones(x.shape[:2], dtype=bool) if batch.mask is None else observed_steps(batch.mask).numpy()
-        static, dynamic = codes.static.double().numpy(), codes.dynamic.numpy()
-        members = data.recordings
-        found = {}
-        for name in labels:
-            values = data.labels[name].values
-            for rows in members:
-                if np.ptp(values[rows]):
-                    raise ValueError(
-                        f"labels[{name!r}]: sequences {rows[0]} and others of {split} are of one recording and differ "
-                        "in it; give a label that is the same over a recording"
-                    )
-            found[name] = np.array([values[rows[0]] for rows in members])
-        return cls(
-            np.stack([static[rows].mean(0) for rows in members]),
-            [dynamic[rows][steps[rows]] for rows in members],
-            [x[rows][steps[rows]] for rows in members],
-            found,
-        )
-
-    def scaled(self, scaling: Scaling) -> "_Recordings":
-        """The same with scaled features."""
-        return _Recordings(self.static, self.dynamic, [scaling.apply(x) for x in self.features], self.labels)
-
-    @property
-    def dynamic_mean(self) -> np.ndarray:
-        return np.stack([d.mean(0, dtype=np.float64) for d in self.dynamic])
-
-    @property
-    def features_mean(self) -> np.ndarray:
-        return np.stack([x.mean(0, dtype=np.float64) for x in self.features])
-
-
-# ---- pairs ----------------------------------------------------------------------------------------------
-
-
-class _Pairs:
-    """All unordered pairs of recordings, in the order of `cosines`."""
-
-    def __init__(self, speakers: Int[np.ndarray, "U"]) -> None:
-        self.names, number = np.unique(speakers, return_inverse=True)
-        first, second = np.triu_indices(len(speakers), 1)
-        self.first, self.second = number[first], number[second]
-        self.same = self.first == self.second
-
-    def check(self, data: Sequences, split: str, speaker: str) -> None:
-        """Refuse pairs of which one kind is missing."""
-        if len(self.names) < 2:
-            raise ValueError(
-                f"split: {split!r} of {data.name} has {len(self.names)} {speaker}; verification needs at least two"
-            )
-        if not self.same.any():
-            raise ValueError(
-                f"split: no two recordings in {split!r} of {data.name} are of one {speaker}; add recordings, or say "
-                "by groups which sequences belong to one recording"
-            )
-
-    def both_kinds(self, chosen: np.ndarray) -> bool:
-        """Whether the chosen pairs hold some of one speaker and some of two."""
-        return bool(self.same[chosen].any() and not self.same[chosen].all())
-
-    def figures(self, cosine: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, Figure]:
-        """The error rates of both codes and their gap, on the chosen pairs."""
-        rate = {name: equal_error_rate(scores[chosen], self.same[chosen]) for name, scores in cosine.items()}
-        return {
-            "static_eer": _figure(rate["static"], rate["features"], 0.5),
-            "dynamic_eer": _figure(rate["dynamic"], rate["features"], 0.5),
-            "gap": _figure(rate["dynamic"] - rate["static"], 0.0, 0.0),
-        }
-
-    def intervals(
-        self, cosine: dict[str, np.ndarray], resamples: int, generator: np.random.Generator
-    ) -> dict[str, list[float] | None]:
-        """Percentiles of the figures when as many speakers as there are are drawn with replacement."""
-        names = ("static_eer", "dynamic_eer", "gap")
-        if len(self.names) < FEWEST_SPEAKERS:
-            return dict.fromkeys(names)
-        order = {name: np.argsort(cosine[name]) for name in ("static", "dynamic")}
-        thresholds = {name: _last_of_equals(cosine[name][order[name]]) for name in order}
-        rates: list[tuple[float, float]] = []
-        while len(rates) < resamples:
-            times = generator.multinomial(len(self.names), np.full(len(self.names), 1 / len(self.names)))
-            same = np.where(self.same, times[self.first], 0)
-            different = np.where(self.same, 0, times[self.first] * times[self.second])
-            if not (same.any() and different.any()):
-                continue  # one speaker only: draw again
-            static, dynamic = (
-                _crossing(same[order[name]], different[order[name]], thresholds[name]) for name in order
-            )
-            rates.append((static, dynamic))
-        static, dynamic = np.array(rates).T
-        found = (np.percentile(values, INTERVAL) for values in (static, dynamic, dynamic - static))
-        return {name: [float(v) for v in interval] for name, interval in zip(names, found, strict=True)}
-
-
-def _figure(value: float, floor: float, chance: float) -> Figure:
-    return {"mean": value, "std": 0.0, "floor": floor, "chance": chance}
-
-
-# ---- what can be read from the codes --------------------------------------------------------------------
-
-
-def _no_probe(trained: dict[str, _Recordings], tested: _Recordings, label: str) -> str:
-    """Why a label cannot be read from the codes, or nothing."""
+def _no_probe(trained: Mapping[str, Recordings], tested: Recordings, label: str) -> str:
+    """Why a label cannot be predicted from the codes, or nothing."""
     if len(trained) < 2:
         return "there is no split to train on, or none to choose on"
-    known = np.unique(trained["train"].labels[label])
-    asked = np.unique(tested.labels[label])
-    if len(known) < 2:
+    in_training = np.unique(trained["train"].labels[label])
+    in_test = np.unique(tested.labels[label])
+    if len(in_training) < 2:
         return f"the training split has one {label} only"
-    unseen = np.setdiff1d(asked, known)
+    unseen = np.setdiff1d(in_test, in_training)
     if len(unseen):
-        return f"{len(unseen)} of {len(asked)} classes of {label} do not occur in the training split"
+        return f"{len(unseen)} of {len(in_test)} classes of {label} do not occur in the training split"
     return ""
 
 
-def _probe(sets: list[_Recordings], label: str, chance: float) -> dict[str, Figure]:
-    """How often the label is read rightly from each form of the codes, beside the same form of the features."""
-    labels = [one.labels[label] for one in sets]
-    mean = linear_probe([one.features_mean for one in sets], labels)
-    parts = linear_probe([in_parts(one.features) for one in sets], labels)
-    static = linear_probe([one.static for one in sets], labels)
-    dynamic_mean = linear_probe([one.dynamic_mean for one in sets], labels)
-    dynamic_parts = linear_probe([in_parts(one.dynamic) for one in sets], labels)
+def _probe(sets: Sequence[Recordings], label: str, chance: float) -> dict[str, dict[str, float]]:
+    """Accuracy of the label from each form of the codes, beside that from the same form of the features.
+
+    Args:
+        sets: recordings to train on, to choose on and to score.
+        label: its name.
+        chance: 1 / classes.
+    """
+    labels = [recordings.labels[label] for recordings in sets]
+    mean = linear_probe([recordings.features_mean for recordings in sets], labels)
+    parts = linear_probe([in_parts(recordings.features) for recordings in sets], labels)
+    static = linear_probe([recordings.static for recordings in sets], labels)
+    dynamic_mean = linear_probe([recordings.dynamic_mean for recordings in sets], labels)
+    dynamic_parts = linear_probe([in_parts(recordings.dynamic) for recordings in sets], labels)
     return {
-        "static": _figure(static, mean, chance),
-        "dynamic_mean": _figure(dynamic_mean, mean, chance),
-        "dynamic_parts": _figure(dynamic_parts, parts, chance),
+        "static": figure_of(static, mean, chance),
+        "dynamic_mean": figure_of(dynamic_mean, mean, chance),
+        "dynamic_parts": figure_of(dynamic_parts, parts, chance),
     }
 
 
@@ -405,13 +194,30 @@ def in_parts(paths: Sequence[Float[np.ndarray, "L D"]]) -> Float[np.ndarray, "U 
     )
 
 
-def linear_probe(vectors: Sequence[Vectors], labels: Sequence[Int[np.ndarray, "U"]]) -> float:
+def linear_probe(
+    vectors: Sequence[Float[np.ndarray, "U E"]], labels: Sequence[Int[np.ndarray, "U"]]
+) -> float:
     """Accuracy on the third of three sets of a logistic regression fitted on the first and chosen on the second."""
-    fitted = [
-        make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000)).fit(
-            vectors[0], labels[0]
-        )
-        for strength in STRENGTHS
-    ]
-    best = max(fitted, key=lambda classifier: classifier.score(vectors[1], labels[1]))
-    return float(best.score(vectors[2], labels[2]))
+
+    def accuracy(classifier: Any, part: int) -> float:
+        return float(np.mean(classifier.predict(vectors[part]) == labels[part]))
+
+    fitted = (fit(LogisticRegression(C=c, max_iter=2000), vectors[0], labels[0]) for c in STRENGTHS)
+    _, best = best_of(fitted, lambda classifier: -accuracy(classifier, 1))
+    return accuracy(best, 2)
+
+
+def _unsuited(data: Sequences) -> str:
+    if data.kind != "sound":
+        return "verification is for sound"
+    static = any(label.kind == "static" for label in data.heads.values())
+    return "" if static else "the data have no static label, which would name the speaker"
+
+
+PROTOCOL = Protocol(
+    name="verification",
+    title="Verification",
+    needs=frozenset({"encode"}),
+    unsuited=_unsuited,
+    evaluate=evaluate_verification,
+)

@@ -1,4 +1,4 @@
-"""Codes in two dimensions, coloured by label."""
+"""Codes in two dimensions, coloured by label or by code."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
 from unbraid.data.sequences import Label
-from unbraid.plots.style import CLASSES, DPI, DYNAMIC, FAINT, INK, QUIET, STATIC
+from unbraid.plots.style import CLASSES, DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, literal_text
 
-__all__ = ["embed", "plot_codes"]
+__all__ = ["embed", "plot_codes", "plot_joint_codes"]
 
 CODE_COLUMNS = 4
 
@@ -33,6 +33,7 @@ def embed(
     )
 
 
+@literal_text
 def plot_codes(
     static: Float[np.ndarray, "N 2"],
     dynamic: Float[np.ndarray, "N 2"],
@@ -40,8 +41,13 @@ def plot_codes(
 ) -> Figure:
     """Both codes in two dimensions (see `embed`), once for each label, coloured by its classes.
 
-    Where a code holds a label its colours form clumps; where it does not they are mixed. What is a number instead of
-    a class (NaN = unknown, left out) is coloured by its rank, from dark (low) to light.
+    Where a code holds a label its colours form clumps; where it does not they are mixed.
+
+    Args:
+        static: static codes in two dimensions.
+        dynamic: dynamic codes in two dimensions.
+        labels: labels, and numbers by their names. Numbers are coloured by their rank, from dark (low) to light; those
+            that are NaN are left out.
     """
     names = list(labels) or [""]
     wide = -(-len(names) // -(-len(names) // CODE_COLUMNS))
@@ -74,8 +80,8 @@ def _scatter(axes: Axes, points: np.ndarray, label: Label | np.ndarray | None) -
         spine.set_color(FAINT)
     size = max(3, min(14, 6000 / len(points)))
     if isinstance(label, np.ndarray):
-        known = ~np.isnan(label)
-        points, colours = points[known], colormaps["viridis"](_ranks(label[known]))
+        rows = ~np.isnan(label)
+        points, colours = points[rows], colormaps["viridis"](_ranks(label[rows]))
     elif label is None:
         colours = INK
     else:
@@ -101,8 +107,8 @@ def _class_colours(count: int) -> list[Any]:
 def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
     if isinstance(label, np.ndarray):
         low, middle, high = np.nanquantile(label, (0, 0.5, 1))
-        words = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
-        axes.set_xlabel(words, fontsize=8, color=QUIET)
+        legend = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
+        axes.set_xlabel(legend, fontsize=8, color=QUIET)
         return
     if len(label.classes) > 12:
         axes.set_xlabel(f"{len(label.classes)} classes", fontsize=8, color=QUIET)
@@ -113,3 +119,27 @@ def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
         loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, fontsize=7.5, frameon=False,
         handletextpad=0.2, columnspacing=0.8, labelcolor=QUIET,
     )  # fmt: skip
+
+
+@literal_text
+def plot_joint_codes(static: Float[np.ndarray, "N 2"], dynamic: Float[np.ndarray, "M 2"]) -> Figure:
+    """Static codes and mean dynamic codes embedded together in two dimensions (DBSE, Figure 7, left).
+
+    Two separate clouds show that the two codes take different regions of one space.
+    """
+    figure = Figure(figsize=(4.2, 4.4), dpi=DPI, facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    size = max(3, min(14, 6000 / (len(static) + len(dynamic))))
+    clouds = ((static, STATIC, "static"), (dynamic, DYNAMIC, "dynamic, mean over steps"))
+    for points, colour, name in clouds:
+        axes.scatter(points[:, 0], points[:, 1], s=size, c=colour, linewidths=0, alpha=0.8, label=name)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_box_aspect(1)
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, fontsize=9, frameon=False, labelcolor=QUIET,
+        handletextpad=0.2, markerscale=2,
+    )  # fmt: skip
+    return figure

@@ -1,6 +1,14 @@
 """Recipes: YAML files with the settings of a run, read and completed without the command line."""
 
 from unbraid.recipes.reading import RECIPES, Recipe, list_recipes, read_recipe
-from unbraid.recipes.resolving import recipe_settings, resolve_recipe
+from unbraid.recipes.resolving import own_recipe, recipe_settings, resolve_recipe
 
-__all__ = ["RECIPES", "Recipe", "list_recipes", "read_recipe", "recipe_settings", "resolve_recipe"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "list_recipes",
+    "own_recipe",
+    "read_recipe",
+    "recipe_settings",
+    "resolve_recipe",
+]

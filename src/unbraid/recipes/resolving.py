@@ -1,4 +1,7 @@
-"""From a recipe to the settings of a run: defaults filled in, values checked, nothing left open."""
+"""From a recipe to every setting of a run: defaults filled in, values checked.
+
+Training and the readers of data are imported where they are needed, so that recipes are listed at once.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,15 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from unbraid.data.load import own_loader
+from unbraid.data.formats.tables import TABLE_ENDINGS
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
-from unbraid.training import TrainingConfig
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
 
-__all__ = ["recipe_settings", "resolve_recipe"]
+__all__ = ["own_recipe", "recipe_settings", "resolve_recipe"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PATHS = (
@@ -44,6 +46,8 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
         ValueError: a setting that does not exist (the nearest is named), or a value that does not fit it.
         FileNotFoundError: there is no data set, folder or file of the data's name.
     """
+    from unbraid.training import TrainingConfig
+
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     changes = dict(changes)
     if "data.name" in changes:
@@ -69,6 +73,21 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
     return config
 
 
+def own_recipe(path: str | Path, model: str = "dbse") -> Recipe:
+    """The recipe that a model starts from on your own data: `own/<model>`, or `own/<model>-series` for a table.
+
+    Args:
+        path: of the data.
+        model: name of the model.
+
+    Raises:
+        ValueError: there is no such recipe.
+    """
+    kind = "-series" if Path(path).suffix.lower() in TABLE_ENDINGS else ""
+    recipe = read_recipe(f"own/{model}{kind}")
+    return replace(recipe, data={"name": str(path)} | recipe.data)
+
+
 def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
     """The settings that a recipe's run has, by dotted name: `data.size`, `model.width`, `training.seed`, ...
 
@@ -78,17 +97,19 @@ def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
         ValueError: the recipe names a data set or a model that does not exist, or no data.
         FileNotFoundError: there is nothing at the path of the recipe's data.
     """
+    from unbraid.training import TrainingConfig
+
     loader, left_out = _loader(recipe)
-    found = {
-        "data": {name: found for name, found in parameters(loader).items() if name not in left_out},
-        "model": {
-            name: found
-            for name, found in parameters(model_class(recipe.model["name"])).items()
-            if name != "observation"
-        },
-        "training": parameters(TrainingConfig),
-    }
-    return {f"{part}.{name}": parameter for part in PARTS for name, parameter in found[part].items()}
+    model = model_class(recipe.model["name"])
+    settings: dict[str, Parameter] = {}
+    for part, function, others in (
+        ("data", loader, left_out),
+        ("model", model, ("observation",)),
+        ("training", TrainingConfig, ()),
+    ):
+        own = {name: parameter for name, parameter in parameters(function).items() if name not in others}
+        settings |= {f"{part}.{name}": parameter for name, parameter in own.items()}
+    return settings
 
 
 def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
@@ -102,13 +123,15 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
         return dataset_loader(name), ()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
+    from unbraid.data.load import own_loader
+
     loader = own_loader(name)
     path = next(iter(parameters(loader)))
     return loader, (path, "name", "scaling")
 
 
 def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
-    """Put values, by dotted name, into a configuration; of a mapping one value (`training.weights.kl_static`)."""
+    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping."""
     for dotted, value in changes.items():
         part, _, name = dotted.partition(".")
         outer, _, key = name.partition(".")

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file."""
+"""The report of a run: its pictures, and one HTML file that holds everything."""

@@ -1,15 +1,14 @@
-"""The report's part on time series: pictures of windows and vectors, and what the codes tell."""
+"""Pictures of time series, windows and vectors: rebuilt, swapped, drawn and interpolated, and their codes."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unbraid import plots
 from unbraid.data.sequences import Sequences
-from unbraid.evaluation.floors import valid_steps
 from unbraid.generation import (
     cross,
     decode,
@@ -17,117 +16,162 @@ from unbraid.generation import (
     evaluating,
     interpolate,
     with_drawn_dynamic,
-    with_drawn_static,
 )
+from unbraid.masks import inside, observed_values, widen
 from unbraid.models.base import SequenceModel
+from unbraid.nn.distributions import Point
 from unbraid.nn.likelihoods import SquaredErrorNormal
+from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
 from unbraid.types import Codes
 
-__all__ = ["SERIES_PICTURES", "drawn_as_series", "make_series"]
+__all__ = ["BELOW", "draw"]
 
+CHOSEN = 6  # series that are encoded
 SHOWN = 2  # series drawn feature by feature
 SWAPPED = 3  # series in the grid of swaps
 ROWS = 4  # series below one another
-POINTS = 600  # codes in a scatter plot
 
-SERIES_PICTURES = (
-    ("series", "Reconstruction", "Series of the test split in their own units, and what the model makes of their own two codes. Grey ground: nothing was observed there, so the model fills in. The band holds about 95% of the values where the model's standard deviation is right."),
-    ("series_swap", "Swaps", "Every series in a row has the static code of the one at its left, every series in a column the dynamic codes of the one at its top. Those in colour are observed, all else is generated. A feature has one range in the whole picture, so levels compare."),
-    ("series_drawn", "One code kept, the other drawn", "Left an observed series; then its dynamic codes under static codes drawn from the prior; its static code with drawn dynamics; and both drawn, wholly generated series."),
-    ("series_between", "From one static code to another", "One dynamic path while the static code goes in equal steps from its own to that of another series. What it holds should change, the shape along time should stay."),
-    ("dynamic_codes", "The dynamic codes along time", "A row for each dimension, those that change most at the top; below, what they should tell where the data set says."),
-    ("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label or target. Where a code holds it, colours form clumps or pass from one side to the other."),
+BELOW = (
+    Shown("series", "Reconstruction", "Series of the test split in their own units, and the series that the model decodes from their two codes. Grey ground: nothing was observed there; the model fills it in. The band holds about 95% of the values where the model's standard deviation is right."),
+    Shown("series_swap", "Swaps", "Every series in a row has the static code of the one at its left, every series in a column the dynamic codes of the one at its top. Those in colour are observed, all else is generated. A feature has one range in the whole picture, so levels compare."),
+    Shown("series_drawn", "One code kept, the other drawn", "Left an observed series; then its dynamic codes under static codes drawn from the prior; its static code with drawn dynamics; and both drawn, wholly generated series."),
+    Shown("series_between", "From one static code to another", "One dynamic path while the static code goes in equal steps from its own to that of another series. Properties of the whole series should change, the shape along time should stay."),
+    Shown("dynamic_codes", "The dynamic codes along time", "A row for each dimension, those that change most at the top; below, the targets that they should predict, where there are any."),
+    Shown("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label or target. Where a code holds it, colours form clumps or pass from one side to the other."),
 )  # fmt: skip
 
 
-def drawn_as_series(data: Sequences) -> bool:
-    """Whether a data set's observations are drawn feature by feature: windows, and vectors of few features."""
-    shape = data.observation
-    return len(shape) == 2 or (len(shape) == 1 and shape[0] <= plots.MOST_FEATURES)
-
-
-def make_series(
-    model: SequenceModel, data: Sequences, rows: np.ndarray, folder: str | Path, *, seed: int = 0
-) -> Path:
-    """Draw what a model does with series, into `folder/pictures`: those of `SERIES_PICTURES`, as PNG.
+def draw(model: SequenceModel, series: Sequences, data: Sequences, folder: Path, seed: int) -> None:
+    """Write the pictures of `BELOW` as PNG.
 
     Args:
         model: a trained model that encodes and decodes.
-        data: the split to show, windows `(W, F)` or vectors `(F,)`.
-        rows: of the sequences that are shown, at least one.
+        series: the split to show, windows `(W, F)` or vectors `(F,)`.
+        data: the whole data set.
         folder: the run's folder.
-        seed: of what is drawn.
-
-    Returns:
-        The folder of the pictures.
+        seed: of the choice of series and of the drawn codes.
     """
-    pictures = Path(folder) / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    chosen = data.take(rows)
-    codes, steps = encode(model, chosen), valid_steps(chosen)
-    generator = torch.Generator().manual_seed(seed)
-
-    def show(x: Float[Tensor, "k T *X"], like: np.ndarray) -> Float[np.ndarray, "k L F"]:
-        """Generated series in raw units, without what follows the end of those they are made like."""
-        return _raw(data, np.where(_wide(steps[like], x.ndim), x.numpy(), np.nan))
-
-    names, n = data.feature_names, len(rows)
-    observed = _observed(chosen)
-    mean, std = _decoded(model, codes[:SHOWN])
-    plots.plot_series(
-        observed[:SHOWN],
-        show(mean, np.arange(min(SHOWN, n))),
-        None if std is None else _joined(std.numpy()) * (1 if data.scaling is None else data.scaling.std),
-        names=names,
-        units=data.units,
-        titles=_titles(chosen)[:SHOWN],
-        sampling_rate=data.sampling_rate,
-        window=data.x.shape[2] if data.x.ndim == 4 else None,
-    ).savefig(pictures / "series.png")
-
-    few = min(SWAPPED, n)
-    crossed = cross(model, codes[:few])
-    swapped = np.stack([show(crossed[i], np.arange(few)) for i in range(few)])
-    plots.plot_series_swaps(observed[:few], swapped, names).savefig(pictures / "series_swap.png")
-
-    first = np.zeros(ROWS, dtype=int)
-    same = Codes(codes.static[:1].repeat(ROWS, 1), codes.dynamic[:1].repeat(ROWS, 1, 1))
-    drawn = {"static drawn": with_drawn_static(model, same, generator)}
-    if "prior" in model.card.capabilities:
-        drawn["dynamics drawn"] = with_drawn_dynamic(model, same, generator)
-        drawn["both drawn"] = with_drawn_static(model, drawn["dynamics drawn"], generator)
-    columns = {"observed": observed[:1]}
-    columns |= {title: show(decode(model, some), first) for title, some in drawn.items()}
-    plots.plot_series_rows(columns, names, "observed").savefig(pictures / "series_drawn.png")
-
-    other = min(1, n - 1)
-    between = interpolate(model, codes[:1], codes[other : other + 1], ROWS)[:, 0]
-    plots.plot_series_between(show(between, first), names).savefig(pictures / "series_between.png")
-
+    pictures = folder / "pictures"
+    chosen = series.take(varied_rows(series, CHOSEN, seed))
+    codes = encode(model, chosen)
+    _picture_series(model, codes, chosen, pictures)
+    if model.can("decoded_static"):
+        _picture_exchanges(model, codes, chosen, pictures)
+    _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
     plots.plot_dynamic_codes(
         codes.dynamic[:SHOWN].numpy(),
-        steps[:SHOWN],
+        _steps(chosen)[:SHOWN],
         titles=_titles(chosen)[:SHOWN],
         targets={name: values[:SHOWN] for name, values in chosen.targets.items() if values.ndim == 2},
-        seconds_per_step=_seconds_per_step(data),
+        seconds_per_step=_seconds_per_step(chosen),
     ).savefig(pictures / "dynamic_codes.png")
-    _scatter_codes(model, data, pictures / "codes.png", seed)
-    return pictures
+    _picture_codes(model, series, pictures / "codes.png", seed)
 
 
-def _scatter_codes(model: SequenceModel, data: Sequences, path: Path, seed: int) -> None:
-    if len(data) < 10:
-        return  # too few to see anything
-    some = data.take(np.sort(np.random.default_rng(seed).permutation(len(data))[:POINTS]))
-    codes, steps = encode(model, some), valid_steps(some)[:, :, None]
-    mean = np.where(steps, codes.dynamic.numpy(), 0).sum(1) / steps.sum(1)
+# ---- series in raw units --------------------------------------------------------------------------------
+
+
+def _steps(data: Sequences) -> Bool[np.ndarray, "N T"]:
+    return inside(data.observed())
+
+
+def _raw(data: Sequences, x: Float[np.ndarray, "n T *X"]) -> Float[np.ndarray, "n L F"]:
+    """Series in raw units, windows joined."""
+    return _joined(x if data.scaling is None else data.scaling.invert(x))
+
+
+def _joined(x: Float[np.ndarray, "n T *X"]) -> Float[np.ndarray, "n L F"]:
+    """Windows one after another; vectors as they are."""
+    return x.reshape(len(x), -1, x.shape[-1])
+
+
+def _observed(data: Sequences) -> Float[np.ndarray, "N L F"]:
+    """Series in raw units, NaN where nothing was observed."""
+    x = data.batch(slice(None)).x.numpy()
+    return _raw(data, np.where(observed_values(x, data.observed()), x, np.nan))
+
+
+def _generated(
+    data: Sequences, x: Float[Tensor, "n T *X"], steps: Bool[np.ndarray, "n T"]
+) -> Float[np.ndarray, "n L F"]:
+    """Generated series in raw units, NaN outside `steps`."""
+    return _raw(data, np.where(widen(steps, x), x.numpy(), np.nan))
+
+
+# ---- pictures -------------------------------------------------------------------------------------------
+
+
+def _picture_series(model: SequenceModel, codes: Codes, chosen: Sequences, pictures: Path) -> None:
+    """Observed and decoded values, feature by feature."""
+    mean, std = _decoded(model, codes[:SHOWN])
+    scale = 1 if chosen.scaling is None else chosen.scaling.std
+    plots.plot_series(
+        _observed(chosen)[:SHOWN],
+        _generated(chosen, mean, _steps(chosen)[:SHOWN]),
+        None if std is None else _joined(std.numpy()) * scale,
+        names=chosen.feature_names,
+        units=chosen.units,
+        titles=_titles(chosen)[:SHOWN],
+        sampling_rate=chosen.sampling_rate,
+        window=chosen.observation[0] if chosen.kind == "windows" else None,
+    ).savefig(pictures / "series.png")
+
+
+def _decoded(model: SequenceModel, codes: Codes) -> tuple[Tensor, Tensor | None]:
+    """Mean, and standard deviation where the model learns one."""
+    with evaluating(model):
+        p = model.decode(codes.to(model.device))
+        fixed = isinstance(p, SquaredErrorNormal | Point)
+        return p.mean.cpu(), None if fixed else p.stddev.cpu()
+
+
+def _picture_exchanges(model: SequenceModel, codes: Codes, chosen: Sequences, pictures: Path) -> None:
+    """Swaps, and one dynamic path under static codes between two."""
+    names, steps = chosen.feature_names, _steps(chosen)
+    few = min(SWAPPED, len(chosen))
+    crossed = cross(model, codes[:few])
+    swapped = np.stack([_generated(chosen, crossed[i], steps[:few]) for i in range(few)])
+    plots.plot_series_swaps(_observed(chosen)[:few], swapped, names).savefig(pictures / "series_swap.png")
+    other = min(1, len(chosen) - 1)
+    between = interpolate(model, codes[:1], codes[other : other + 1], ROWS)[:, 0]
+    shown = _generated(chosen, between, steps[:1].repeat(ROWS, 0))
+    plots.plot_series_between(shown, names).savefig(pictures / "series_between.png")
+
+
+def _picture_draws(
+    model: SequenceModel, codes: Codes, chosen: Sequences, pictures: Path, generator: torch.Generator
+) -> None:
+    """The first series with one of its codes drawn, and with both."""
+    first = Codes(codes.static[:1].repeat(ROWS, 1), codes.dynamic[:1].repeat(ROWS, 1, 1))
+    others = codes.static[torch.arange(1, ROWS + 1) % len(codes)]
+    drawn = {}
+    if model.can("decoded_static"):
+        drawn["static drawn"] = drawn_or_dealt(model, first, others, generator)
+    if model.can("dynamic_prior"):
+        drawn["dynamics drawn"] = with_drawn_dynamic(model, first, generator)
+    if len(drawn) == 2:
+        drawn["both drawn"] = drawn_or_dealt(model, drawn["dynamics drawn"], others, generator)
+    steps = _steps(chosen)[:1].repeat(ROWS, 0)
+    columns = {"observed": _observed(chosen)[:1]}
+    columns |= {title: _generated(chosen, decode(model, some), steps) for title, some in drawn.items()}
+    figure = plots.plot_series_rows(columns, chosen.feature_names, "observed")
+    figure.savefig(pictures / "series_drawn.png")
+
+
+def _picture_codes(model: SequenceModel, series: Sequences, path: Path, seed: int) -> None:
+    rows = scattered_rows(len(series), seed)
+    if not len(rows):
+        return
+    some = series.take(rows)
+    static, dynamic = mean_codes(model, some)
     targets = {name: _mean_of_known(values) for name, values in some.targets.items()}
     plots.plot_codes(
-        plots.embed(codes.static.numpy(), seed), plots.embed(mean, seed), {**some.labels, **targets}
+        plots.embed(static, seed), plots.embed(dynamic, seed), {**some.labels, **targets}
     ).savefig(path)
 
 
-def _mean_of_known(values: np.ndarray) -> np.ndarray:
+def _mean_of_known(values: Float[np.ndarray, "N *T"]) -> Float[np.ndarray, "N"]:
+    """Targets of steps as their mean over the steps where they are known; NaN where there is none."""
     if values.ndim == 1:
         return values
     known = ~np.isnan(values)
@@ -135,47 +179,22 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
     return np.where(known.any(1), mean, np.nan)
 
 
-def _decoded(model: SequenceModel, codes: Codes) -> tuple[Tensor, Tensor | None]:
-    """Mean, and standard deviation where the model learns one."""
-    with evaluating(model):
-        p = model.decode(codes.to(model.device))
-        std = None if isinstance(p, SquaredErrorNormal) else p.stddev.cpu()
-        return p.mean.cpu(), std
-
-
-def _observed(data: Sequences) -> Float[np.ndarray, "N L F"]:
-    """Series in raw units, NaN where nothing was observed."""
-    batch = data.batch(slice(None))
-    x = batch.x.numpy()
-    return _raw(data, x if batch.mask is None else np.where(_wide(batch.mask.numpy(), x.ndim), x, np.nan))
-
-
-def _raw(data: Sequences, x: Float[np.ndarray, "N T *X"]) -> Float[np.ndarray, "N L F"]:
-    return _joined(x if data.scaling is None else data.scaling.invert(x))
-
-
-def _joined(x: Float[np.ndarray, "N T *X"]) -> Float[np.ndarray, "N L F"]:
-    """Windows one after another; vectors as they are."""
-    return x.reshape(len(x), -1, x.shape[-1])
-
-
-def _wide(mask: np.ndarray, ndim: int) -> np.ndarray:
-    return mask.reshape(*mask.shape, *[1] * (ndim - mask.ndim))
+# ---- words ----------------------------------------------------------------------------------------------
 
 
 def _titles(data: Sequences) -> list[str]:
-    """What the labels, or the time, say of each sequence."""
-    said = [
+    """The first day of each sequence and its classes, as far as they are known; else its number."""
+    classes = [
         " · ".join(label.classes[label.values[row]] for label in list(data.heads.values())[:3])
         for row in range(len(data))
     ]
     if data.times is None:
-        return [text or f"series {row + 1}" for row, text in enumerate(said)]
+        return [names or f"series {row + 1}" for row, names in enumerate(classes)]
     days = [str(np.datetime64(data.times[row, 0], "D")) for row in range(len(data))]
-    return [f"{day}   {text}".strip() for day, text in zip(days, said, strict=True)]
+    return [f"{day}   {names}".strip() for day, names in zip(days, classes, strict=True)]
 
 
 def _seconds_per_step(data: Sequences) -> float | None:
     if data.sampling_rate is None:
         return None
-    return (data.x.shape[2] if data.x.ndim == 4 else 1) / data.sampling_rate
+    return (data.observation[0] if data.kind == "windows" else 1) / data.sampling_rate

@@ -32,7 +32,7 @@ from unbraid.training.environment import write_environment
 from unbraid.training.machine import keep_freed_memory
 from unbraid.training.plan import Plan
 
-__all__ = ["Run", "fit", "open_run", "resume"]
+__all__ = ["Run", "fit", "load_run_data", "new_folder", "open_run", "read_config", "resume"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fit(
             f"data: {len(data.splits['train'])} training sequence is too few; 2 are needed at least"
         )
     built = _build(data, model, settings or {}, training.seed)
-    folder = _new_folder(folder, data.name, built.card.name)
+    folder = new_folder(folder, data.name, built.card.name)
     described = {
         "data": {"name": data.name},
         **(config or {}),
@@ -121,10 +121,10 @@ def resume(
         ValueError: the data differ from those that the run was started on.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     if (folder / "model" / "model.json").exists():
         return Run(folder, load_model(folder), config)
-    data = data if data is not None else _load_data(config)
+    data = data if data is not None else load_run_data(config)
     started_on = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     if started_on != data.fingerprint:
         raise ValueError(
@@ -148,7 +148,7 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
         FileNotFoundError: there is no run in the folder, or it is not finished.
     """
     folder = Path(folder)
-    return Run(folder, load_model(folder, device), _read_config(folder))
+    return Run(folder, load_model(folder, device), read_config(folder))
 
 
 def _train(
@@ -252,7 +252,12 @@ def _try_one_batch(plan: Plan) -> list[str]:
     return list(terms)
 
 
-def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+    """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
+
+    Raises:
+        FileExistsError: the wanted folder exists.
+    """
     if folder is None:
         number = 1
         while (Path("runs") / f"{data}-{model}-{number}").exists():
@@ -260,12 +265,14 @@ def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
         return Path("runs") / f"{data}-{model}-{number}"
     if Path(folder).exists():
         raise FileExistsError(
-            f"{folder}: exists and is never overwritten; choose another folder, or resume it"
+            f"run: {folder} exists and is never overwritten; choose another folder (--run), "
+            f"or go on with it: unbraid resume {folder}"
         )
     return Path(folder)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings of a run, finished or not, from its `config.yaml`."""
     if not (folder / "config.yaml").exists():
         raise FileNotFoundError(
             f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made"
@@ -273,7 +280,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
 
 
-def _load_data(config: dict[str, Any]) -> Sequences:
+def load_run_data(config: dict[str, Any]) -> Sequences:
+    """The data set of a run, loaded as its configuration says."""
     from unbraid.data.load import load
 
     options = dict(config["data"])

@@ -152,7 +152,7 @@ def test_without_the_extra(tmp_path, monkeypatch):
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'unbraid\[audio\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[audio\]'"):
         read_audio(tmp_path / "a.wav")
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import unbraid.data.load as data
-from unbraid.data.own.frames import load_folder
+from unbraid.data.own.frames import load_frames
 
 
 def picture(value, width=40, height=24):
@@ -57,7 +57,7 @@ def first_red(clips):
 def test_image_folders(tmp_path):
     for place in range(4):
         write_images(tmp_path / "own" / f"walk{place}", 12, start=place)
-    clips = load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache")
+    clips = load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache")
     assert clips.x.shape == (4, 12, 3, 16, 16) and clips.x.dtype == np.uint8
     assert clips.lengths is None and clips.name == "own" and not clips.labels
     expected = {tuple(10 * step + place for step in range(12)) for place in range(4)}
@@ -67,23 +67,23 @@ def test_image_folders(tmp_path):
 
 
 def test_gifs_are_read_and_prepared_once(gifs, tmp_path, monkeypatch):
-    clips = load_folder(gifs, size=32, cache=tmp_path / "cache")
+    clips = load_frames(gifs, size=32, cache=tmp_path / "cache")
     assert clips.x.shape == (5, 6, 3, 32, 32)
     assert np.abs(np.sort(first_red(clips)[:, 0].astype(int)) - np.arange(5)).max() <= 3
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("the cache should have been used"))
-    assert load_folder(gifs, size=32, cache=tmp_path / "cache").fingerprint == clips.fingerprint
+    assert load_frames(gifs, size=32, cache=tmp_path / "cache").fingerprint == clips.fingerprint
     monkeypatch.undo()
     os.utime(gifs / "clip0.gif", (1, 1))
     monkeypatch.setattr(Image, "open", lambda *_: (_ for _ in ()).throw(OSError("read again")))
     with pytest.raises(ValueError, match="read again"):
-        load_folder(gifs, size=32, cache=tmp_path / "cache")
+        load_frames(gifs, size=32, cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".avi", ".mov", ".mkv"])
 def test_videos(tmp_path, ending):
     for place in range(3):
         write_video(tmp_path / "own" / f"clip{place}{ending}", 10, start=40 * place)
-    clips = load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache")
+    clips = load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache")
     assert clips.x.shape == (3, 10, 3, 16, 16)
     order = np.argsort(first_red(clips)[:, 0])
     expected = 10 * np.arange(10) + 40 * np.arange(3)[:, None]
@@ -95,7 +95,7 @@ def test_long_videos_are_cut_and_short_ones_padded(tmp_path):
     write_images(tmp_path / "own" / "short", 3, start=3)
     for place in range(6):
         write_images(tmp_path / "own" / f"other{place}", 5, start=7)
-    clips = load_folder(tmp_path / "own", size=16, steps=5, cache=tmp_path / "cache")
+    clips = load_frames(tmp_path / "own", size=16, steps=5, cache=tmp_path / "cache")
     reds = first_red(clips)
     assert clips.x.shape[:2] == (4 + 1 + 6, 5)
     long, (short,) = np.flatnonzero(reds[:, 0] % 10 == 1), np.flatnonzero(reds[:, 0] % 10 == 3)
@@ -109,7 +109,7 @@ def test_long_videos_are_cut_and_short_ones_padded(tmp_path):
 def test_every_other_frame_in_grey(tmp_path):
     for place in range(3):
         write_images(tmp_path / "own" / str(place), 9, ending=".jpg")
-    clips = load_folder(tmp_path / "own", size=16, every=2, channels=1, cache=tmp_path / "cache")
+    clips = load_frames(tmp_path / "own", size=16, every=2, channels=1, cache=tmp_path / "cache")
     assert clips.x.shape == (3, 5, 1, 16, 16)
     expected = [0.299 * v + 0.587 * 2 * v + 0.114 * 128 for v in range(0, 90, 20)]
     assert np.abs(clips.x[0, :, 0, 8, 8] - np.array(expected)).max() < 4
@@ -121,11 +121,11 @@ def test_transparent_pixels_are_black(tmp_path):
         folder.mkdir(parents=True)
         for step in range(2):
             Image.new("RGBA", (16, 16), (200, 100, 50, 0)).save(folder / f"{step}.png")
-    assert not load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache").x.any()
+    assert not load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache").x.any()
 
 
 def test_splits_are_pieces_of_the_file(gifs, tmp_path):
-    clips = load_folder(gifs, size=16, cache=tmp_path / "cache")
+    clips = load_frames(gifs, size=16, cache=tmp_path / "cache")
     assert all(np.shares_memory(clips.split(name).x, clips.x) for name in clips.splits)
 
 
@@ -133,7 +133,7 @@ def test_sub_folders_are_labels(tmp_path):
     for who in ("ann", "bob"):
         for place in range(3):
             write_gif(tmp_path / "own" / who / f"{place}.gif", 4, start=100 if who == "bob" else 0)
-    clips = load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache", dynamic_labels="class")
+    clips = load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache", dynamic_labels="class")
     label = clips.labels["class"]
     assert label.classes == ("ann", "bob") and label.kind == "dynamic"
     assert np.array_equal(label.values == 1, first_red(clips)[:, 0] > 60)
@@ -143,7 +143,7 @@ def test_csv_labels_and_groups(gifs, tmp_path):
     table = tmp_path / "labels.csv"
     lines = [f"clip{place}.gif,{'left' if place % 2 else 'right'},cam{place // 2}" for place in range(5)]
     table.write_text("file,side,group\n" + "\n".join(lines) + "\n\n")
-    clips = load_folder(gifs, size=16, labels=table, cache=tmp_path / "cache")
+    clips = load_frames(gifs, size=16, labels=table, cache=tmp_path / "cache")
     assert list(clips.labels) == ["side"] and clips.labels["side"].kind == "static"
     number = np.round(first_red(clips)[:, 0].astype(int)).argsort().argsort()
     assert np.array_equal(clips.labels["side"].values, 1 - number % 2)
@@ -169,36 +169,36 @@ def test_csv_labels_and_groups(gifs, tmp_path):
 def test_refused_label_files(gifs, tmp_path, content, message):
     (tmp_path / "labels.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
-        load_folder(gifs, labels=tmp_path / "labels.csv", cache=tmp_path / "cache")
+        load_frames(gifs, labels=tmp_path / "labels.csv", cache=tmp_path / "cache")
 
 
 def test_refused_folders(tmp_path, gifs):
     cache = tmp_path / "cache"
-    with pytest.raises(FileNotFoundError, match=r"no folder or file .*nowhere"):
-        load_folder(tmp_path / "nowhere", cache=cache)
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        load_frames(tmp_path / "nowhere", cache=cache)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ValueError, match="holds no video and no folder of images, found nothing"):
-        load_folder(empty, cache=cache)
+        load_frames(empty, cache=cache)
     (empty / "notes.txt").write_text("hello")
     with pytest.raises(ValueError, match=r"found \.txt; videos are \.mp4"):
-        load_folder(empty, cache=cache)
+        load_frames(empty, cache=cache)
     with pytest.raises(ValueError, match=r"notes\.txt is one file; give a folder"):
-        load_folder(empty / "notes.txt", cache=cache)
+        load_frames(empty / "notes.txt", cache=cache)
     write_images(tmp_path / "flat", 4)
     with pytest.raises(ValueError, match=r"images lie directly in .*sub-folder of its own"):
-        load_folder(tmp_path / "flat", cache=cache)
+        load_frames(tmp_path / "flat", cache=cache)
     for place in range(2):
         write_gif(tmp_path / "few" / f"{place}.gif", 4)
     with pytest.raises(ValueError, match=r"holds 2 sequences; .* at least 3"):
-        load_folder(tmp_path / "few", cache=cache)
+        load_frames(tmp_path / "few", cache=cache)
     with pytest.raises(FileNotFoundError, match="labels: there is no file"):
-        load_folder(gifs, labels=tmp_path / "none.csv", cache=cache)
+        load_frames(gifs, labels=tmp_path / "none.csv", cache=cache)
     with pytest.raises(ValueError, match="dynamic_labels: no label is called 'way'"):
-        load_folder(gifs, dynamic_labels=("way",), cache=cache)
+        load_frames(gifs, dynamic_labels=("way",), cache=cache)
     for option in ({"size": 48}, {"size": 0}, {"channels": 2}, {"steps": 1}, {"every": 0}):
         with pytest.raises(ValueError, match=next(iter(option))):
-            load_folder(gifs, cache=cache, **option)
+            load_frames(gifs, cache=cache, **option)
     assert not cache.exists()
 
 
@@ -214,7 +214,7 @@ def cut(path):
 def test_damaged_gif(gifs, tmp_path, damage):
     damage(gifs / "clip3.gif")
     with pytest.raises(ValueError, match=r"clip3\.gif: (is damaged or no GIF|is truncated)"):
-        load_folder(gifs, cache=tmp_path / "cache")
+        load_frames(gifs, cache=tmp_path / "cache")
     assert not [p for p in (tmp_path / "cache").iterdir() if not p.name.endswith(".lock")]
 
 
@@ -225,7 +225,7 @@ def test_damaged_video(tmp_path, ending, damage):
         write_video(tmp_path / "own" / f"{place}{ending}", 60)
     damage(tmp_path / "own" / f"1{ending}")
     with pytest.raises(ValueError, match=rf"1\{ending}: is (damaged or not a video|truncated)"):
-        load_folder(tmp_path / "own", size=16, cache=tmp_path / "cache")
+        load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("damage", [leave_text, cut])
@@ -234,7 +234,7 @@ def test_damaged_image(tmp_path, damage):
         write_images(tmp_path / "own" / f"{place}", 3)
     damage(tmp_path / "own" / "2" / "frame1.png")
     with pytest.raises(ValueError, match=r"frame1\.png: is damaged or no image"):
-        load_folder(tmp_path / "own", cache=tmp_path / "cache")
+        load_frames(tmp_path / "own", cache=tmp_path / "cache")
 
 
 def test_refused_images(tmp_path):
@@ -242,23 +242,23 @@ def test_refused_images(tmp_path):
         write_images(tmp_path / "own" / f"{place}", 3)
     Image.fromarray(picture(0, 30, 20)).save(tmp_path / "own" / "2" / "frame1.png")
     with pytest.raises(ValueError, match=r"frame1\.png: is 30x20 pixels, frame0\.png beside it is 40x24"):
-        load_folder(tmp_path / "own", cache=tmp_path / "cache")
+        load_frames(tmp_path / "own", cache=tmp_path / "cache")
     Image.fromarray(np.full((24, 40), 60000, np.uint16)).save(tmp_path / "own" / "2" / "frame1.png")
     with pytest.raises(ValueError, match=r"frame1\.png: has more than 8 bits"):
-        load_folder(tmp_path / "own", cache=tmp_path / "cache")
+        load_frames(tmp_path / "own", cache=tmp_path / "cache")
     write_images(tmp_path / "own" / "2", 3)
     write_images(tmp_path / "own" / "3", 1)
     with pytest.raises(ValueError, match="3: holds one image; a sequence needs at least 2"):
-        load_folder(tmp_path / "own", cache=tmp_path / "cache")
+        load_frames(tmp_path / "own", cache=tmp_path / "cache")
 
 
 def test_a_movie_of_one_frame_is_refused(gifs, tmp_path):
     write_gif(gifs / "clip2.gif", 1)
     with pytest.raises(ValueError, match=r"clip2\.gif: has 1 frame at every=1; a sequence needs 2"):
-        load_folder(gifs, cache=tmp_path / "cache")
+        load_frames(gifs, cache=tmp_path / "cache")
     write_gif(gifs / "clip2.gif", 6)
     with pytest.raises(ValueError, match=r"has 1 frame at every=9"):
-        load_folder(gifs, every=9, cache=tmp_path / "cache")
+        load_frames(gifs, every=9, cache=tmp_path / "cache")
 
 
 def test_videos_without_the_extra(tmp_path, monkeypatch):
@@ -272,55 +272,14 @@ def test_videos_without_the_extra(tmp_path, monkeypatch):
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'unbraid\[video\]'"):
-        load_folder(tmp_path, cache=tmp_path / "cache")
-
-
-def test_array_files(tmp_path):
-    x = np.random.default_rng(0).integers(0, 256, (6, 4, 3, 16, 16), dtype=np.uint8)
-    np.save(tmp_path / "x.npy", x)
-    assert np.array_equal(data.load(tmp_path / "x.npy").x, x)
-    groups = [0, 0, 1, 1, 2, 2]
-    np.savez(tmp_path / "all.npz", x=x, lengths=[4, 4, 4, 4, 3, 4], groups=groups, who=list("abcabc"))
-    found = data.load(str(tmp_path / "all.npz"), dynamic_labels=("who",))
-    assert found.name == "all" and found.lengths.tolist() == [4, 4, 4, 4, 3, 4]
-    assert found.labels["who"].classes == ("a", "b", "c") and found.labels["who"].kind == "dynamic"
-    assert sorted(map(len, found.splits.values())) == [2, 2, 2]
-
-
-def test_refused_array_files(tmp_path):
-    path = tmp_path / "x.npy"
-    x = np.zeros((6, 4, 3, 16, 16))
-    x[4, 2] = np.nan
-    np.save(path, x)
-    with pytest.raises(ValueError, match=r"x\.npy: x: NaN or infinity in sequence 4, step 2"):
-        data.load(path)
-    np.save(path, np.zeros((6, 4, 3, 16, 16), np.int32))
-    with pytest.raises(ValueError, match=r"x\.npy: x: has type int32"):
-        data.load(path)
-    with pytest.raises(ValueError, match="size: is for folders of videos or images"):
-        data.load(path, size=16)
-    os.truncate(path, 2000)
-    with pytest.raises(ValueError, match=r"x\.npy: is damaged or no array"):
-        data.load(path)
-    np.save(path, np.array([{"a": 1}] * 4, object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"x\.npy: is damaged or no array of numbers"):
-        data.load(path)
-    path.write_text("no array")
-    with pytest.raises(ValueError, match=r"x\.npy: is damaged or no array"):
-        data.load(path)
-    np.savez(tmp_path / "y.npz", frames=x)
-    with pytest.raises(ValueError, match=r"y\.npz: has no array called 'x'; found frames"):
-        data.load(tmp_path / "y.npz")
-    os.truncate(tmp_path / "y.npz", 300)
-    with pytest.raises(ValueError, match=r"y\.npz: is damaged or no array"):
-        data.load(tmp_path / "y.npz")
+    with pytest.raises(ImportError, match=r"pip install '\.\[video\]'"):
+        load_frames(tmp_path, cache=tmp_path / "cache")
 
 
 def test_one_way_in(gifs, tmp_path):
     options = {"size": 16, "cache": tmp_path / "cache"}
     by_path = data.load(gifs, **options)
-    assert by_path.fingerprint == load_folder(gifs, **options).fingerprint
+    assert by_path.fingerprint == load_frames(gifs, **options).fingerprint
     assert "steps" in data.option_names(gifs) and "cache" not in data.option_names(gifs)
     with pytest.raises(ValueError, match=r"data\.step: .* did you mean 'steps'"):
         data.load(gifs, step=3)

@@ -4,7 +4,7 @@ from sound_files import tone, write_sphere, write_wav
 
 import unbraid.data.load as data
 from unbraid.cli import main
-from unbraid.data.own.sounds import holds_sound, load_audio_folder
+from unbraid.data.own.sounds import holds_sound, load_sounds
 from unbraid.training import open_run
 
 
@@ -20,7 +20,7 @@ def wavs(tmp_path):
 
 
 def load(folder, tmp_path, **options):
-    return load_audio_folder(folder, cache=tmp_path / "cache", features="mel40", **options)
+    return load_sounds(folder, cache=tmp_path / "cache", features="mel40", **options)
 
 
 PATTERN = "{word}_{speaker}_{index}"
@@ -122,7 +122,7 @@ def test_refused(wavs, tmp_path):
         with pytest.raises(ValueError, match=next(iter(option))):
             load(wavs, tmp_path, **option)
     write_wav(wavs / "hello.wav", tone(100))
-    with pytest.raises(ValueError, match=r"pattern: hello\.wav is not named by '\{word\}_"):
+    with pytest.raises(ValueError, match=r"pattern: hello\.wav does not match '\{word\}_"):
         load(wavs, tmp_path, pattern=PATTERN)
     assert not (tmp_path / "cache").exists()
 
@@ -157,7 +157,7 @@ def test_folders_of_sound_and_of_videos_are_told_apart(wavs, tmp_path):
 
 def test_one_way_in(wavs, tmp_path):
     options = {"pattern": PATTERN, "features": "mel40", "cache": tmp_path / "cache"}
-    assert data.load(wavs, **options).fingerprint == load_audio_folder(wavs, **options).fingerprint
+    assert data.load(wavs, **options).fingerprint == load_sounds(wavs, **options).fingerprint
     with pytest.raises(ValueError, match=r"data\.size: .* has no such option"):
         data.load(wavs, size=64)
 

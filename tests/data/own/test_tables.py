@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import unbraid.data.load as data
-from unbraid.data.own.tables import load_table, read_table
+from unbraid.data.own.tables import load_table, read_series
 
 DAY = 24
 
@@ -52,7 +52,7 @@ def same(first, second):
 
 def test_wide_form():
     table = wide()
-    names, series = read_table(table, units={"heart": "1/min"}, **OPTIONS)
+    names, series = read_series(table, units={"heart": "1/min"}, **OPTIONS)
     assert series.x.shape == (6, 5, DAY, 2) and series.x.dtype == np.float32  # the longest has 97 hours
     assert series.feature_names == ("heart", "pressure") and series.units == ("1/min", "")
     assert sorted(names) == [f"p{n}" for n in range(6)] and series.sampling_rate == pytest.approx(1 / 3600)
@@ -140,7 +140,7 @@ def test_scaling_learns_from_train_only():
     for feature in range(2):
         seen = train.x[..., feature][train.mask[..., feature]].astype(float)
         assert abs(seen.mean()) < 1e-5 and abs(seen.std() - 1) < 1e-5
-    names, whole = read_table(table, features=["heart", "pressure"], seed=3)
+    names, whole = read_series(table, features=["heart", "pressure"], seed=3)
     for split in ("validation", "test"):
         for row in whole.splits[split]:
             table.loc[table.id == names[row], "heart"] += 1000
@@ -153,17 +153,17 @@ def test_new_series_get_the_old_scaling():
     table = wide()
     trained = load_table(table, features=["heart", "pressure"])
     new = table[table.id.isin(["p4", "p1"])].assign(heart=lambda frame: frame.heart + 50)
-    names, series = read_table(new, features=["heart", "pressure"], scaling=trained.scaling)
+    names, series = read_series(new, features=["heart", "pressure"], scaling=trained.scaling)
     assert names == ["p1", "p4"] and not series.splits
     rows = new[new.id == "p1"]
     np.testing.assert_allclose(raw(series)[0, : len(rows), 0], rows.heart, rtol=1e-5)
     assert series.x[..., 0][series.mask[..., 0]].mean() > 3
     with pytest.raises(ValueError, match="scaling: is for 2 features; the table has heart"):
-        read_table(new, features=["heart"], scaling=trained.scaling)
+        read_series(new, features=["heart"], scaling=trained.scaling)
 
 
 def test_long_series_are_cut_and_their_pieces_stay_together():
-    names, series = read_table(wide(hours=9 * DAY + 4), features=["heart"], windows=3)
+    names, series = read_series(wide(hours=9 * DAY + 4), features=["heart"], windows=3)
     assert series.x.shape[:2] == (
         6 * 3 + 1,
         3,
@@ -191,7 +191,7 @@ def test_outcomes_of_a_second_table(tmp_path):
         {"id": [f"p{n}" for n in range(9)][::-1], "died": [0, 1, 0] * 3, "stay": [*range(8), None]}
     )
     table = wide().drop(columns=["ward", "oxygen"])
-    names, series = read_table(table, outcomes=outcomes, static_labels=["died"], targets=["stay"])
+    names, series = read_series(table, outcomes=outcomes, static_labels=["died"], targets=["stay"])
     expected = outcomes.set_index("id")
     assert series.feature_names == ("heart", "pressure")
     for row, name in enumerate(names):
@@ -207,11 +207,11 @@ def test_outcomes_of_a_second_table(tmp_path):
     changed = load_table(tmp_path / "a.csv", cache=tmp_path / "cache", name="table", **options)
     assert changed.labels["died"].classes == ("1",)  # the cache knows that the outcomes changed
     with pytest.raises(ValueError, match=r"outcomes: outcomes has nothing for sequence 'p4' \(2 of 6\)"):
-        read_table(table, outcomes=outcomes[outcomes.id < "p4"], static_labels=["died"])
+        read_series(table, outcomes=outcomes[outcomes.id < "p4"], static_labels=["died"])
     with pytest.raises(ValueError, match=r"outcomes: outcomes has nothing for sequence 'p0' \(1 of 6\)"):
-        read_table(table, outcomes=outcomes, static_labels=["stay"])
+        read_series(table, outcomes=outcomes, static_labels=["stay"])
     with pytest.raises(ValueError, match=r"row 9: has 'p3' a second time"):
-        read_table(
+        read_series(
             table, outcomes=pd.concat([outcomes, outcomes[outcomes.id == "p3"]]), static_labels=["died"]
         )
 
@@ -221,7 +221,7 @@ def test_ids_are_texts(tmp_path):
     outcomes = pd.DataFrame({"id": sorted(set(table.id)), "died": [0, 1, 0, 1, 0, 1]})
     table.to_csv(tmp_path / "a.csv", index=False)
     outcomes.to_csv(tmp_path / "b.csv", index=False)
-    names, _ = read_table(
+    names, _ = read_series(
         tmp_path / "a.csv", features=["heart"], outcomes=tmp_path / "b.csv", static_labels=["died"]
     )
     assert sorted(names) == [f"00{n}" for n in range(6)]
@@ -243,7 +243,7 @@ def test_times_that_are_numbers_or_written_otherwise():
     numbers = load_table(table.assign(time=hours), features=["heart"], time_format="h")
     assert numbers.times is None
     np.testing.assert_array_equal(numbers.x, expected.x)
-    with pytest.raises(ValueError, match="time: column 'time' of table holds numbers; say their unit"):
+    with pytest.raises(ValueError, match="time: column 'time' of table holds numbers; give their unit"):
         load_table(table.assign(time=hours), features=["heart"])
 
 
@@ -279,7 +279,7 @@ def test_duplicates():
         match=rf"table, row {len(table)}: has the same time of 'p0' as row 5 \(1 such rows\); .*mean",
     ):
         load_table(twice, features=["heart"])
-    names, series = read_table(twice, features=["heart"], duplicates="mean")
+    names, series = read_series(twice, features=["heart"], duplicates="mean")
     assert raw(series)[names.index("p0"), 5, 0] == pytest.approx(table.heart[5] + 1, rel=1e-5)
     long = twice.melt(["id", "time"], ["heart"], "what", "much")
     with pytest.raises(ValueError, match="has the same time and variable of 'p0' as row 5"):
@@ -295,7 +295,7 @@ def test_what_cannot_be_used_is_refused_or_left_out():
         load_table(table, features=["heart"])
     table.loc[table.id == "p5", "heart"] = np.nan
     with pytest.warns(UserWarning) as caught:
-        names, _ = read_table(table, features=["heart"], unusable="leave_out")
+        names, _ = read_series(table, features=["heart"], unusable="leave_out")
     assert sorted(names) == ["p0", "p1", "p2", "p4", "p6", "p7"]
     said = " ".join(str(warning.message) for warning in caught)
     assert "'p3' is not longer" in said and "'p5' is without any observed value (1 of 8); left out" in said
@@ -388,7 +388,9 @@ def test_wrong_tables(tmp_path):
     sparse = table.assign(pressure=table.pressure.where(table.id.isin([f"p{n}" for n in held])))
     with pytest.raises(ValueError, match="features: 'pressure' has no value in the training split"):
         load_table(sparse, **OPTIONS)
-    with pytest.raises(ValueError, match=r"id: the table has 2 sequences .* an id of its own for each part"):
+    with pytest.raises(
+        ValueError, match=r"id: the table has 2 sequences .* Give each part of a long series an id"
+    ):
         load_table(wide(2), **OPTIONS)
     with pytest.raises(ValueError, match="table has no rows"):
         load_table(table[:0], **OPTIONS)
@@ -419,5 +421,5 @@ def test_without_pandas_the_extra_is_named(tmp_path, monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"tables need pandas: pip install 'unbraid\[series\]'"):
+    with pytest.raises(ImportError, match=r"needs the extra `series`"):
         load_table(tmp_path / "a.csv", cache=tmp_path / "cache")

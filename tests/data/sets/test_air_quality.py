@@ -8,28 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_files import AIR_QUALITY_HEADER, air_quality_lines
 
 import unbraid.data.load as data
 from unbraid.data.sets import air_quality
 
 ROOT = Path(os.environ.get("UNBRAID_DATA", "")) / "beijing_air_quality"
-HEADER = "No,year,month,day,hour,PM2.5,PM10,SO2,NO2,CO,O3,TEMP,PRES,DEWP,RAIN,wd,WSPM,station"
 STATIONS = ("Dongsi", "Wanliu")
-
-
-def lines(station, start="2014-12-01", end="2016-03-01"):
-    """Hours of one station; PM2.5 is the day of the month, TEMP the hour, RAIN 2 mm in hour 5."""
-    times = np.arange(np.datetime64(start, "h"), np.datetime64(end, "h")).tolist()
-    return [HEADER] + [
-        f"{n},{t.year},{t.month},{t.day},{t.hour},{t.day},1,1,1,1,1,{t.hour},1,1,{2 if t.hour == 5 else 0},NW,"
-        f"{len(station)},{station}"
-        for n, t in enumerate(times, 1)
-    ]
 
 
 @pytest.fixture(scope="module")
 def texts():
-    return {station: lines(station) for station in STATIONS}
+    return {station: air_quality_lines(station) for station in STATIONS}
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def change(folder, line, field, value):
     path = folder / air_quality._file(STATIONS[0])
     rows = path.read_text().splitlines()
     fields = rows[line - 1].split(",")
-    fields[HEADER.split(",").index(field)] = value
+    fields[AIR_QUALITY_HEADER.split(",").index(field)] = value
     rows[line - 1] = ",".join(fields)
     path.write_text("\n".join(rows) + "\n")
 
@@ -98,7 +88,7 @@ def test_rain_is_a_mean_of_what_is_known_or_the_published_sum(folder, tmp_path):
 
 def test_overlapping_sequences_train_only(folder, tmp_path):
     for station in STATIONS:
-        text = "\n".join(lines(station, "2014-10-01", "2016-03-01")) + "\n"
+        text = "\n".join(air_quality_lines(station, "2014-10-01", "2016-03-01")) + "\n"
         (folder / air_quality._file(station)).write_text(text)
     apart, months = load(folder, tmp_path), load(folder, tmp_path, stride=7)
     assert np.array_equal(months.scaling.mean, apart.scaling.mean)
@@ -120,7 +110,7 @@ def test_overlapping_sequences_train_only(folder, tmp_path):
     ]
     with pytest.raises(ValueError, match="stride: 0 days"):
         air_quality.load(folder, tmp_path, stride=0)
-    with pytest.raises(ValueError, match="stride: 7 days; the official form"):
+    with pytest.raises(ValueError, match="stride: is 7 days; the official form"):
         air_quality.load(folder, tmp_path, stride=7, form="official")
 
 
@@ -147,7 +137,10 @@ def test_refused(folder, tmp_path):
     path.write_text("".join(rows[:1] + rows[1 + 31 * 24 :]))
     refused("cover different hours")
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="lacks 1 of the 12 files, the first is PRSA_Data_Dongsi"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no file .*PRSA_Data_Dongsi.* \(1 of the 2 files are missing\); run `unbraid data fetch air_quality`",
+    ):
         air_quality.load(folder, tmp_path)
 
 
@@ -186,8 +179,8 @@ def test_fetch(folder, tmp_path, serve, monkeypatch):
 def read_once():
     """The published files are large: all that read them share one reading."""
     with pytest.MonkeyPatch.context() as patch:
-        reader = functools.cache(air_quality.read_columns)
-        patch.setattr(air_quality, "read_columns", reader)
+        reader = functools.cache(air_quality.read_csv_columns)
+        patch.setattr(air_quality, "read_csv_columns", reader)
         yield reader
 
 
@@ -201,7 +194,7 @@ def real(tmp_path_factory, read_once):
 def hours(read_once):
     """All columns of every file."""
     columns = (*air_quality.CALENDAR, *air_quality.FEATURES, "RAIN")
-    files = air_quality._find(ROOT, given=True)
+    files = air_quality._find(ROOT)
     return {station: read_once(path, columns)[0] for station, path in files.items()}
 
 

@@ -6,20 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_files import etth1_text
 
 import unbraid.data.load as data
 from unbraid.data.sets import etth1
 
 ROOT = Path(os.environ.get("UNBRAID_DATA", "")) / "etth1"
-HEADER = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
 
 
 @pytest.fixture(scope="module")
 def text():
-    """The published hours; HUFL is the number of the hour, OT the number of the day."""
-    times = np.datetime64("2016-07-01", "s") + np.arange(17420) * np.timedelta64(1, "h")
-    rows = [f"{str(t).replace('T', ' ')},{n},1,2,{n % 24},4,5,{n // 24}" for n, t in enumerate(times)]
-    return "\n".join([HEADER, *rows]) + "\n"
+    return etth1_text()
 
 
 @pytest.fixture
@@ -30,7 +27,7 @@ def folder(tmp_path, text):
 
 
 def load(folder, tmp_path, **options):
-    with pytest.warns(UserWarning, match="is not the published file"):
+    with pytest.warns(UserWarning, match="are not the published ones"):
         return etth1.load(folder, tmp_path / "cache", **options)
 
 
@@ -127,7 +124,7 @@ def test_fetch(folder, tmp_path, serve, monkeypatch):
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    return {split: data.load("etth1", ROOT, cache, split=split) for split in etth1.SPLITS}
+    return {split: data.load("etth1", ROOT, cache, split=split) for split in etth1.CUTS}
 
 
 @pytest.mark.real_data
@@ -166,7 +163,7 @@ class TestRealTransformer:
         assert (round(test.mean(), 1), round(pool.mean(), 1)) == (21.6, 10.6)
 
     def test_constants_on_the_usual_borders(self):
-        values, texts = etth1.read_columns(ROOT / "ETTh1.csv", ("OT",), ("date",))
+        values, texts = etth1.read_csv_columns(ROOT / "ETTh1.csv", ("OT",), ("date",))
         assert len(values) == 17420 and texts["date"][-1] == "2018-06-26 19:00:00"
         assert (round(values.min(), 1), round(values.max(), 1)) == (-4.1, 46.0)
         assert (round(values.mean(), 1), round(values.std(), 1)) == (13.3, 8.6)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from raw_files import write_fsdd
 from sound_files import tone, write_wav
 
 import unbraid.data.load as data
@@ -19,26 +20,12 @@ needs_data = [
     pytest.mark.skipif(REAL is None, reason="UNBRAID_DATA is unset: needs the real recordings"),
 ]
 FEW = {"test": 3, "validation": 7, "train": 10}  # one index of each split
-INDICES = tuple(FEW.values())
-
-
-def pitch(speaker, digit):
-    return 100 + 20 * fsdd.SPEAKERS.index(speaker) + 3 * digit
-
-
-def write_recordings(folder, speakers=fsdd.SPEAKERS, digits=(0, 1), indices=INDICES):
-    for place, speaker in enumerate(speakers):
-        for digit in digits:
-            for index in indices:
-                # 10 + 16 frames and more: some too short for a segment, most for one and a rest
-                samples = tone(pitch(speaker, digit), 80 * (12 + 6 * place + digit) + 120)
-                write_wav(folder / f"{digit}_{speaker}_{index}.wav", samples)
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fsdd") / "recordings"
-    write_recordings(folder)
+    write_fsdd(folder)
     (folder / "readme.txt").write_text("not a recording")
     return folder
 
@@ -101,7 +88,7 @@ def test_scaling_is_learned_on_train_alone(recordings, tmp_path):
 def test_what_is_tested_does_not_reach_the_scaling(recordings, tmp_path):
     before = load(recordings, tmp_path)
     louder = tmp_path / "louder"
-    write_recordings(louder)
+    write_fsdd(louder)
     for speaker in fsdd.SPEAKERS:
         write_wav(louder / f"0_{speaker}_{FEW['test']}.wav", tone(333, 3000, level=0.9))
         write_wav(louder / f"0_{speaker}_{FEW['validation']}.wav", tone(333, 3000, level=0.9))
@@ -162,11 +149,11 @@ def test_refused(recordings, tmp_path):
     with pytest.raises(ValueError, match="features: no kind is called 'mel8'"):
         fsdd.load(recordings, tmp_path, features="mel8")
     one = tmp_path / "one"
-    write_recordings(one, speakers=("theo",))
+    write_fsdd(one, speakers=("theo",))
     with pytest.raises(ValueError, match="are of theo; at least two speakers are needed"):
         load(one, tmp_path)
     part = tmp_path / "part"
-    write_recordings(part, indices=(0, 12))
+    write_fsdd(part, indices=(0, 12))
     with (
         pytest.warns(UserWarning, match="holds 24 recordings of 6 speakers"),
         pytest.raises(ValueError, match="no recording for the validation split"),
@@ -175,7 +162,7 @@ def test_refused(recordings, tmp_path):
 
 
 def test_a_bad_file_is_named_and_nothing_is_left(tmp_path):
-    write_recordings(tmp_path / "own")
+    write_fsdd(tmp_path / "own")
     write_wav(tmp_path / "own" / "1_lucas_10.wav", tone(200, 250))
     with pytest.raises(ValueError, match=r"1_lucas_10\.wav: lasts 31 ms, too short for two frames"):
         load(tmp_path / "own", tmp_path)
@@ -186,7 +173,7 @@ def test_a_bad_file_is_named_and_nothing_is_left(tmp_path):
 
 
 def test_what_was_done_to_files_is_said_once(tmp_path):
-    write_recordings(tmp_path / "own")
+    write_fsdd(tmp_path / "own")
     for index in FEW.values():
         write_wav(tmp_path / "own" / f"0_theo_{index}.wav", tone(200, 8000, 16000), 16000)
     with pytest.warns(UserWarning, match=r"0_theo_10\.wav, and 2 more: resampled from 16000 to 8000") as said:

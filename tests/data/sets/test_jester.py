@@ -2,34 +2,16 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from raw_files import GESTURES, write_jester
 
 import unbraid.data.load as data
 
-GESTURES = ("Swiping Left", "Thumb Up", "No gesture")
 OPTIONS = {"size": 16, "steps": 5}
-SIZES = {"train": 10, "validation": 4, "test": 2}
 
 
 @pytest.fixture(scope="module")
 def handed_out(tmp_path_factory):
-    """Folders of JPG frames and lists; frame t of clip n is grey of 10 t, its left edge as bright as n."""
-    root = tmp_path_factory.mktemp("jester")
-    number = 0
-    for name, count in SIZES.items():
-        lines = []
-        for _ in range(count):
-            number += 1
-            folder = root / "20bn-jester-v1" / str(number)
-            folder.mkdir(parents=True)
-            for t in range(9):
-                frame = np.full((100, 176), 10 * t, np.uint8)
-                frame[:, :22] = 15 * number
-                Image.fromarray(frame).convert("RGB").save(folder / f"{t + 1:05d}.jpg", quality=95)
-            lines.append(str(number) if name == "test" else f"{number};{GESTURES[number % 3]}")
-        (root / f"jester-v1-{name}.csv").write_text("\n".join(lines) + "\n")
-    (root / "jester-v1-labels.csv").write_text("\n".join(GESTURES) + "\n")
-    return root
+    return write_jester(tmp_path_factory.mktemp("jester"))
 
 
 @pytest.fixture
@@ -79,7 +61,7 @@ def test_without_the_files_it_says_where_to_ask(tmp_path):
 
 def test_a_missing_list_is_named(mine, tmp_path):
     (mine / "jester-v1-validation.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"jester-v1-validation\.csv is missing"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*jester-v1-validation\.csv"):
         data.load("jester", mine, tmp_path / "cache", **OPTIONS)
 
 

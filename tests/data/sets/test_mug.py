@@ -3,61 +3,20 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
+from raw_files import SKINS, SUBJECTS, write_mug
 
 pytest.importorskip("cv2", reason="needs the extra `faces`")
 
 import unbraid.data.load as data
 from unbraid.data.sets import mug
 
-SUBJECTS = ("001", "002", "010")
-SKINS = {"001": (215, 180, 155), "002": (235, 205, 180), "010": (190, 150, 120)}
 OPTIONS = {"subjects": 3, "size": 16, "fractions": (0.5, 0.25, 0.25)}
-
-
-def face(centre, radius, skin, open_mouth=0.0):
-    """A drawn face that the Haar cascade finds, on grey."""
-    x, y = centre
-    r = radius
-    image = Image.new("RGB", (160, 120), (90, 100, 110))
-    pen = ImageDraw.Draw(image)
-    pen.ellipse((x - r * 0.8, y - r * 1.1, x + r * 0.8, y + r * 1.1), fill=skin)
-    pen.pieslice((x - r * 0.85, y - r * 1.2, x + r * 0.85, y + r * 0.2), 180, 360, fill=(60, 40, 30))
-    pen.ellipse((x - r * 0.72, y - r * 0.75, x + r * 0.72, y + r * 0.6), fill=skin)
-    for side in (-1, 1):
-        across, down = x + side * r * 0.32, y - r * 0.15
-        for wide, high, colour in ((0.22, 0.16, (150, 110, 95)), (0.08, 0.08, (20, 20, 20))):
-            box = (across - r * wide, down - r * high, across + r * wide, down + r * high)
-            pen.ellipse(box, fill=colour)
-        brow = (across - r * 0.2, down - r * 0.28, across + r * 0.2, down - r * 0.2)
-        pen.rectangle(brow, fill=(50, 30, 20))
-    pen.polygon([(x, y - r * 0.1), (x - r * 0.13, y + r * 0.28), (x + r * 0.13, y + r * 0.28)], fill=skin)
-    mouth = (x - r * 0.3, y + r * (0.45 - open_mouth), x + r * 0.3, y + r * (0.58 + open_mouth))
-    pen.ellipse(mouth, fill=(140, 50, 50))
-    return image.filter(ImageFilter.GaussianBlur(1))
-
-
-def write_take(folder, pictures):
-    folder.mkdir(parents=True)
-    for number, picture in enumerate(pictures):
-        picture.save(folder / f"img_{number:04d}.jpg", quality=95)
 
 
 @pytest.fixture(scope="module")
 def handed_out(tmp_path_factory):
-    """Three people, two expressions, one with sessions and one without; and a neutral take."""
-    root = tmp_path_factory.mktemp("handed_out") / "subjects3"
-    for place, subject in enumerate(SUBJECTS):
-        for expression in ("anger", "surprise"):
-            middle = root / subject / "session0" if subject == "002" else root / subject
-            where = (60 + 15 * place, 60)
-            frames = [
-                face(where, 34, SKINS[subject], 0.1 * (t / 32) * (expression == "surprise"))
-                for t in range(32)
-            ]
-            write_take(middle / expression / "take000", frames)
-        write_take(root / subject / "neutral" / "take000", [face((80, 60), 34, SKINS[subject])])
-    return root
+    return write_mug(tmp_path_factory.mktemp("handed_out") / "subjects3")
 
 
 @pytest.fixture

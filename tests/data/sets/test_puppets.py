@@ -158,8 +158,8 @@ def test_loads_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 48}, "size: frames of 48 pixels cannot be drawn; choose 16, 32, 64 or 128"),
-        ({"size": "64"}, "size: frames of '64' pixels"),
+        ({"size": 48}, "size: is 48; choose 16, 32, 64 or 128"),
+        ({"size": "64"}, "size: is '64'"),
         ({"characters": 2}, "characters: 2 cannot be drawn; choose a whole number from 3"),
         ({"characters": 1297}, "to 1296"),
         ({"characters": 10.0}, "characters: 10.0"),
@@ -178,7 +178,7 @@ def test_refused_options(options, message, tmp_path):
         ({"hat": 6}, "hat: there is no class 6; choose 0 to 5"),
         ({"skin": -1}, "skin: there is no class -1"),
         ({"motion": 9}, "motion: there is no class 9; choose 0 to 8"),
-        ({"size": 100}, "size: frames of 100 pixels"),
+        ({"size": 100}, "size: is 100"),
     ],
 )
 def test_refused_renderings(changed, message):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import write_sprites
 
 import unbraid.data.load as data
 from unbraid.data.sets import sprites
@@ -20,27 +21,10 @@ needs_data = [
 ]
 
 
-def draw_sheets(folder):
-    """Sheets whose every cell tells its layer, variant, row and column, and that overlap where it matters."""
-    for name in sprites.SHEETS:
-        layer, variant = name.removesuffix(".png").split("/")
-        sheet = np.zeros((1344, 832, 4), np.uint8)
-        top = {"body": 0, "bottomwear": 16, "topwear": 32, "hair": 48, "shoes": 60}[layer]
-        for row in range(21):
-            for column in range(13):
-                cell = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
-                cell[top : top + 16] = (10 * row, 10 * column, 40 * int(variant), 255)
-                if layer == "topwear":
-                    cell[0:2] = (200, 100, 50, 128)
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(path)
-
-
 @pytest.fixture(scope="module")
 def sheets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sheets")
-    draw_sheets(folder)
+    write_sprites(folder)
     return folder
 
 
@@ -128,14 +112,14 @@ def test_the_cache_is_found_without_the_sheets(tmp_path, sheets, monkeypatch):
 def test_refused(tmp_path, sheets):
     with pytest.raises(FileNotFoundError, match=r"no folder .*unbraid data fetch sprites.*--data\.root"):
         sprites.load(cache=tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*check --data\.root"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*--data\.root that holds"):
         sprites.load(tmp_path / "nowhere", tmp_path)
-    with pytest.raises(ValueError, match="size: 48"):
+    with pytest.raises(ValueError, match="size: is 48; choose 16, 32 or 64"):
         sprites.load(sheets, tmp_path, size=48)
     copy = tmp_path / "copy"
     shutil.copytree(sheets, copy)
     (copy / "hair" / "3.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"lacks 1 of the 25 sheets, the first is hair/3\.png"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*hair.3\.png \(1 of the 25 files are missing\)"):
         sprites.load(copy, tmp_path)
     shutil.copy(sheets / "hair" / "2.png", copy / "hair" / "3.png")
     os.truncate(copy / "topwear" / "4.png", 500)
@@ -179,7 +163,7 @@ def test_fetch(tmp_path, sheets, server, monkeypatch):
     assert folder == tmp_path / "downloads" / "sprites"
     assert len(asked) == 25
     assert all((folder / name).read_bytes() == (sheets / name).read_bytes() for name in hashes)
-    sprites._check_sheets(folder, given=False)
+    sprites._check_sheets(folder)
 
     (folder / "body" / "2.png").write_bytes(b"half")
     data.fetch("sprites")
@@ -222,7 +206,7 @@ class TestRealSheets:
     pytestmark = needs_data
 
     def test_the_sheets_are_the_published_ones(self):
-        assert sprites._check_sheets(real_sheets(), given=True) == sprites.SHEETS
+        assert sprites._check_sheets(real_sheets()) == sprites.SHEETS
 
     def test_clips(self, tmp_path, recwarn):
         clips = data.load("sprites", real_sheets(), tmp_path, size=32)

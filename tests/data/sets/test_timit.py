@@ -2,44 +2,23 @@ import itertools
 
 import numpy as np
 import pytest
+from raw_files import TESTED, TRAINED, VALIDATED, timit_paths, write_timit
 from sound_files import tone, write_sphere, write_wav
 
 import unbraid.data.load as data
 from unbraid.data.sets import timit
 from unbraid.data.sets.timit import standard_splits
 
-TESTED, VALIDATED, UNUSED = ("mdab0", "felc0"), ("faks0", "mgwt0"), ("mxyz0",)
-TRAINED = ("fcjf0", "mdac0", "mtjs0")
-SENTENCES = ("sa1", "sa2", "si1027", "si648", "sx127", "sx217")
-
-
-def places():
-    for speakers, usage in ((TRAINED, "train"), ((*TESTED, *VALIDATED, *UNUSED), "test")):
-        for place, speaker in enumerate(speakers):
-            yield from (f"{usage}/dr{1 + place}/{speaker}/{sentence}.wav" for sentence in SENTENCES)
-
-
-def write_tree(folder, capitals=True, riff=False, both=False):
-    """TIMIT's tree in small, with the other files that lie beside the recordings."""
-    for number, name in enumerate(places()):
-        name = name.upper() if capitals else name
-        samples = tone(100 + 5 * number, 480 * (8 + number % 7) + 240, 16000)
-        (write_wav if riff else write_sphere)(folder / name, samples, 16000)
-        if both:
-            write_wav(folder / f"{name}.wav", 0.5 * samples, 16000)
-        (folder / name).with_suffix(".PHN").write_text("0 100 h#\n")
-    (folder / "README.DOC").write_text("TIMIT")
-
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tree") / "TIMIT"
-    write_tree(folder)
+    write_timit(folder)
     return folder
 
 
 def load(root, tmp_path, **options):
-    with pytest.warns(UserWarning, match="no table compares"):
+    with pytest.warns(UserWarning, match="do not compare with published tables"):
         return data.load("timit", root, tmp_path / "cache", **options)
 
 
@@ -62,13 +41,13 @@ def test_tree(tree, tmp_path):
 
 @pytest.mark.parametrize("form", [{"capitals": False}, {"riff": True}, {"capitals": False, "riff": True}])
 def test_either_case_and_either_form_give_the_same(tree, tmp_path, form):
-    write_tree(tmp_path / "other", **form)
+    write_timit(tmp_path / "other", **form)
     ours, other = load(tree.parent, tmp_path), load(tmp_path / "other", tmp_path)
     assert np.array_equal(ours.x, other.x) and ours.fingerprint == other.fingerprint
 
 
 def test_a_sound_that_is_there_twice_is_taken_once(tree, tmp_path):
-    write_tree(tmp_path / "both", both=True)
+    write_timit(tmp_path / "both", both=True)
     found = standard_splits(
         path.relative_to(tmp_path).as_posix() for path in (tmp_path / "both").rglob("*") if path.is_file()
     )
@@ -151,7 +130,7 @@ def test_refused(tree, tmp_path):
         pytest.raises(ValueError, match="no recordings for the validation split"),
     ):
         write_wav(tmp_path / "part" / "train" / "dr1" / "fcjf0" / "sx1.wav", tone(100))
-        for name in places():
+        for name in timit_paths():
             if name.startswith("train"):
                 write_wav(tmp_path / "part" / name, tone(100))
         data.load("timit", tmp_path / "part")
@@ -163,11 +142,11 @@ def test_refused(tree, tmp_path):
 
 
 def test_compressed_files_are_refused(tmp_path):
-    write_tree(tmp_path / "disc")
+    write_timit(tmp_path / "disc")
     bad = tmp_path / "disc" / "TEST" / "DR1" / "MDAB0" / "SX127.WAV"
     write_sphere(bad, tone(100), coding="pcm,embedded-shorten-v2.00")
     with (
-        pytest.warns(UserWarning, match="no table compares"),
+        pytest.warns(UserWarning, match="do not compare with published tables"),
         pytest.raises(ValueError, match=r"SX127\.WAV: is compressed with shorten"),
     ):
         data.load("timit", tmp_path / "disc", tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""Columns of a CSV file whose layout is known."""
+"""Columns of CSV files with a fixed layout."""
 
 import csv
 from collections.abc import Sequence
@@ -8,27 +8,27 @@ import numpy as np
 
 from unbraid.words import nearest
 
-__all__ = ["read_columns"]
+__all__ = ["read_csv_columns"]
 
 MISSING = ("", "NA", "NaN", "nan")
 
 
-def read_columns(
+def read_csv_columns(
     path: Path, numbers: Sequence[str], texts: Sequence[str] = ()
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Read columns of a CSV file with a header line.
 
     Args:
         path: the file.
-        numbers: names of the columns of numbers; empty fields, `NA` and `NaN` are missing.
-        texts: names of columns that are kept as they are.
+        numbers: names of the columns that hold numbers; empty fields, `NA` and `NaN` are missing values.
+        texts: names of the columns that are returned as text.
 
     Returns:
         `(rows, len(numbers))` floats with NaN for missing values, and the text columns by name.
 
     Raises:
-        ValueError: a column is not there; a line has too few or too many fields; a text in a column of
-            numbers. Names the file, the line and the column.
+        ValueError: a column is missing, a line has too few or too many fields, or a column of numbers holds text. The
+            error names the file, the line and the column.
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)

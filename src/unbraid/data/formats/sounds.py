@@ -1,47 +1,46 @@
-"""Recordings on disk to sequences of features: read, checked, transformed, cut and scaled.
+"""Sound files: read, checked, mixed into one channel, resampled; and where a recording is cut into sequences.
 
-Files are read by libsndfile (WAV, FLAC, OGG, MP3, AIFF, AU, NIST SPHERE). Several channels are mixed into one, other
-sampling rates are converted (soxr); both are said, once, as warnings.
+Files are read by libsndfile (WAV, FLAC, OGG, MP3, AIFF, AU, NIST SPHERE) and resampled by soxr.
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from unbraid.data.features import FeatureKind, Segment, Sound
-from unbraid.data.formats.spectra import FEATURES, feature_names, frame_count, frame_rate, to_features
-from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Label, Sequences
-from unbraid.data.store import Space
+from unbraid.data.checks import check_choice
+from unbraid.data.features import Segment
+from unbraid.data.formats.extras import missing_extra
+from unbraid.data.formats.spectra import FEATURES, frame_count
 from unbraid.words import nearest
 
 __all__ = [
     "AUDIO_ENDINGS",
+    "SEGMENT_STEPS",
     "Recording",
     "check_sound_options",
     "cut",
-    "listing",
     "read_audio",
     "recorded_rate",
-    "sequences_from",
 ]
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
 SEGMENT_STEPS = 20  # 200 ms
-UNITS = {"mel80": "log power", "mel40": "log power", "spec200": "log magnitude", "linear201": "magnitude"}
 FULL_SCALE = 0.9999
-CLIPPED_RUN = 4
+CLIPPED_RUN = 4  # samples in a row at full scale that count as clipped
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One sound: `samples (n,)` float32 in one channel, its rate, and what was done or found while reading it."""
+    """A sound in one channel.
+
+    Attributes:
+        samples: `(n,)` float32 in [-1, 1].
+        sampling_rate: samples per second.
+        remarks: what was changed or noticed while reading, for a warning.
+    """
 
     samples: np.ndarray
     sampling_rate: int
@@ -56,8 +55,7 @@ def read_audio(path: str | Path, sampling_rate: int | None = None) -> Recording:
         sampling_rate: to convert to; None keeps the file's own.
 
     Raises:
-        ValueError: the file is no audio, damaged, cut short, empty, silent, or holds NaN; it is compressed with
-            shorten.
+        ValueError: the file is no audio, damaged, truncated, empty, silent, compressed with shorten, or holds NaN.
         ImportError: the extra `audio` is not installed.
     """
     path, soundfile = Path(path), _soundfile(path)
@@ -112,12 +110,12 @@ def _soundfile(path: Path) -> Any:
         import soundfile
         import soxr  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"{path}: to read audio install the extra: pip install 'unbraid[audio]'") from error
+        raise missing_extra(f"{path}: a sound file", "audio") from error
     return soundfile
 
 
 def _declared_samples(path: Path) -> int | None:
-    """The number of samples that the head of a NIST SPHERE file declares; refuses empty and compressed files."""
+    """The number of samples that the header of a NIST SPHERE file declares; refuses empty and compressed files."""
     with open(path, "rb") as file:
         head = file.read(1024)
     if not head:
@@ -133,35 +131,43 @@ def _declared_samples(path: Path) -> int | None:
     try:
         return int(fields[b"sample_count"].split()[-1])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: its NIST SPHERE head has no sample_count; replace it") from error
+        raise ValueError(f"{path}: its NIST SPHERE header has no sample_count; replace it") from error
 
 
 def _data_line(log: str) -> str:
-    """What libsndfile notes of the chunk that holds the samples of a WAV file."""
+    """The line of libsndfile's log about the chunk with the samples of a WAV file."""
     return next((line for line in log.splitlines() if line.strip().startswith("data :")), "")
 
 
 def check_sound_options(features: str, segment: str, steps: int | None, sampling_rate: int) -> None:
-    """Refuse options that no sound could satisfy, before files are read.
+    """Refuse options that do not exist or do not fit one another, before files are read.
+
+    Args:
+        features: kind of features, see `unbraid.data.formats.spectra`.
+        segment: see `cut`.
+        steps: see `cut`.
+        sampling_rate: of the sounds.
 
     Raises:
         ValueError: naming the option.
     """
     if features not in FEATURES:
         raise ValueError(f"features: no kind is called {features!r}{nearest(features, FEATURES)}")
-    if segment not in ("segment", "utterance"):
-        raise ValueError(f"segment: is {segment!r}; choose 'segment' or 'utterance'")
+    check_choice("segment", segment, ("segment", "utterance"))
     if steps is not None and steps < 2:
         raise ValueError(f"steps: is {steps}; a sequence needs at least 2 frames")
     frame_count(sampling_rate, features, sampling_rate)
 
 
 def cut(frames: int, segment: Segment, steps: int | None) -> list[tuple[int, int]]:
-    """Start and length of the sequences that a recording of so many frames is cut into.
+    """Start and length of the sequences that a recording is cut into.
 
-    "segment": `steps` (20) frames each, one after the other; what is left over at the end is dropped, but a
-    recording shorter than that is kept as it is. "utterance": the whole; if it has more than `steps` frames, as many
-    pieces as needed, equal to within a frame.
+    Args:
+        frames: of the recording.
+        segment: "segment" for sequences of `steps` frames, one after the other. The rest at the end is dropped, but a
+            recording shorter than one segment is kept. "utterance" for the whole recording; if it has more than
+            `steps` frames, it is cut into as few pieces as possible, equal to within a frame.
+        steps: frames of a segment (None: 20), or the most frames of a piece of an utterance (None: no limit).
     """
     if segment == "segment":
         steps = steps or SEGMENT_STEPS
@@ -169,87 +175,3 @@ def cut(frames: int, segment: Segment, steps: int | None) -> list[tuple[int, int
     pieces = -(-frames // (steps or frames))
     bounds = [frames * piece // pieces for piece in range(pieces + 1)]
     return [(start, end - start) for start, end in pairwise(bounds)]
-
-
-def listing(paths: Sequence[Path]) -> str:
-    """Names, sizes and times of files as text: the same as long as none of them changes."""
-    return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
-
-
-def sequences_from(
-    space: Space,
-    name: str,
-    splits: Mapping[str, Sequence[Path]],
-    labels: Mapping[str, Label],
-    features: FeatureKind,
-    sampling_rate: int,
-    segment: Segment,
-    steps: int | None,
-) -> Sequences:
-    """Make a data set of recordings; `groups` says which recording each sequence was cut from.
-
-    Args:
-        space: where the observations are written.
-        name: of the data set.
-        splits: the files of each split, the train split first; scaling is learned on its frames.
-        labels: one value for each file, in the order of the splits.
-        features: kind of features.
-        sampling_rate: that sounds are converted to.
-        segment: see `cut`.
-        steps: see `cut`.
-
-    Raises:
-        ValueError: a file cannot be used, see `read_audio`, or it is shorter than two frames.
-    """
-    paths = [path for files in splits.values() for path in files]
-    counts: list[int] = []
-    remarks: dict[str, list[Path]] = {}
-    raw = space.folder / "frames.raw"
-    with open(raw, "wb") as file:
-        for done, path in enumerate(paths):
-            recording = read_audio(path, sampling_rate)
-            if frame_count(len(recording.samples), features, sampling_rate) < 2:
-                raise ValueError(
-                    f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two "
-                    "frames of features; remove it"
-                )
-            frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
-            file.write(frames.numpy().tobytes())
-            counts.append(len(frames))
-            for remark in recording.remarks:
-                remarks.setdefault(remark, []).append(path)
-            space.advance(done + 1, len(paths))
-    for remark, found in remarks.items():
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        warnings.warn(f"{found[0]}{more}: {remark}", stacklevel=2)
-    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
-    scaling = Scaling.fit(flat[: sum(counts[: len(splits["train"])])])
-    pieces = [
-        (owner, begin + start, length)
-        for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
-        for start, length in cut(count, segment, steps)
-    ]
-    owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
-    longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
-    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
-    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        x[row, :length] = scaling.apply(flat[start : start + length])
-    del flat
-    raw.unlink()
-    ends = pairwise(np.cumsum([0, *map(len, splits.values())]))
-    return Sequences(
-        x,
-        name,
-        lengths=None if (lengths == longest).all() else lengths,
-        labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
-        splits={
-            key: np.flatnonzero((owner >= start) & (owner < end))
-            for key, (start, end) in zip(splits, ends, strict=True)
-        },
-        groups=owner,
-        scaling=scaling,
-        feature_names=feature_names(features, sampling_rate),
-        units=(UNITS[features],) * FEATURES[features],
-        sampling_rate=frame_rate(features, sampling_rate),
-        sound=Sound(features, sampling_rate),
-    )

@@ -1,4 +1,4 @@
-"""Sound to features and back: log-mel bands and spectra of short windows, on torch, on any device.
+"""Sound to features and back: log-mel bands and spectra of short windows, in torch, on any device.
 
 | kind      | F   | window         | shift   | what                                                                   |
 |-----------|-----|----------------|---------|------------------------------------------------------------------------|
@@ -12,8 +12,8 @@ Logarithms are natural and never below -20. Mel bands are triangles of height 1,
 first sample, and only whole ones count. Centred windows see zeros beyond the ends (the authors' code mirrors the
 signal there).
 
-`to_waveform` goes back: power of the bands to a spectrum (Richardson-Lucy), then phases that fit it (Griffin and Lim,
-1984, with the momentum of Perraudin, Balazs and Sondergaard, WASPAA 2013, https://doi.org/10.1109/WASPAA.2013.6701851).
+`to_waveform` inverts features: a spectrum is computed from the power of the bands (Richardson-Lucy), then phases that
+fit it (Griffin and Lim, 1984, with the momentum of Perraudin, Balazs and Sondergaard, WASPAA 2013, https://doi.org/10.1109/WASPAA.2013.6701851).
 """
 
 import functools
@@ -30,6 +30,7 @@ from unbraid.words import nearest
 
 __all__ = [
     "FEATURES",
+    "UNITS",
     "feature_names",
     "frame_count",
     "frame_rate",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 FEATURES: dict[str, int] = {"mel80": 80, "mel40": 40, "spec200": 200, "linear201": 201}
+UNITS = {"mel80": "log power", "mel40": "log power", "spec200": "log magnitude", "linear201": "magnitude"}
 
 LOG_FLOOR = -20.0
 PRE_EMPHASIS = 0.97
@@ -75,7 +77,7 @@ class Layout:
         return weights.sqrt() if self.kind == "spec200" else weights
 
     def frames(self, waveform: Tensor) -> Tensor:
-        """The stretches of the signal under each window, `(B, samples)` -> `(B, T, window)`, not yet weighted."""
+        """The samples under each window, `(B, samples)` -> `(B, T, window)`, without the window's weights."""
         return F.pad(waveform, (self.margin, self.margin)).unfold(1, self.window, self.shift)
 
 
@@ -87,7 +89,7 @@ def _layout(kind: str, sampling_rate: int) -> Layout:
     window = round((0.02 if kind == "linear201" else 0.025) * sampling_rate)
     shift = round((165 / 16000 if kind == "linear201" else 0.01) * sampling_rate)
     if kind.startswith("mel"):
-        # Below 16 kHz the window is filled up with zeros, so that no band rests on a single frequency.
+        # Below 16 kHz the window is padded with zeros, so that every band covers more than a single frequency.
         return Layout(kind, sampling_rate, window, shift, window if sampling_rate >= 16000 else MEL_FFT)
     if window > SPECTRUM_FFT:
         raise ValueError(
@@ -98,10 +100,10 @@ def _layout(kind: str, sampling_rate: int) -> Layout:
 
 
 def frame_count(samples: int, kind: str = "mel80", sampling_rate: int = 16000) -> int:
-    """Frames T that `to_features` makes of so many samples; 0 where the sound is shorter than a window.
+    """Frames T that `to_features` computes from so many samples; 0 where the sound is shorter than a window.
 
     Raises:
-        ValueError: no such kind, or a rate that it cannot have.
+        ValueError: no such kind, or a sampling rate that the kind does not support.
     """
     layout = _layout(kind, sampling_rate)
     return max(0, 1 + (samples + 2 * layout.margin - layout.window) // layout.shift)
@@ -127,8 +129,8 @@ def to_features(
 ) -> Float[Tensor, "B T F"]:
     """Features of a batch of sounds, on the device and in the precision of `waveform`.
 
-    Shorter sounds are filled up with zeros at their end; the first `frame_count(samples, ...)` frames of each are
-    then its own, and do not depend on the filling.
+    Sounds shorter than the longest are padded with zeros at their end. The first `frame_count(samples, ...)` frames of
+    a sound do not depend on its padding.
 
     Args:
         waveform: samples in [-1, 1].
@@ -136,14 +138,14 @@ def to_features(
         sampling_rate: samples per second.
 
     Raises:
-        ValueError: no such kind, a rate that it cannot have, or sounds shorter than one window.
+        ValueError: no such kind, a sampling rate that the kind does not support, or sounds shorter than one window.
     """
     layout = _layout(kind, sampling_rate)
     if not frame_count(waveform.shape[1], kind, sampling_rate):
         raise ValueError(
             f"waveform: {waveform.shape[1]} samples are shorter than one window of {layout.window}"
         )
-    if layout.mel:  # the sample before the first is taken to equal it: no click at the start
+    if layout.mel:  # the sample before the first is set equal to it, so that there is no click at the start
         waveform = waveform - PRE_EMPHASIS * torch.cat([waveform[:, :1], waveform[:, :-1]], 1)
     blocks = layout.frames(waveform).split(max(1, BLOCK // len(waveform)), 1)
     return torch.cat([_features_of(frames, layout) for frames in blocks], 1)
@@ -169,20 +171,19 @@ def to_waveform(
     iterations: int = 60,
     seed: int = 0,
 ) -> Float[Tensor, "samples"]:
-    """Sound whose features are near `x`: a spectrum for each frame, then phases that fit together.
+    """A sound whose features are near `x`: a spectrum for each frame, then phases that fit together.
 
-    What a spectrum does not say cannot come back: phases are new, and mel bands blur the harmonics of high
-    frequencies.
+    The original phases are lost, and mel bands blur the harmonics of high frequencies.
 
     Args:
         x: features in raw units, as `to_features` gives them (undo a data set's scaling first).
         kind: of the features.
         sampling_rate: samples per second of the sound.
-        iterations: of Griffin and Lim's search for phases.
-        seed: of the phases that the search starts from.
+        iterations: of Griffin and Lim's algorithm.
+        seed: of the phases that it starts from.
 
     Raises:
-        ValueError: no such kind, a rate that it cannot have, or another number of features than the kind has.
+        ValueError: no such kind, a sampling rate that the kind does not support, or another number of features than the kind has.
     """
     layout = _layout(kind, sampling_rate)
     if x.shape[1] != FEATURES[kind]:
@@ -204,8 +205,8 @@ def _magnitude(x: Tensor, layout: Layout) -> Tensor:
         return x.clamp_min(0)
     if layout.kind == "spec200":
         return F.pad(x.exp(), (1, 0))
-    # A non-negative spectrum whose bands are the given ones, by multiplicative steps: errors count relative to a
-    # band's power, as in the logarithm, so that quiet bands are not given up for loud ones.
+    # Find a non-negative spectrum with the wanted bands by multiplicative steps. Errors count relative to a band's power,
+    # as they do in the logarithm, so quiet bands are fitted as well as loud ones.
     power, bands = x.exp(), _bands(layout, x)
     share = bands.sum(0).clamp_min(1e-12)
     spectrum = power @ bands / share
@@ -223,7 +224,7 @@ def _spectra(waveform: Tensor, layout: Layout) -> Tensor:
 
 
 def _overlap_add(spectra: Tensor, layout: Layout) -> Tensor:
-    """The signal whose windows are nearest to the given spectra in squared error; it fades in and out at its ends."""
+    """The signal whose windows are nearest to `spectra` in squared error; it fades in and out at its ends."""
     frames = torch.fft.irfft(spectra, layout.fft)[:, : layout.window]
     weights = layout.weights(frames)
     length = (len(frames) - 1) * layout.shift + layout.window

@@ -1,17 +1,16 @@
-"""What data sets of time series share: columns of a CSV file, bins of time, windows, scaling."""
+"""Time series: averaged over bins of time, cut into windows, scaled, with a mask where values are missing."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from unbraid.data.scaling import Scaling
+from unbraid.masks import zero_unobserved
 
 __all__ = [
     "bin_means",
     "check_stride",
     "cut_windows",
-    "in_order_of_splits",
-    "lengths_or_none",
     "overlapping_starts",
     "scale_windows",
     "window_means",
@@ -35,12 +34,12 @@ def bin_means(values: np.ndarray, places: Sequence[np.ndarray], shape: tuple[int
 def cut_windows(
     series: Sequence[np.ndarray], window: int, steps: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut series into windows; a last one that is not full is padded.
+    """Cut series into windows; the last window is padded where it is not full.
 
     Args:
-        series: N arrays `(L, F)` of equal spacing, NaN = missing; they may differ in L.
+        series: N arrays `(L, F)` with evenly spaced rows, NaN = missing; they may differ in L.
         window: rows W of a window.
-        steps: windows T of the result; None for those of the longest series.
+        steps: windows T of the result; None for as many as the longest series has.
 
     Returns:
         `(N, T, W, F)` with NaN for missing values and padding, and `(N,)` windows of each series.
@@ -51,27 +50,6 @@ def cut_windows(
     for place, rows in zip(cut, series, strict=True):
         place[: len(rows)] = rows
     return cut.reshape(len(series), steps, window, -1), lengths
-
-
-def in_order_of_splits(parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """An order of rows in which every split is one piece, so that it is read without copying.
-
-    Args:
-        parts: rows of each split.
-
-    Returns:
-        The rows one split after the other, and the splits as rows in this order.
-    """
-    ends = np.cumsum([len(rows) for rows in parts.values()])
-    splits = {
-        name: np.arange(end - len(rows), end) for (name, rows), end in zip(parts.items(), ends, strict=True)
-    }
-    return np.concatenate(list(parts.values())), splits
-
-
-def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:
-    """None when all sequences have `steps` steps."""
-    return None if (lengths == steps).all() else lengths
 
 
 def check_stride(stride: int, days: int) -> None:
@@ -89,17 +67,17 @@ def check_stride(stride: int, days: int) -> None:
 def overlapping_starts(
     firsts: np.ndarray, splits: Mapping[str, np.ndarray], length: int, stride: int
 ) -> np.ndarray:
-    """Where further training sequences may start, so that they overlap those of training and no other one.
+    """Where further training sequences may start: between the training sequences, away from all others.
 
     Args:
         firsts: `(N,)` rows of one long series at which its sequences start.
-        splits: which of the sequences train, and which are held out.
+        splits: the sequences of each split.
         length: rows of a sequence.
-        stride: rows from one start to the next; a start of `firsts` is not given again.
+        stride: rows from one start to the next.
 
     Returns:
-        Rows from the first training sequence's start on; none of these sequences goes beyond the last training
-        sequence or shares a row with a held-out one.
+        Rows at which the further sequences start, without those in `firsts`. No such sequence starts before the first
+        training sequence, ends after the last one, or shares a row with a sequence of validation or test.
     """
     train = firsts[splits["train"]]
     held = np.concatenate([firsts[rows] for name, rows in splits.items() if name != "train"])
@@ -110,27 +88,27 @@ def overlapping_starts(
 def scale_windows(
     windows: np.ndarray, train: np.ndarray, scaling: Scaling | None = None
 ) -> tuple[np.ndarray, np.ndarray, Scaling]:
-    """Scale every feature, with a scaling learned on the observed values of the train rows.
+    """Scale every feature; the scaling is learned on the observed values of the train rows.
 
     Args:
         windows: `(N, T, W, F)` raw values, NaN = missing.
         train: rows to learn from.
-        scaling: an older one to use instead.
+        scaling: learned before, to be used instead.
 
     Returns:
-        x, float32 and 0 where nothing was observed; its mask, True = observed; the scaling.
+        x, float32 and 0 where nothing was observed; the mask of x, True = observed; the scaling.
 
     Raises:
         ValueError: a feature has no observed training value.
     """
     mask = ~np.isnan(windows)
     scaling = scaling or Scaling.fit(windows[train], mask[train])
-    return np.where(mask, scaling.apply(windows), np.float32(0)), mask, scaling
+    return zero_unobserved(scaling.apply(windows), mask), mask, scaling
 
 
 def window_means(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of what is known in each window: `(N, T * window)` -> `(N, T)`; NaN where nothing is."""
+    """Mean of the observed values of each window, `(N, T * window)` -> `(N, T)`; NaN where there are none."""
     windows = values.reshape(len(values), -1, window)
-    known = ~np.isnan(windows)
-    total = np.where(known, windows, 0).sum(2)
-    return np.where(known.any(2), total / np.maximum(known.sum(2), 1), np.nan)
+    observed = ~np.isnan(windows)
+    total = zero_unobserved(windows, observed).sum(2)
+    return np.where(observed.any(2), total / np.maximum(observed.sum(2), 1), np.nan)

@@ -1,1 +1,1 @@
-"""Recordings of one's own, by kind."""
+"""Your own recordings, by kind: frames, sounds, tables of series, arrays."""

@@ -1,38 +1,45 @@
-"""One's own sounds: a folder of WAV, FLAC, OGG, MP3 or NIST SPHERE files, with all its sub-folders.
+"""Your own sounds: a folder of WAV, FLAC, OGG, MP3 or NIST SPHERE files, with all its sub-folders.
 
-Each file is one recording. It is cut into segments of 200 ms, which stay together in one split, or kept whole; see
-`unbraid.data.formats.sounds.cut`. Sampling rates that differ are converted to the one that most files have.
+Each file is one recording. It is cut into segments of 200 ms, which all go into one split, or kept whole; see
+`unbraid.data.formats.sounds.cut`. All recordings are resampled to the sampling rate that most files have.
 
 Labels come from the file names by a pattern such as `{digit}_{speaker}_{index}` (with a `/` in it, from the path
 within the folder: `{speaker}/{sentence}`); or from a CSV file with a header, first the column `file`; or else from
-sub-folders, whose names become the label `class`. In pattern and CSV, `group` is no label but keeps the files of one
-group (a speaker, a session) in one split; in a pattern, `index` is no label either.
+the sub-folders, whose names become the label `class`. In a pattern or a CSV file, `group` is no label: all files of a
+group (a speaker, a session) go into one split. In a pattern, `index` is no label either.
 """
 
 import hashlib
-import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from unbraid.data.features import FeatureKind, Segment
-from unbraid.data.formats.images import IMAGE_ENDINGS, MOVIE_ENDINGS, natural_order
+from unbraid.data.features import FeatureKind, Segment, Sound
+from unbraid.data.formats.images import IMAGE_ENDINGS
+from unbraid.data.formats.paths import files_below, files_digest, name_of
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
+    SEGMENT_STEPS,
     check_sound_options,
-    listing,
+    cut,
+    read_audio,
     recorded_rate,
-    sequences_from,
 )
-from unbraid.data.own.frames import folder_labels, read_labels
-from unbraid.data.sequences import Sequences, make_label, split_by_group
+from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_count, frame_rate, to_features
+from unbraid.data.formats.video import MOVIE_ENDINGS
+from unbraid.data.labels import Label, check_dynamic_labels, make_label
+from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
+from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.splits import consecutive_splits, split_by_group
 from unbraid.data.store import Space, prepared
-from unbraid.words import nearest
 
-__all__ = ["holds_sound", "load_audio_folder"]
+__all__ = ["holds_sound", "load_sounds", "sequences_of_sounds"]
 
 
 def holds_sound(path: str | Path) -> bool:
@@ -45,7 +52,7 @@ def holds_sound(path: str | Path) -> bool:
     return sum(endings[ending] for ending in AUDIO_ENDINGS) > pictures
 
 
-def load_audio_folder(
+def load_sounds(
     folder: str | Path,
     *,
     name: str | None = None,
@@ -60,28 +67,28 @@ def load_audio_folder(
     seed: int = 0,
     cache: str | Path | None = None,
 ) -> Sequences:
-    """Load one's own sounds: `(N, T, F)` features, scaled on the train split, recordings split at random.
+    """Load your own sounds: `(N, T, F)` features, scaled on the train split, recordings split at random.
 
     Args:
         folder: of the sound files.
         name: the data set's name; None for the folder's.
-        features: kind of features: mel80, mel40, spec200 or linear201, see `audio_features`.
-        sampling_rate: samples per second that all sounds are converted to; None for what most files have.
-        segment: "segment" for pieces of `steps` frames (a rest that fills none is dropped; a shorter recording is
-            padded), "utterance" for whole recordings, padded.
-        steps: frames (of 10 ms) of a segment, 20 by default; for utterances the most that stay in one piece, by
-            default the longest's. Longer utterances are cut into equal pieces.
-        pattern: of the file names without their ending, as in "{digit}_{speaker}_{index}".
+        features: kind of features: mel80, mel40, spec200 or linear201, see `unbraid.data.formats.spectra`.
+        sampling_rate: samples per second to which all sounds are resampled; None for the rate that most files have.
+        segment: "segment" for pieces of `steps` frames (the rest at the end is dropped; a shorter recording is padded),
+            "utterance" for whole recordings, padded.
+        steps: frames (of 10 ms) of a segment, 20 by default. For utterances: the most frames of a sequence, by default
+            those of the longest; longer utterances are cut into equal pieces.
+        pattern: of the file names without their ending, such as "{digit}_{speaker}_{index}".
         labels: CSV file with labels, instead of a pattern.
-        dynamic_labels: names of the labels that say what is spoken or happens; the others are static.
+        dynamic_labels: names of the labels that describe what is spoken or what happens; the others are static.
         fractions: shares of train, validation and test, counted in files or groups.
         seed: of the random split.
         cache: where the prepared features are kept; see `store.cache_folder`.
 
     Raises:
-        FileNotFoundError: no such folder or label file.
-        ValueError: nothing to hear; a file that cannot be used (see `audio_files.read_audio`) or that the pattern or
-            the CSV file gives no labels; fewer than two speakers; an option that does not fit.
+        FileNotFoundError: the folder or the label file is missing.
+        ValueError: too few files; a file that cannot be read (see `read_audio`) or that has no label in the pattern or
+            the CSV file; fewer than two speakers; an option that does not fit.
         ImportError: the extra `audio` is not installed.
     """
     path = Path(folder).expanduser()
@@ -91,9 +98,7 @@ def load_audio_folder(
         raise ValueError(f"folder: {path} is one file; give a folder of at least 3 sound files")
     if pattern is not None and labels is not None:
         raise ValueError("pattern, labels: labels come from the file names or from a CSV file; give one")
-    files = sorted(
-        (file for file in path.rglob("*") if _is_sound(file, path)), key=lambda f: natural_order(str(f))
-    )
+    files = files_below(path, AUDIO_ENDINGS)
     if len(files) < 3:
         raise ValueError(
             f"folder: {path} holds {len(files)} sound files; training, validation and test need one each, at least "
@@ -101,32 +106,28 @@ def load_audio_folder(
         )
     names = [file.relative_to(path).as_posix() for file in files]
     if pattern is not None:
-        table = _matched(pattern, names)
+        table = pattern_labels(pattern, names)
     else:
         table = read_labels(Path(labels).expanduser(), names) if labels else folder_labels(names)
     groups = np.array(table.pop("group", names))
-    if isinstance(dynamic_labels, str):
-        dynamic_labels = (dynamic_labels,)
-    for label in dynamic_labels:
-        if label not in table:
-            raise ValueError(f"dynamic_labels: no label is called {label!r}{nearest(label, table)}")
+    dynamic_labels = check_dynamic_labels(dynamic_labels, table)
     if len(set(table.get("speaker", "12"))) < 2:
         raise ValueError(
-            f"folder: all files in {path} are of one speaker, {table['speaker'][0]}; at least two are needed to tell "
-            "speakers apart, or leave that label out"
+            f"folder: all files in {path} are of one speaker, {table['speaker'][0]}; at least two are needed. "
+            "Add another, or leave the label `speaker` out"
         )
     rate = sampling_rate or Counter(recorded_rate(file) for file in files).most_common(1)[0][0]
     check_sound_options(features, segment, steps, rate)
     rows = split_by_group(groups, fractions, seed)
     order = np.concatenate(list(rows.values()))
     splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
-    made = {
+    as_labels = {
         label: make_label(label, np.array(values)[order], "dynamic" if label in dynamic_labels else "static")
         for label, values in table.items()
     }
-    called = name or re.sub(r"[^\w.-]+", "_", path.resolve().name) or "own"
+    data_name = name or name_of(path)
     options = {
-        "files": hashlib.sha256((repr(names) + listing(files)).encode()).hexdigest(),
+        "files": files_digest(files, path),
         "labels": hashlib.sha256(repr((table, groups.tolist())).encode()).hexdigest(),
         "dynamic_labels": list(dynamic_labels),
         "features": features,
@@ -138,43 +139,95 @@ def load_audio_folder(
     }
 
     def build(space: Space) -> Sequences:
-        data = sequences_from(space, called, splits, made, features, rate, segment, steps)
+        data = sequences_of_sounds(space, data_name, splits, as_labels, features, rate, segment, steps)
         if segment == "segment" and data.lengths is not None and data.groups is not None:
             short = [files[order[owner]] for owner in data.groups[data.lengths < data.steps]]
-            more = f", and {len(short) - 1} more" if len(short) > 1 else ""
             warnings.warn(
-                f"{short[0]}{more}: shorter than a segment of {data.steps} frames; padded and masked",
+                f"{_some(short)}: shorter than a segment of {data.steps} frames; padded and masked",
                 stacklevel=2,
             )
         return data
 
-    return prepared(called, options, build, cache)
+    return prepared(data_name, options, build, cache)
 
 
-def _is_sound(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.is_file() and file.suffix.lower() in AUDIO_ENDINGS and not hidden
+def sequences_of_sounds(
+    space: Space,
+    name: str,
+    splits: Mapping[str, Sequence[Path]],
+    labels: Mapping[str, Label],
+    features: FeatureKind,
+    sampling_rate: int,
+    segment: Segment,
+    steps: int | None,
+) -> Sequences:
+    """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
+
+    A remark about a recording (several channels, another sampling rate, clipping) becomes one warning for all files.
+
+    Args:
+        space: x is written here.
+        name: of the data set.
+        splits: the files of each split, the train split first; scaling is learned on its frames.
+        labels: name to one value for each file, in the order of the splits.
+        features: kind of features.
+        sampling_rate: samples per second to which sounds are resampled.
+        segment: see `cut`.
+        steps: see `cut`.
+
+    Raises:
+        ValueError: a file cannot be read, see `read_audio`, or is shorter than two frames.
+    """
+    paths = [path for files in splits.values() for path in files]
+    counts: list[int] = []
+    remarks: dict[str, list[Path]] = {}
+    raw = space.folder / "frames.raw"
+    with open(raw, "wb") as file:
+        for done, path in enumerate(paths):
+            recording = read_audio(path, sampling_rate)
+            if frame_count(len(recording.samples), features, sampling_rate) < 2:
+                raise ValueError(
+                    f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two "
+                    "frames of features; remove it"
+                )
+            frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
+            file.write(frames.numpy().tobytes())
+            counts.append(len(frames))
+            for remark in recording.remarks:
+                remarks.setdefault(remark, []).append(path)
+            space.advance(done + 1, len(paths))
+    for remark, remarked in remarks.items():
+        warnings.warn(f"{_some(remarked)}: {remark}", stacklevel=2)
+    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
+    scaling = Scaling.fit(flat[: sum(counts[: len(splits["train"])])])
+    pieces = [
+        (owner, begin + start, length)
+        for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
+        for start, length in cut(count, segment, steps)
+    ]
+    owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
+    longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
+    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        x[row, :length] = scaling.apply(flat[start : start + length])
+    del flat
+    raw.unlink()
+    files_of_splits = consecutive_splits({key: len(files) for key, files in splits.items()})
+    return Sequences(
+        x,
+        name,
+        lengths=lengths_or_none(lengths, longest),
+        labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
+        splits={key: np.flatnonzero(np.isin(owner, files)) for key, files in files_of_splits.items()},
+        groups=owner,
+        scaling=scaling,
+        feature_names=feature_names(features, sampling_rate),
+        units=(UNITS[features],) * FEATURES[features],
+        sampling_rate=frame_rate(features, sampling_rate),
+        sound=Sound(features, sampling_rate),
+    )
 
 
-def _matched(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """What the placeholders of a pattern stand for in each file's name, or in its path if the pattern has a `/`."""
-    parts = re.split(r"\{(\w+)\}", pattern)
-    places = parts[1::2]
-    if not places or len(set(places)) < len(places):
-        raise ValueError(
-            f"pattern: {pattern!r} needs placeholders, each once, as in '{{speaker}}_{{digit}}_{{index}}'"
-        )
-    text = [f"(?P<{part}>[^/]+?)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)]
-    matcher = re.compile("".join(text))
-    table: dict[str, list[str]] = {place: [] for place in places}
-    for name in names:
-        stem = name.rpartition(".")[0]
-        found = matcher.fullmatch(stem if "/" in pattern else stem.rpartition("/")[2])
-        if found is None:
-            raise ValueError(
-                f"pattern: {name} is not named by {pattern!r}; rename or remove it, or give another pattern"
-            )
-        for place in places:
-            table[place].append(found[place])
-    table.pop("index", None)
-    return table
+def _some(paths: Sequence[Path]) -> str:
+    """The first of some files, and how many more there are."""
+    return f"{paths[0]}, and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])

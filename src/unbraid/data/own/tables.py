@@ -1,65 +1,55 @@
-"""One's own series: a CSV or Parquet file, or a pandas DataFrame.
+"""Your own series: a CSV or Parquet file, or a pandas DataFrame.
 
-Wide form, one row for each sequence and time, one column for each feature; or long form, one row for each
-measurement, with a column that names the variable and one with its value. Rows may stand in any order.
+A table has one of two forms. Wide form: one row for each sequence and time, one column for each feature. Long form: one
+row for each measurement, with a column that names the variable and a column with its value. Rows may stand in any order.
 
-How it is read, all of it by rule:
+The rules by which a table is read:
 
-- Bins. Time is cut into steps [k step, (k + 1) step), counted from 1970-01-01 00:00 (from 0 where times are numbers); a
-  value of x is the mean of what falls in its step. A series goes from its first step with a row to its last.
-- Windows. Every `window` steps are one window, the last one padded. A sequence needs at least two windows.
-- Missing. Empty fields, NA and NaN are missing, and so are steps without a row: the mask is False there and x is 0,
-  the mean of the feature. Nothing is interpolated.
+- Bins. Time is cut into steps [k step, (k + 1) step), counted from 1970-01-01 00:00 (from 0 where times are numbers). A
+  value of x is the mean of the values in its step. A series goes from its first step with a row to its last.
+- Windows. Every `window` steps are one window; the last window is padded. A sequence needs at least two windows.
+- Missing values. Empty fields, NA and NaN are missing, and so are steps without a row. The mask is False there and x is
+  0, the mean of the feature. Nothing is interpolated.
 - Scaling. Every feature gets mean 0 and standard deviation 1, learned on the train split only. A feature that is
-  constant there stays 0, with a warning; one that is never observed there is refused.
-- Time zones. Stamps with an offset become UTC, also where the offsets differ; stamps with and without one are
-  refused.
-- Refused by name of file and line: unknown columns, text in a column of numbers, infinite values, unreadable stamps,
-  two rows with the same sequence and stamp, a label that changes inside a sequence, sequences without an
-  outcome.
+  constant there stays 0, with a warning; a feature that is never observed there is refused.
+- Time zones. Stamps with an offset become UTC, also where the offsets differ. A table in which only some stamps have an
+  offset is refused.
+- Refused, with file and line: unknown columns, text in a column of numbers, infinite values, unreadable stamps, two rows
+  with the same sequence and stamp, a label that changes inside a sequence, sequences without an outcome.
 """
 
 import hashlib
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from unbraid.data.formats.images import natural_order
-from unbraid.data.formats.tables import (
-    NUMBER_UNITS,
-    Measured,
-    Table,
+from unbraid.data.checks import check_choice
+from unbraid.data.formats.measurements import (
     constant_values,
-    import_pandas,
     measure_long,
     measure_wide,
-    open_table,
     outcome_values,
-    read_stamps,
-    read_texts,
     refuse_duplicates,
+    target_numbers,
+    values_of_ids,
+    whole_numbers,
 )
-from unbraid.data.formats.windows import (
-    bin_means,
-    cut_windows,
-    in_order_of_splits,
-    lengths_or_none,
-    scale_windows,
-    window_means,
-)
+from unbraid.data.formats.paths import name_of
+from unbraid.data.formats.series import bin_series, cut_series, usable_pieces
+from unbraid.data.formats.tables import NUMBER_UNITS, import_pandas, open_table, read_stamps, read_texts
+from unbraid.data.formats.windows import cut_windows, scale_windows, window_means
+from unbraid.data.labels import make_label
 from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Sequences, make_label, split_by_group
+from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.splits import in_order_of_splits, split_by_group
 from unbraid.data.store import prepared
 from unbraid.words import nearest
 
-__all__ = ["load_table", "read_table"]
-
-MOST_EMPTY = 1000  # steps of a series for each one that is observed; beyond, a stamp is taken to be wrong
+__all__ = ["load_table", "read_series"]
 
 
 def load_table(
@@ -87,45 +77,45 @@ def load_table(
     name: str | None = None,
     cache: str | Path | None = None,
 ) -> Sequences:
-    """Load one's own series: x `(N, T, window, F)` floats with a mask, scaled, split at random.
+    """Load your own series: x `(N, T, window, F)` float32 with a mask, scaled, split at random.
 
     Args:
         table: path of a CSV or Parquet file, or a pandas DataFrame.
         id: column that says to which sequence a row belongs.
         time: column with the time of a row.
-        features: columns (in long form: variables) that become x, in this order; None for all that have no other use.
+        features: columns (in long form: variables) that become x, in this order; None for all that are not used
+            otherwise.
         variable: long form: the column with the name of what was measured; None for wide form.
         value: long form: the column with the measured value.
         step: time between two values of x, as pandas writes it: 1h, 15min, 30s, 1D.
         window: steps of a window; each window gets one dynamic code. With 1, x is `(N, T, F)`.
-        windows: windows of a sequence: longer series are cut, the rest of under two windows is left out, and all
-            pieces stay in one split; None to leave series whole.
+        windows: windows of a sequence. Longer series are cut into pieces, which all go into one split; a rest that is not
+            longer than one window is left out. None to leave series whole.
         static_labels: columns of the table or of `outcomes` that are constant over a sequence.
-        targets: columns of `outcomes`, one number for each sequence `(N,)`; or columns (variables) of the table, that
-            become the mean of each window `(N, T)`. Never scaled; NaN where unknown.
-        outcomes: a second table with the column `id` and one row for each sequence; further rows are not used.
-        groups: column of the table or of `outcomes`; sequences of one group stay in one split. None for `id`.
+        targets: columns of `outcomes`, one number for each sequence `(N,)`; or columns (variables) of the table, of
+            which the mean of each window is taken `(N, T)`. Targets are not scaled; NaN where unknown.
+        outcomes: a second table with the column `id` and one row for each sequence; rows of other ids are not used.
+        groups: column of the table or of `outcomes`; all sequences of a group go into one split. None for `id`.
         units: unit of each feature.
-        time_format: `iso` for stamps as 2016-07-01 00:00 (or T between, with or without offset), a pattern as
-            `%d.%m.%Y %H:%M`, or the unit of times that are numbers: `s`, `min`, `h` or `D`.
-        duplicates: what to do with rows of the same sequence and stamp (and variable): `refuse`, or `mean`.
-        unusable: what to do with sequences shorter than two windows or without any value: `refuse`, or `leave_out` with
-            a warning.
-        scaling: for series that are only to be encoded: that of the trained run, `io.load_features(run).scaling`.
-            Sequences then keep the order of their ids and are not split.
+        time_format: `iso` for stamps like 2016-07-01 00:00 (or with T in between, with or without offset), a pattern
+            like `%d.%m.%Y %H:%M`, or the unit of times that are numbers: `s`, `min`, `h` or `D`.
+        duplicates: what to do with rows of the same sequence and stamp (and variable): `refuse`, or take the `mean`.
+        unusable: what to do with sequences that are not longer than one window or have no value: `refuse`, or
+            `leave_out` with a warning.
+        scaling: of a trained run, `io.load_features(run).scaling`, for series that are only to be encoded. Sequences
+            then keep the order of their ids and are not split.
         fractions: shares of train, validation and test, counted in groups.
         seed: of the random split.
         name: the data set's name; None for the file's.
-        cache: where what was read from a file is kept; see `store.cache_folder`.
+        cache: where the prepared series of a file are kept; see `store.cache_folder`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: what the rules above refuse, naming the file, the line and the column.
-        ImportError: needs the extra `series`.
+        ValueError: the rules above refuse the table; the error names the file, the line and the column.
+        ImportError: the extra `series` is not installed.
     """
-    paths = [Path(given).expanduser() for given in (table, outcomes) if isinstance(given, str | Path)]
-    stem = paths[0].stem if isinstance(table, str | Path) else "table"
-    called = name or re.sub(r"[^\w.-]+", "_", stem) or "own"
+    paths = [Path(source).expanduser() for source in (table, outcomes) if isinstance(source, str | Path)]
+    data_name = name or (name_of(paths[0]) if isinstance(table, str | Path) else "table")
     options: dict[str, Any] = {
         "id": id,
         "time": time,
@@ -147,15 +137,15 @@ def load_table(
     }
 
     def read() -> Sequences:
-        return read_table(table, outcomes=outcomes, scaling=scaling, name=called, **options)[1]
+        return read_series(table, outcomes=outcomes, scaling=scaling, name=data_name, **options)[1]
 
     if len(paths) < 1 + (outcomes is not None) or scaling is not None:
         return read()
     files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
-    return prepared(called, options | {"files": files}, lambda space: read(), cache)
+    return prepared(data_name, options | {"files": files}, lambda space: read(), cache)
 
 
-def read_table(
+def read_series(
     table: Any,
     *,
     id: str = "id",
@@ -179,54 +169,60 @@ def read_table(
     seed: int = 0,
     name: str = "table",
 ) -> tuple[list[str], Sequences]:
-    """As `load_table`, without a cache, and with the name of each sequence: its id, `id#2` for its third piece."""
+    """Read a table as `load_table` does, without a cache.
+
+    Returns:
+        The name of each sequence (its id; `id#2` for the third piece of a series that was cut), and the sequences.
+    """
     _check_options(window, windows, variable, value, duplicates, unusable)
-    given = open_table("table", table, id)
-    second = None if outcomes is None else open_table("outcomes", outcomes, id)
-    ids = read_texts(given, id, given.column("id", id))
-    stamps = read_stamps(given, time, time_format)
-    # What belongs to a sequence is looked for among the outcomes first.
-    own_targets = [target for target in targets if second is None or target not in second.frame]
+    source = open_table("table", table, id)
+    outcome_table = None if outcomes is None else open_table("outcomes", outcomes, id)
+    ids = read_texts(source, id, source.column("id", id))
+    stamps = read_stamps(source, time, time_format)
+    # Labels, groups and targets are looked for among the outcomes first.
+    window_targets = [t for t in targets if outcome_table is None or t not in outcome_table.frame]
     for argument, columns in (("static_labels", static_labels), ("groups", [groups] if groups else [])):
         for column in columns:
-            if second is None or column not in second.frame:
-                given.column(argument, column)
+            if outcome_table is None or column not in outcome_table.frame:
+                source.column(argument, column)
     if variable is None:
-        measured = measure_wide(given, features, own_targets, {id, time, groups, *static_labels})
+        measured = measure_wide(source, features, window_targets, {id, time, groups, *static_labels})
     else:
-        measured = measure_long(given, features, own_targets, variable, str(value))
-    names = measured.columns[: len(measured.columns) - len(own_targets)]
+        measured = measure_long(source, features, window_targets, variable, str(value))
+    names = measured.columns[: len(measured.columns) - len(window_targets)]
     if not names:
-        raise ValueError(f"features: {given.name} has no column left to learn from; name some")
+        raise ValueError(f"features: {source.name} has no column left to learn from; name some")
     if duplicates == "refuse":
-        refuse_duplicates(given, ids, stamps, measured.kind, variable)
-    grid = _grid(given, ids, stamps, measured, step)
-    never = np.isnan(grid.means[:, : len(names)]).all(0)
-    if never.any():
+        refuse_duplicates(source, ids, stamps, measured.variable, variable is not None)
+    grid = bin_series(source, ids, stamps, measured, step)
+    empty = np.isnan(grid.means[:, : len(names)]).all(0)
+    if empty.any():
         raise ValueError(
-            f"features: {names[int(np.argmax(never))]!r} has no value in {given.name}; leave it out"
+            f"features: {names[int(np.argmax(empty))]!r} has no value in {source.name}; leave it out"
         )
-    pieces = _usable(given, _pieces(grid, window, windows), len(names), window, unusable)
+    pieces = usable_pieces(source, cut_series(grid, window, windows), len(names), window, unusable)
     owner = np.array([piece.owner for piece in pieces])
 
     def of_sequence(argument: str, column: str) -> np.ndarray:
-        """One value for each piece: from the outcomes, or constant over the rows of the table."""
-        if second is not None and column in second.frame:
-            known, where = outcome_values(second, id, column), f"outcomes: {second.name}"
+        """A column's value for each piece: from the outcomes, or constant over the rows of the table."""
+        if outcome_table is not None and column in outcome_table.frame:
+            by_id = outcome_values(outcome_table, id, column)
+            where = f"outcomes: {outcome_table.name}"
         else:
-            known, where = constant_values(given, argument, column, ids), f"{given.name}: column {column!r}"
+            by_id = constant_values(source, argument, column, ids)
+            where = f"{source.name}: column {column!r}"
         if argument != "targets":  # only a target may be unknown
-            known = {text: value for text, value in known.items() if import_pandas().notna(value)}
-        return _complete(known, where, [grid.ids[place] for place in owner])
+            by_id = {text: value for text, value in by_id.items() if import_pandas().notna(value)}
+        return values_of_ids(by_id, where, [grid.ids[place] for place in owner])
 
     labels = {
-        label: make_label(label, _whole_numbers(of_sequence("static_labels", label)), "static")
+        label: make_label(label, whole_numbers(of_sequence("static_labels", label)), "static")
         for label in static_labels
     }
-    known_targets = {
-        target: _target(target, of_sequence("targets", target))
+    sequence_targets = {
+        target: target_numbers(target, of_sequence("targets", target))
         for target in targets
-        if target not in own_targets
+        if target not in window_targets
     }
     group = owner
     if groups is not None:
@@ -250,10 +246,10 @@ def read_table(
         mask=None if mask.all() else mask,
         labels={key: replace(label, values=label.values[order]) for key, label in labels.items()},
         splits=splits,
-        targets={target: known[order] for target, known in known_targets.items()}
+        targets={target: values[order] for target, values in sequence_targets.items()}
         | {
             target: window_means(flat[..., place], window)
-            for place, target in enumerate(own_targets, len(names))
+            for place, target in enumerate(window_targets, len(names))
         },
         groups=group[order],
         times=None if time_format in NUMBER_UNITS else times.astype("datetime64[us]").astype("datetime64[s]"),
@@ -278,12 +274,8 @@ def _check_options(
         raise ValueError(f"windows: is {windows}; a sequence needs at least 2")
     if (variable is None) != (value is None):
         raise ValueError("variable, value: long form needs both columns; wide form neither")
-    for argument, chosen, allowed in (
-        ("duplicates", duplicates, ("refuse", "mean")),
-        ("unusable", unusable, ("refuse", "leave_out")),
-    ):
-        if chosen not in allowed:
-            raise ValueError(f"{argument}: is {chosen!r}; choose {' or '.join(map(repr, allowed))}")
+    check_choice("duplicates", duplicates, ("refuse", "mean"))
+    check_choice("unusable", unusable, ("refuse", "leave_out"))
 
 
 def _names(argument: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -293,163 +285,11 @@ def _names(argument: str, names: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _step(step: str) -> int:
-    """Microseconds."""
-    pandas = import_pandas()
-    try:
-        length = int(pandas.Timedelta(step) / pandas.Timedelta(1, "us"))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"step: {step!r} is no length of time; write it as 1h, 15min or 1D") from error
-    if length < 1:
-        raise ValueError(f"step: {step!r} is too short; give at least a microsecond")
-    return length
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Series of equal steps, one below the other.
-
-    Attributes:
-        ids: of each series, in natural order.
-        step: length of a step in microseconds.
-        first: `(S,)` number of each series' first step, counted from time 0.
-        ends: `(S + 1,)` where each series begins and ends in `means`.
-        means: `(steps of all series, columns)`, NaN where nothing was observed.
-    """
-
-    ids: list[str]
-    step: int
-    first: np.ndarray
-    ends: np.ndarray
-    means: np.ndarray
-
-
-def _grid(table: Table, ids: np.ndarray, stamps: np.ndarray, measured: Measured, step: str) -> Grid:
-    """Mean of the values that fall in each step of each sequence."""
-    names = sorted(set(ids.tolist()), key=natural_order)
-    number = {text: place for place, text in enumerate(names)}
-    owner = np.array([number[text] for text in ids.tolist()])
-    length = _step(step)
-    steps = stamps // length
-    first = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(first, owner, steps)
-    offset = steps - first[owner]
-    count = np.zeros(len(names), dtype=np.int64)
-    np.maximum.at(count, owner, offset + 1)
-    rows = np.bincount(owner, minlength=len(names))
-    wild = np.flatnonzero(count > MOST_EMPTY * rows)
-    if len(wild):  # one wrong stamp would make a series too long for any memory
-        raise ValueError(
-            f"time: {names[wild[0]]!r} in {table.name} has {rows[wild[0]]} rows over {count[wild[0]]} steps of "
-            f"{step}; correct a stamp that is far from the others, or choose a longer step"
-        )
-    ends = np.concatenate([[0], np.cumsum(count)])
-    # In an order of their own, so that sums do not depend on the order of the rows in the last digit.
-    order = np.lexsort((measured.values, stamps[measured.rows], measured.places, owner[measured.rows]))
-    where = (ends[owner] + offset)[measured.rows[order]]
-    means = bin_means(
-        measured.values[order],
-        (where, measured.places[order]),
-        (int(ends[-1]), len(measured.columns)),
-    )
-    return Grid(names, length, first, ends, means)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A series, or what one was cut into.
-
-    Attributes:
-        name: of the sequence.
-        owner: number of its id.
-        start: number of its first step, counted from time 0.
-        rows: `(steps, columns)`.
-    """
-
-    name: str
-    owner: int
-    start: int
-    rows: np.ndarray
-
-
-def _pieces(grid: Grid, window: int, windows: int | None) -> list[Piece]:
-    pieces = []
-    for owner, name in enumerate(grid.ids):
-        series = grid.means[grid.ends[owner] : grid.ends[owner + 1]]
-        length = window * windows if windows else len(series)
-        starts = [
-            start for start in range(0, len(series), length) if not start or len(series) - start > window
-        ]
-        for place, start in enumerate(starts):
-            called = name if len(starts) == 1 else f"{name}#{place}"
-            rows = series[start : start + length]
-            pieces.append(Piece(called, owner, int(grid.first[owner]) + start, rows))
-    return pieces
-
-
-def _usable(table: Table, pieces: list[Piece], features: int, window: int, unusable: str) -> list[Piece]:
-    """The pieces that can be learned from."""
-    short = {place for place, piece in enumerate(pieces) if len(piece.rows) <= window}
-    empty = {place for place, piece in enumerate(pieces) if np.isnan(piece.rows[:, :features]).all()}
-    for places, what, fix in (
-        (
-            short,
-            f"not longer than one window of {window} steps, and two windows are needed",
-            "choose a smaller window, or pass",
-        ),
-        (empty, "without any observed value", "remove it, or pass"),
-    ):
-        if places:
-            said = f"{table.name}: sequence {pieces[min(places)].name!r} is {what} ({len(places)} of {len(pieces)})"
-            if unusable == "refuse":
-                raise ValueError(f"{said}; {fix} unusable='leave_out'")
-            warnings.warn(f"{said}; left out", stacklevel=4)
-    usable = [piece for place, piece in enumerate(pieces) if place not in short | empty]
-    if not usable:
-        raise ValueError(f"{table.name}: no sequence is left; choose a smaller window")
-    return usable
-
-
-def _complete(known: Mapping[str, Any], where: str, ids: list[str]) -> np.ndarray:
-    """The value of each id.
-
-    Raises:
-        ValueError: some have none.
-    """
-    missing = sorted({text for text in ids if text not in known}, key=natural_order)
-    if missing:
-        raise ValueError(
-            f"{where} has nothing for sequence {missing[0]!r} ({len(missing)} of {len(set(ids))}); add them, or "
-            "leave those sequences out"
-        )
-    values = np.empty(len(ids), dtype=object)
-    values[:] = [known[text] for text in ids]
-    return values
-
-
-def _whole_numbers(values: np.ndarray) -> np.ndarray:
-    """Class numbers that became floats beside a missing value are whole again: 1, not 1.0."""
-    if all(isinstance(value, float) and value.is_integer() for value in values):
-        return values.astype(np.int64)
-    return values
-
-
-def _target(name: str, values: np.ndarray) -> np.ndarray:
-    pandas = import_pandas()
-    given = pandas.Series(values, dtype=object)
-    numbers = pandas.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64)
-    wrong = given[np.isnan(numbers) & given.notna().to_numpy()]
-    if len(wrong):
-        raise ValueError(f"targets: outcomes, column {name!r}: {wrong.iloc[0]!r} is no number; correct it")
-    return numbers
-
-
 def _split(group: np.ndarray, fractions: tuple[float, float, float], seed: int) -> dict[str, np.ndarray]:
     if len(np.unique(group)) < 3:
         raise ValueError(
             f"id: the table has {len(np.unique(group))} sequences (or groups); training, validation and test need "
-            "one each. Give a long series an id of its own for each part that may be split from the others, as "
-            "its month"
+            "one each. Give each part of a long series an id of its own, for example its month"
         )
     return split_by_group(group, fractions, seed)
 
@@ -464,10 +304,10 @@ def _scale(
                 "that the run was trained on, in their order"
             )
         return scale_windows(raw, np.arange(0), scaling)
-    seen = (~np.isnan(raw[splits["train"]])).any((0, 1, 2))
-    if not seen.all():
+    observed = (~np.isnan(raw[splits["train"]])).any((0, 1, 2))
+    if not observed.all():
         raise ValueError(
-            f"features: {names[int(np.argmin(seen))]!r} has no value in the training split; leave it out, or choose "
+            f"features: {names[int(np.argmin(observed))]!r} has no value in the training split; leave it out, or choose "
             "another seed"
         )
     x, mask, learned = scale_windows(raw, splits["train"])

@@ -1,22 +1,21 @@
 """Beijing Multi-Site Air Quality: twelve stations, hourly, March 2013 to February 2017.
 
 Six pollutants and four weather variables; a sequence is the first 28 days of a calendar month at one station, one
-window a day. Static labels: `month`, its part `season`, `station`, and `wetness` (by the mean rain of the sequence);
-target `rain` of each day. Rain is never an input. Two forms, both tested on 2016:
+window a day. Static labels: `month`, its part `season`, `station`, and `wetness` (from the mean rain of the sequence).
+The target is `rain` of each day; rain is never an input. There are two forms, both tested on 2016:
 
-- `corrected` (the default): validation is 2015, so that no month of training is seen there at a neighbouring
-  station. `rain` is the mean of the known hours of a day, in mm an hour; NaN for a day without any.
+- `corrected` (the default): the validation split is 2015, so that it has no month of training at a neighbouring
+  station. `rain` is the mean of the observed hours of a day, in mm an hour; NaN for a day without any.
 - `official`: as in the code published with GLR and DBSE. 15% of the other years' sequences, at random, are the
-  validation split. `rain` is the sum over a day in mm, and 0 for a day with any unknown hour.
+  validation split. `rain` is the sum over a day in mm, and 0 for a day with a missing hour.
 
-With a `stride` below 28 days, train also has sequences from every `stride` days on, where they share no hour with
-validation or test; their month is that of their middle. The official form has none.
+With a `stride` below 28 days, the train split also has sequences that start every `stride` days and share no hour with
+validation or test; their month is that of their middle. The official form has no such sequences.
 
-`groups` are the calendar months: the stations are neighbours and share their weather. Times are Beijing's.
+`groups` are the calendar months, because the stations are neighbours and share their weather. Times are Beijing's.
 """
 
 import hashlib
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +25,9 @@ import numpy as np
 import pooch
 
 from unbraid.cards import DataCard
+from unbraid.data.checks import check_choice
 from unbraid.data.download import fetch_files
-from unbraid.data.formats.csv import read_columns
+from unbraid.data.formats.csv import read_csv_columns
 from unbraid.data.formats.windows import (
     check_stride,
     cut_windows,
@@ -35,8 +35,9 @@ from unbraid.data.formats.windows import (
     scale_windows,
     window_means,
 )
-from unbraid.data.sequences import Label, Sequences
-from unbraid.data.store import download_folder, prepared, stored
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.store import download_folder, from_published, require_files
 
 __all__ = ["card", "fetch", "load"]
 
@@ -46,6 +47,8 @@ card = DataCard(
     source='S. Chen, "Beijing Multi-Site Air Quality", UCI, https://doi.org/10.24432/C5RK5G',
     licence="CC BY 4.0",
     obtain="unbraid data fetch air_quality (8 MB packed, 32 MB), or --data.root with the twelve CSV files",
+    shape=(28, 24, 10),
+    kind="windows",
     protocols=("downstream",),
 )
 
@@ -106,41 +109,39 @@ def load(
     Static labels `month` (12), `season` (4, part of month), `station` (12), `wetness` (3); target `rain` `(576, 28)`.
 
     Args:
-        root: the folder with the twelve CSV files; None for the one `fetch` downloads to.
+        root: the folder with the twelve CSV files; None for the folder that `fetch` downloads to.
         cache: where the prepared arrays (20 MB) are kept; see `store.cache_folder`.
-        form: `corrected`, or `official` for numbers that compare with published ones.
+        form: `corrected`, or `official` for scores that compare with published ones.
         stride: days from one training sequence to the next; below 28 they overlap.
         seed: of the official form's random validation split; the corrected form's splits are years.
 
     Raises:
         FileNotFoundError: the folder or a file is missing.
-        ValueError: a file cannot be read or has gaps in its hours; another `form`; a stride out of 1 to 28, or with the official
-            form.
+        ValueError: a file cannot be read or has gaps in its hours; another `form`; a stride that is not 1 to 28, or a
+            stride below 28 with the official form.
     """
-    if form not in ("corrected", "official"):
-        raise ValueError(f"form: is {form!r}; choose 'corrected' or 'official'")
+    check_choice("form", form, ("corrected", "official"))
     check_stride(stride, DAYS)
     if stride != DAYS and form == "official":
-        raise ValueError(f"stride: {stride} days; the official form has months alone, drop one of the two")
-    published = {"form": form, "seed": seed if form == "official" else None, "files": _digest(STATIONS)}
-    if stride != DAYS:
-        published["stride"] = stride
-    folder = download_folder("air_quality", cache) if root is None else Path(root).expanduser()
-    if root is None and stored("air_quality", published, cache):
-        files, options = {}, published
-    else:
-        files = _find(folder, given=root is not None)
-        hashes = {station: pooch.file_hash(str(path)) for station, path in files.items()}
-        options = published | {"files": _digest(hashes)}
-    if options != published:
-        warnings.warn(
-            f"root: the files in {folder} are not the published ones; no table compares", stacklevel=2
+        raise ValueError(
+            f"stride: is {stride} days; the official form has whole months only, drop one of the two"
         )
-    return prepared("air_quality", options, lambda space: _build(files, form, stride, seed), cache)
+    options = {"form": form, "seed": seed if form == "official" else None}
+    if stride != DAYS:
+        options["stride"] = stride
+    return from_published(
+        "air_quality",
+        options,
+        {"files": _digest(STATIONS)},
+        lambda folder: _digest({name: pooch.file_hash(str(path)) for name, path in _find(folder).items()}),
+        lambda space, folder: _build(_find(folder), form, stride, seed),
+        root,
+        cache,
+    )
 
 
 def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
-    """Download and unpack the twelve files, each checked against its hash; nothing is done when they are there.
+    """Download and unpack the twelve files, each checked against its hash, unless they are there already.
 
     Args:
         folder: where to put them; None for the cache's download folder, where `load` looks.
@@ -177,64 +178,52 @@ def _digest(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(hashes[station] for station in STATIONS).encode()).hexdigest()[:16]
 
 
-def _find(folder: Path, given: bool) -> dict[str, Path]:
-    """The file of each station, in the folder or in the one that the inner archive unpacks to."""
-    if not folder.is_dir():
-        fix = (
-            "check --data.root"
-            if given
-            else "run `unbraid data fetch air_quality`, or pass --data.root FOLDER"
-        )
-        raise FileNotFoundError(f"root: there is no folder {folder} with the air quality of Beijing; {fix}")
+def _find(folder: Path) -> dict[str, Path]:
+    """The file of each station, in the folder or in the folder that the inner archive unpacks to."""
     unpacked = folder / "PRSA_Data_20130301-20170228"
     files = {station: (unpacked if unpacked.is_dir() else folder) / _file(station) for station in STATIONS}
-    missing = [path for path in files.values() if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"root: {missing[0].parent} lacks {len(missing)} of the 12 files, the first is {missing[0].name}; "
-            "run `unbraid data fetch air_quality`"
-        )
+    require_files("air_quality", list(files.values()))
     return files
 
 
 def _build(files: Mapping[str, Path], form: str, stride: int, seed: int) -> Sequences:
     values, times = [], []
     for path in files.values():
-        found = _hours(path)
-        values.append(found[0])
-        times.append(found[1])
+        station_values, station_times = _hours(path)
+        values.append(station_values)
+        times.append(station_times)
     if any(not np.array_equal(times[0], other) for other in times):
         raise ValueError(f"root: the files in {path.parent} cover different hours; get them again")
     hours = times[0]
     firsts = _month_starts(hours)
     if not len(firsts):
         raise ValueError(f"{path}: holds no month of {DAYS} days; get the file again")
-    more = firsts[:0]
+    between = firsts[:0]
     if stride < DAYS:
-        more = overlapping_starts(firsts, _split(_year(hours[firsts])), HOURS, stride * WINDOW)
-    several = np.concatenate([firsts, more])
+        between = overlapping_starts(firsts, _split(_year(hours[firsts])), HOURS, stride * WINDOW)
+    starts = np.concatenate([firsts, between])
     # (stations, hours, columns) to one row for each start and station, the months in the order of time
-    rows = np.stack([found[first : first + HOURS] for first in several for found in values])
-    first = np.repeat(several, len(files))
-    station = np.tile(np.arange(len(files)), len(several))
+    rows = np.stack([hourly[start : start + HOURS] for start in starts for hourly in values])
+    first = np.repeat(starts, len(files))
+    station = np.tile(np.arange(len(files)), len(starts))
     months = len(firsts) * len(files)
     year = _year(hours[first[:months]])
     splits = _official_split(year, seed) if form == "official" else _split(year)
     windows, _ = cut_windows(list(rows[..., :-1]), WINDOW)
     x, mask, scaling = scale_windows(windows, splits["train"])
     splits["train"] = np.concatenate([splits["train"], np.arange(months, len(rows))])
-    hourly = window_means(rows[..., -1], WINDOW)
+    rain = window_means(rows[..., -1], WINDOW)
     daily = rows[..., -1].reshape(len(rows), DAYS, WINDOW).sum(2)
-    unknown = np.flatnonzero(np.isnan(hourly).all(1))
-    if len(unknown):
-        where = unknown[0]
+    without_rain = np.flatnonzero(np.isnan(rain).all(1))
+    if len(without_rain):
+        row = without_rain[0]
         raise ValueError(
-            f"root: {list(files)[station[where]]} knows no rain in the {DAYS} days from "
-            f"{str(hours[first[where]])[:10]} on; get it again"
+            f"root: {list(files)[station[row]]} has no value of RAIN in the {DAYS} days from "
+            f"{str(hours[first[row]])[:10]} on; get the file again"
         )
     calendar = hours[first + HOURS // 2].astype("datetime64[M]").astype(int)
     month = calendar % 12
-    wetness = np.digitize(24 * np.nanmean(hourly, axis=1), WET)
+    wetness = np.digitize(24 * np.nanmean(rain, axis=1), WET)
     return Sequences(
         x,
         "air_quality",
@@ -246,7 +235,7 @@ def _build(files: Mapping[str, Path], form: str, stride: int, seed: int) -> Sequ
             "wetness": Label(wetness, WETNESS, "static"),
         },
         splits=splits,
-        targets={"rain": np.nan_to_num(daily, nan=0.0) if form == "official" else hourly},
+        targets={"rain": np.nan_to_num(daily, nan=0.0) if form == "official" else rain},
         groups=calendar,
         times=hours[first][:, None] + np.arange(DAYS) * np.timedelta64(1, "D"),
         scaling=scaling,
@@ -257,8 +246,8 @@ def _build(files: Mapping[str, Path], form: str, stride: int, seed: int) -> Sequ
 
 
 def _hours(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Every hour of a station's file: `(hours, features and rain)`, and when it is."""
-    values, _ = read_columns(path, (*CALENDAR, *FEATURES, "RAIN"))
+    """The values of a station's file, `(hours, features and rain)`, and the time of each hour."""
+    values, _ = read_csv_columns(path, (*CALENDAR, *FEATURES, "RAIN"))
     calendar, values = values[:, :4], values[:, 4:]
     if np.isnan(calendar).any():
         line = int(np.flatnonzero(np.isnan(calendar).any(1))[0]) + 2
@@ -277,7 +266,7 @@ def _hours(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _month_starts(times: np.ndarray) -> np.ndarray:
-    """The hours from which a month's first 28 days are there in full."""
+    """The numbers of the hours at which a month starts whose first 28 days are all in the file."""
     firsts = np.flatnonzero(times == times.astype("datetime64[M]"))
     return firsts[firsts + HOURS <= len(times)]
 

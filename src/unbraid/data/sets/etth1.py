@@ -1,20 +1,20 @@
 """ETTh1: load and oil temperature of an electricity transformer, hourly, July 2016 to June 2018.
 
-Six loads are the input; a sequence is 28 days, one window a day. Target: `oil_temperature`, the mean of each day in
-°C, which is no input and is not scaled. It falls over the two years, so the split decides what a constant scores:
+The six loads are the input; a sequence is 28 days, one window a day. The target `oil_temperature` is the mean of each day
+in °C; it is no input and is not scaled. It falls over the two years, so the score of a constant prediction depends on the
+split:
 
-- `blocked` (the default of the corrected form): 25 consecutive blocks of 28 days; of each five, three train, one
-  validation, one test. Removes the drift.
+- `blocked` (the default of the corrected form): 25 consecutive blocks of 28 days. Of each five, three are for training,
+  one for validation, one for testing. This removes the drift.
 - `official` (the default of the official form): as in the code published with DBSE. The first 28 days of each calendar
-  month; 2016 is the test split, 15% of the other months, at random, are validation. The two forms differ in the
-  default split only.
+  month; 2016 is the test split, 15% of the other months, at random, are the validation split. The two forms differ in
+  the default split only.
 - `ett_12_4_4`: the borders usual for this file, 12, 4 and 4 times 30 days.
 
-With a `stride` below 28 days, train also has the sequences between these, one every `stride` days, that share no hour
-with validation or test.
+With a `stride` below 28 days, the train split also has the sequences in between, one every `stride` days, that share no
+hour with validation or test.
 """
 
-import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +22,9 @@ import numpy as np
 import pooch
 
 from unbraid.cards import DataCard
+from unbraid.data.checks import check_choice
 from unbraid.data.download import fetch_files
-from unbraid.data.formats.csv import read_columns
+from unbraid.data.formats.csv import read_csv_columns
 from unbraid.data.formats.windows import (
     check_stride,
     cut_windows,
@@ -32,7 +33,8 @@ from unbraid.data.formats.windows import (
     window_means,
 )
 from unbraid.data.sequences import Sequences
-from unbraid.data.store import download_folder, prepared, stored
+from unbraid.data.splits import SPLITS, consecutive_splits
+from unbraid.data.store import download_folder, from_published, require_files
 
 __all__ = ["card", "fetch", "load"]
 
@@ -42,6 +44,8 @@ card = DataCard(
     source="https://github.com/zhouhaoyi/ETDataset (H. Zhou et al., AAAI 2021, https://arxiv.org/abs/2012.07436)",
     licence="CC BY-ND 4.0",
     obtain="unbraid data fetch etth1 (2.6 MB), or --data.root with the folder of ETTh1.csv",
+    shape=(28, 24, 6),
+    kind="windows",
     protocols=("downstream",),
 )
 
@@ -73,46 +77,37 @@ def load(
     mask.
 
     Args:
-        root: the folder with ETTh1.csv; None for the one `fetch` downloads to.
+        root: the folder with ETTh1.csv; None for the folder that `fetch` downloads to.
         cache: where the prepared arrays (under 1 MB) are kept; see `store.cache_folder`.
-        form: `corrected`, or `official` for numbers that compare with published ones.
+        form: `corrected`, or `official` for scores that compare with published ones.
         split: how sequences are cut and split; None for the form's default.
         stride: days from one training sequence to the next; below 28 they overlap.
         seed: of the random part of the split `official`.
 
     Raises:
         FileNotFoundError: the folder or the file is missing.
-        ValueError: the file cannot be read or has gaps; another `form`, `split` or a stride out of 1 to 28.
+        ValueError: the file cannot be read or has gaps; another `form` or `split`; a stride that is not 1 to 28.
     """
-    if form not in DEFAULT_SPLIT:
-        raise ValueError(f"form: is {form!r}; choose 'corrected' or 'official'")
+    check_choice("form", form, tuple(DEFAULT_SPLIT))
     split_name = split or DEFAULT_SPLIT[form]
-    if split_name not in SPLITS:
-        raise ValueError(f"split: is {split!r}; choose one of {', '.join(map(repr, SPLITS))}")
+    check_choice("split", split_name, tuple(CUTS))
     check_stride(stride, DAYS)
-    published = {"split": split_name, "seed": seed if split_name == "official" else None, "file": FILES[FILE]}
+    options = {"split": split_name, "seed": seed if split_name == "official" else None}
     if stride != DAYS:
-        published["stride"] = stride
-    folder = download_folder("etth1", cache) if root is None else Path(root).expanduser()
-    path = folder / FILE
-    if root is None and stored("etth1", published, cache):
-        options = published
-    else:
-        if not path.is_file():
-            fix = (
-                "check --data.root"
-                if root is not None
-                else "run `unbraid data fetch etth1`, or pass --data.root"
-            )
-            raise FileNotFoundError(f"root: there is no file {path}; {fix}")
-        options = published | {"file": pooch.file_hash(str(path))}
-    if options != published:
-        warnings.warn(f"root: {path} is not the published file; no table compares", stacklevel=2)
-    return prepared("etth1", options, lambda space: _build(path, split_name, stride, seed), cache)
+        options["stride"] = stride
+    return from_published(
+        "etth1",
+        options,
+        {"file": FILES[FILE]},
+        _digest,
+        lambda space, folder: _build(folder / FILE, split_name, stride, seed),
+        root,
+        cache,
+    )
 
 
 def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
-    """Download ETTh1.csv, checked against its hash; a file already there is kept.
+    """Download ETTh1.csv, checked against its hash; a file that is there already is kept.
 
     Args:
         folder: where to put it; None for the cache's download folder, where `load` looks.
@@ -126,16 +121,21 @@ def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> P
     return fetch_files(target, base_url or BASE_URL, FILES)
 
 
+def _digest(folder: Path) -> str:
+    require_files("etth1", [folder / FILE])
+    return pooch.file_hash(str(folder / FILE))
+
+
 def _build(path: Path, split: str, stride: int, seed: int) -> Sequences:
-    values, texts = read_columns(path, (*FEATURES, TARGET), ("date",))
+    values, texts = read_csv_columns(path, (*FEATURES, TARGET), ("date",))
     times = _times(path, texts["date"])
     if np.isnan(values).any():
         row, column = np.argwhere(np.isnan(values))[0]
         raise ValueError(
             f"{path}, line {row + 2}, column {(*FEATURES, TARGET)[column]!r}: is empty; get the file again"
         )
-    firsts, splits = SPLITS[split](times, seed)
-    apart = splits["train"]  # without overlap, so that no hour weighs more in the scaling
+    firsts, splits = CUTS[split](times, seed)
+    apart = splits["train"]  # without overlap, so that every hour has the same weight in the scaling
     if stride < DAYS:
         more = overlapping_starts(firsts, splits, HOURS, stride * WINDOW)
         splits = splits | {"train": np.concatenate([apart, len(firsts) + np.arange(len(more))])}
@@ -171,7 +171,7 @@ def _times(path: Path, dates: np.ndarray) -> np.ndarray:
     return times
 
 
-Cut = tuple[np.ndarray, dict[str, np.ndarray]]  # where each sequence starts, and the splits
+Cut = tuple[np.ndarray, dict[str, np.ndarray]]  # the hour at which each sequence starts, and the splits
 
 
 def _blocked(times: np.ndarray, seed: int) -> Cut:
@@ -198,11 +198,7 @@ def _official(times: np.ndarray, seed: int) -> Cut:
 def _ett_12_4_4(times: np.ndarray, seed: int) -> Cut:
     counts = np.diff(BORDERS) // HOURS
     firsts = [start + HOURS * np.arange(count) for start, count in zip(BORDERS[:-1], counts, strict=True)]
-    ends = np.cumsum(counts)
-    names = ("train", "validation", "test")
-    return np.concatenate(firsts), {
-        name: np.arange(end - count, end) for name, end, count in zip(names, ends, counts, strict=True)
-    }
+    return np.concatenate(firsts), consecutive_splits(dict(zip(SPLITS, counts.tolist(), strict=True)))
 
 
-SPLITS = {"blocked": _blocked, "official": _official, "ett_12_4_4": _ett_12_4_4}
+CUTS = {"blocked": _blocked, "official": _official, "ett_12_4_4": _ett_12_4_4}

@@ -1,14 +1,14 @@
 """Free Spoken Digit Dataset: six men say the digits 0 to 9, fifty times each, at 8 kHz.
 
 3000 recordings `{digit}_{speaker}_{index}.wav` of 0.14 to 2.3 s, collected by Z. Jackson and others,
-https://github.com/Jakobovski/free-spoken-digit-dataset. Indices 0 to 4 are the published test set; of the others we
-validate on 5 to 9 and train on 10 to 49, so all speakers are seen in training. `fold` holds two speakers out
-instead, for the verification of voices never heard: fold 0 george and jackson, 1 lucas and nicolas, 2 theo and
-yweweler. It tests on all their recordings, validates on the indices 5 to 9 of the other four and trains on the rest.
+https://github.com/Jakobovski/free-spoken-digit-dataset. Indices 0 to 4 are the published test set. Of the others we
+validate on 5 to 9 and train on 10 to 49, so all speakers occur in training. With `fold`, two speakers are held out
+instead, for the verification of unknown voices: fold 0 george and jackson, 1 lucas and nicolas, 2 theo and yweweler. The
+test split is then all their recordings, the validation split the indices 5 to 9 of the other four speakers.
 
-Sequences are segments of 200 ms, 20 frames of log-mel bands, as in the papers on TIMIT, or whole utterances.
-Rate and bands differ from TIMIT's, so error rates do not compare with those of the papers. Beware: recording level,
-silence and duration tell these speakers apart.
+Sequences are segments of 200 ms, 20 frames of log-mel bands, as in the papers on TIMIT, or whole utterances. Sampling
+rate and bands differ from TIMIT's, so error rates do not compare with those of the papers. Mind that recording level,
+silence and duration also identify these speakers.
 """
 
 import hashlib
@@ -21,10 +21,15 @@ from pathlib import Path
 import pooch
 
 from unbraid.cards import DataCard
+from unbraid.data.checks import check_choice
 from unbraid.data.features import FeatureKind, Segment
-from unbraid.data.formats.sounds import check_sound_options, listing, sequences_from
-from unbraid.data.sequences import Label, Sequences, make_label
-from unbraid.data.store import download_folder, prepared
+from unbraid.data.formats.paths import files_digest
+from unbraid.data.formats.sounds import check_sound_options
+from unbraid.data.labels import Label, make_label
+from unbraid.data.own.sounds import sequences_of_sounds
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import SPLITS
+from unbraid.data.store import download_folder, prepared, raw_folder
 
 __all__ = ["card", "fetch", "load"]
 
@@ -34,12 +39,14 @@ card = DataCard(
     source="Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset",
     licence="CC BY-SA 4.0",
     obtain="unbraid data fetch fsdd (an archive of 16 MB), or --data.root with the folder of its recordings",
+    shape=(20, 80),
+    kind="sound",
     protocols=("verification",),
     choices=(
         "validation: indices 5 to 9 of the published training set, so every speaker is in every split",
-        "mel bands spread as in HTK from 20 to 4000 Hz, of height 1; windows of 200 samples, filled up to 512",
-        "segments of 200 ms follow one another, the rest is dropped; a recording shorter than that is kept, masked",
-        "speakers held out by --data.fold, two at a time in the order of their names",
+        "mel bands as in HTK from 20 to 4000 Hz, of height 1; windows of 200 samples, padded to 512",
+        "segments of 200 ms follow one another, the rest is dropped; a shorter recording is kept, padded and masked",
+        "speakers that --data.fold holds out: two at a time in the order of their names",
     ),
 )
 
@@ -64,27 +71,27 @@ def load(
     """Load FSDD: `(N, T, F)` features, scaled on the train split; label `speaker` is static, `digit` dynamic.
 
     Args:
-        root: the folder of the recordings, or the one above; None for where `fetch` puts them.
+        root: the folder of the recordings, or the folder above it; None for the folder that `fetch` downloads to.
         cache: where the prepared features are kept; see `store.cache_folder`.
-        features: kind of features, see `audio_features`.
-        segment: "segment" for pieces of `steps` frames (a rest that fills none is dropped; a recording shorter than
-            a piece is kept, padded), "utterance" for whole recordings, padded.
-        steps: frames of a segment, 20 by default; for utterances the most that stay in one piece, by default the
-            longest's 226. Longer utterances are cut into equal pieces.
-        fold: None for the published split, all speakers seen in training; 0, 1 or 2 to test on two speakers who are
-            not.
+        features: kind of features, see `unbraid.data.formats.spectra`.
+        segment: "segment" for pieces of `steps` frames (the rest at the end is dropped; a shorter recording is padded),
+            "utterance" for whole recordings, padded.
+        steps: frames of a segment, 20 by default. For utterances: the most frames of a sequence, by default the 226 of
+            the longest; longer utterances are cut into equal pieces.
+        fold: None for the published split, in which all speakers occur in training; 0, 1 or 2 to test on two speakers
+            who do not.
 
     Raises:
         FileNotFoundError: the folder is missing or holds no recordings.
         ValueError: a file that cannot be read; fewer than two speakers; an option that does not exist.
+        ImportError: the extra `audio` is not installed.
     """
     check_sound_options(features, segment, steps, SAMPLING_RATE)
-    if fold not in (None, 0, 1, 2):
-        raise ValueError(f"fold: is {fold}; choose 0, 1 or 2, or none for the published split")
+    check_choice("fold", fold, (None, 0, 1, 2))
     splits = _splits(_recordings(root, cache), fold)
     paths = [path for files in splits.values() for path in files]
     options = {
-        "files": hashlib.sha256(listing(paths).encode()).hexdigest(),
+        "files": files_digest(paths, paths[0].parent),
         "features": features,
         "segment": segment,
         "steps": steps,
@@ -93,7 +100,7 @@ def load(
     return prepared(
         "fsdd",
         options,
-        lambda space: sequences_from(
+        lambda space: sequences_of_sounds(
             space, "fsdd", splits, _labels(paths), features, SAMPLING_RATE, segment, steps
         ),
         cache,
@@ -101,7 +108,7 @@ def load(
 
 
 def fetch(folder: str | Path | None = None, *, url: str | None = None) -> Path:
-    """Download the archive of release 1.0.10 and unpack its recordings, whose contents are checked as a whole.
+    """Download the archive of release 1.0.10 and unpack its recordings; their contents are checked against one hash.
 
     Args:
         folder: where to put them; None for the cache's download folder, where `load` looks.
@@ -117,12 +124,12 @@ def fetch(folder: str | Path | None = None, *, url: str | None = None) -> Path:
         return target
     address = url or ARCHIVE
     try:
-        # GitHub packs archives anew at times, so the hash is that of the recordings, not of the archive.
+        # GitHub packs an archive anew now and then, so the hash is that of the recordings, not of the archive.
         archive = Path(pooch.retrieve(address, None, "fsdd.tar.gz", target))
     except OSError as error:  # the errors of requests are OSErrors
         raise ConnectionError(
             f"fsdd: cannot download {address} to {target} ({error}); "
-            "try again, or get the recordings yourself and pass --data.root"
+            "try again, or download the recordings yourself and pass --data.root"
         ) from error
     recordings.mkdir(exist_ok=True)
     try:
@@ -137,7 +144,7 @@ def fetch(folder: str | Path | None = None, *, url: str | None = None) -> Path:
         archive.unlink()
     if _content(_named(recordings)) != CONTENT:
         raise ValueError(
-            f"fsdd: {address} does not hold the published recordings; what it holds is in {recordings}"
+            f"fsdd: {address} does not hold the published recordings; its own were put into {recordings}"
         )
     return target
 
@@ -154,15 +161,15 @@ def _content(paths: Sequence[Path]) -> str:
 
 
 def _recordings(root: str | Path | None, cache: str | Path | None) -> list[Path]:
-    """The files, refused where there are none or of one speaker only."""
-    folder = download_folder("fsdd", cache) if root is None else Path(root).expanduser()
-    fix = "run `unbraid data fetch fsdd`, or pass the --data.root that holds 0_george_0.wav, ..."
-    if not folder.is_dir():
-        raise FileNotFoundError(f"root: there is no folder {folder} with the recordings of FSDD; {fix}")
+    """The files; refused where there are none, or only of one speaker."""
+    folder = raw_folder("fsdd", root, cache)
     folder = folder / "recordings" if (folder / "recordings").is_dir() else folder
     paths = _named(folder)
     if not paths:
-        raise FileNotFoundError(f"root: {folder} holds no recordings of FSDD; {fix}")
+        raise FileNotFoundError(
+            f"root: {folder} holds no recordings of FSDD; run `unbraid data fetch fsdd`, or pass the --data.root that "
+            "holds 0_george_0.wav, ..."
+        )
     speakers = {_parts(path)[1] for path in paths}
     if len(speakers) < 2:
         raise ValueError(
@@ -171,7 +178,7 @@ def _recordings(root: str | Path | None, cache: str | Path | None) -> list[Path]
     if len(paths) != RECORDINGS or speakers != set(SPEAKERS):
         warnings.warn(
             f"root: {folder} holds {len(paths)} recordings of {len(speakers)} speakers, the published set 3000 of 6; "
-            "no table compares",
+            "scores do not compare with published tables",
             stacklevel=3,
         )
     return paths
@@ -179,15 +186,15 @@ def _recordings(root: str | Path | None, cache: str | Path | None) -> list[Path]
 
 def _parts(path: Path) -> tuple[int, str, int]:
     """Digit, speaker and index."""
-    found = NAME.fullmatch(path.name)
-    assert found is not None  # only files of this form are listed
-    return int(found["digit"]), found["speaker"], int(found["index"])
+    match = NAME.fullmatch(path.name)
+    assert match is not None  # only files of this form are listed
+    return int(match["digit"]), match["speaker"], int(match["index"])
 
 
 def _splits(paths: Sequence[Path], fold: int | None) -> dict[str, list[Path]]:
     """The files of each split."""
     held = () if fold is None else SPEAKERS[2 * fold : 2 * fold + 2]
-    splits: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
+    splits: dict[str, list[Path]] = {name: [] for name in SPLITS}
     for path in paths:
         _, speaker, index = _parts(path)
         if speaker in held or (fold is None and index < 5):

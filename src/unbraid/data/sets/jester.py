@@ -1,15 +1,15 @@
-"""Jester: people who make hand gestures before a webcam, 148,092 clips of 27 gestures.
+"""Jester: people who make hand gestures in front of a webcam, 148,092 clips of 27 gestures.
 
 J. Materzynska, G. Berger, I. Bax, R. Memisevic, "The Jester Dataset: A Large-Scale Video Dataset of Human
-Gestures" (ICCV Workshops 2019). It is handed out under a licence of its own, as folders of JPG frames and lists:
+Gestures" (ICCV Workshops 2019). It is handed out under its own licence, as folders of JPG frames and lists:
 
     FOLDER/20bn-jester-v1/1/00001.jpg ...          one numbered folder for each clip, 12 frames a second
     FOLDER/jester-v1-train.csv                     lines NUMBER;GESTURE
     FOLDER/jester-v1-validation.csv                the same
-    FOLDER/jester-v1-test.csv                      lines NUMBER, whose gestures are not made known
+    FOLDER/jester-v1-test.csv                      lines NUMBER; their gestures are not published
     FOLDER/jester-v1-labels.csv                    the gestures' names
 
-Nothing is known of the clips but their gesture: there is no static label.
+The gesture is the only label of a clip; there is no static label.
 """
 
 import csv
@@ -22,9 +22,12 @@ import numpy as np
 from PIL import Image
 
 from unbraid.cards import DataCard
-from unbraid.data.checks import FRAME_SIZES
-from unbraid.data.formats.images import natural_order, open_image
-from unbraid.data.sequences import Label, Sequences
+from unbraid.data.checks import check_clip
+from unbraid.data.formats.images import open_image
+from unbraid.data.formats.paths import natural_order
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import consecutive_splits
 from unbraid.data.store import Space, prepared
 from unbraid.words import nearest
 
@@ -32,17 +35,19 @@ __all__ = ["card", "load"]
 
 card = DataCard(
     name="jester",
-    summary="hand gestures before a webcam, 27 classes: clips of 10 RGB frames, 64x64",
+    summary="hand gestures in front of a webcam, 27 classes: clips of 10 RGB frames, 64x64",
     source="The 20BN-Jester Dataset V1 (Qualcomm, formerly TwentyBN)",
     licence="the Jester dataset licence, for research only; not to be passed on",
     obtain="ask for it at https://www.qualcomm.com/developer/software/jester-dataset; then pass --data.root FOLDER, "
     "the one with 20bn-jester-v1/ and the lists jester-v1-train.csv and jester-v1-validation.csv",
+    shape=(10, 3, 64, 64),
+    kind="frames",
     protocols=("generation", "leakage"),
     choices=(
         "the published subset, number of frames, size and split are not known",
         "all 27 gestures, or those named by --data.gestures",
-        "10 frames evenly spaced from the first to the last, so that the whole gesture is seen",
-        "frames are squeezed to a square: hands at the left and right edge stay in the picture",
+        "10 frames evenly spaced from the first to the last, so that the whole gesture is in the clip",
+        "frames are squeezed to a square, so that hands at the left and right edge stay in the picture",
         "test: the published validation list (the published test list has no gestures and is left out); "
         "validation: a tenth of the training list at random",
     ),
@@ -66,21 +71,18 @@ def load(
     """Load Jester: `(N, steps, 3, size, size)` uint8, dynamic label gesture.
 
     Args:
-        root: the folder with the frames' folder and the lists.
+        root: the folder with `20bn-jester-v1` and the lists.
         cache: where the prepared clips (18 GB for all gestures) are kept; see `store.cache_folder`.
         size: side of the frames, 16, 32, 64 or 128.
         steps: frames of a clip.
-        gestures: names of the gestures that are kept; None for all.
+        gestures: names of the gestures to keep; None for all.
         seed: of the split of the training list.
 
     Raises:
-        FileNotFoundError: no folder was given, or it, a list or a clip's folder is missing.
+        FileNotFoundError: no root, or the folder, a list or the folder of a clip is missing.
         ValueError: a clip has no gesture or too few frames, a frame is damaged, a gesture is unknown.
     """
-    if size not in FRAME_SIZES:
-        raise ValueError(f"size: is {size}; choose one of {', '.join(map(str, FRAME_SIZES))}")
-    if steps < 2:
-        raise ValueError(f"steps: is {steps}; a clip needs at least 2")
+    check_clip(size, steps)
     if root is None:
         raise FileNotFoundError(f"root: Jester cannot be downloaded; {card.obtain}")
     folder = Path(root).expanduser()
@@ -104,7 +106,7 @@ def load(
     order = np.random.default_rng(seed).permutation(len(clips["train"]))
     held = max(1, len(order) // 10)
     rows = [clips["train"][i] for i in np.concatenate([order[held:], order[:held]])] + clips["test"]
-    ends = {"train": len(order) - held, "validation": len(order), "test": len(rows)}
+    counts = {"train": len(order) - held, "validation": held, "test": len(clips["test"])}
     changed = [(clip, (frames / clip).stat().st_mtime_ns) for clip, _ in rows]
     options = {
         "clips": hashlib.sha256(repr((rows, changed)).encode()).hexdigest(),
@@ -114,21 +116,24 @@ def load(
         "seed": seed,
     }
     return prepared(
-        "jester", options, lambda space: _build(space, frames, rows, kept, ends, (steps, size)), cache
+        "jester",
+        options,
+        lambda space: _build(space, frames, rows, kept, consecutive_splits(counts), (steps, size)),
+        cache,
     )
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Number and columns of each line that is not empty."""
+    """Line number and columns of each line that is not empty."""
     if not path.is_file():
-        raise FileNotFoundError(f"root: {path} is missing; get it from where you got the frames")
+        raise FileNotFoundError(f"root: there is no file {path}; it is handed out together with the frames")
     with open(path, newline="", encoding="utf-8-sig") as file:
-        read = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=";")]
-    return [(number, row) for number, row in enumerate(read, 1) if any(row)]
+        rows = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=";")]
+    return [(number, row) for number, row in enumerate(rows, 1) if any(row)]
 
 
 def _gesture_names(folder: Path) -> list[str]:
-    """The gestures in the order of their list, or of the alphabet where there is no list."""
+    """The gestures in the order of their list, or in alphabetical order where there is no list."""
     if (folder / NAMES).is_file():
         return [row[0] for _, row in _lines(folder / NAMES)]
     return sorted({row[1] for file in LISTS.values() for _, row in _lines(folder / file) if len(row) == 2})
@@ -146,23 +151,25 @@ def _read_list(path: Path, names: list[str]) -> list[tuple[str, str]]:
 
 
 def _check_clips(folder: Path, frames: Path, lists: dict[str, list[tuple[str, str]]]) -> None:
-    """Every clip of the lists has its folder, and every folder its line."""
-    there = {entry.name for entry in os.scandir(frames) if entry.is_dir() and not entry.name.startswith(".")}
+    """Refuse a clip of the lists without a folder, and a folder without a line in a list."""
+    folders = {
+        entry.name for entry in os.scandir(frames) if entry.is_dir() and not entry.name.startswith(".")
+    }
     listed = {clip for rows in lists.values() for clip, _ in rows}
-    missing = sorted(listed - there, key=natural_order)
+    missing = sorted(listed - folders, key=natural_order)
     if missing:
         raise FileNotFoundError(
             f"root: {frames} has no folder {missing[0]} ({len(missing)} of the {len(listed)} clips in the lists are "
-            "missing); unpack every part of the frames, or take the lines out of the lists"
+            "missing); unpack every part of the frames, or remove the lines from the lists"
         )
-    open_clips = (
+    test_clips = (
         {row[0] for _, row in _lines(folder / UNLABELLED)} if (folder / UNLABELLED).is_file() else set()
     )
-    unlabelled = sorted(there - listed - open_clips, key=natural_order)
+    unlabelled = sorted(folders - listed - test_clips, key=natural_order)
     if unlabelled:
         raise ValueError(
-            f"{frames / unlabelled[0]}: has no line in {' or '.join(LISTS.values())} ({len(unlabelled)} clips in "
-            f"all); label it, remove it, or list it in {UNLABELLED}, whose clips are left out"
+            f"{frames / unlabelled[0]}: has no line in {' or '.join(LISTS.values())} ({len(unlabelled)} such "
+            f"clips); label it, remove it, or list it in {UNLABELLED}, whose clips are left out"
         )
 
 
@@ -171,7 +178,7 @@ def _build(
     frames: Path,
     rows: list[tuple[str, str]],
     gestures: tuple[str, ...],
-    ends: dict[str, int],
+    splits: dict[str, np.ndarray],
     shape: tuple[int, int],
 ) -> Sequences:
     steps, size = shape
@@ -182,8 +189,6 @@ def _build(
             raise ValueError(f"{frames / clip}: has {len(files)} frames; a clip needs {steps}")
         x[row] = _read([files[i] for i in np.linspace(0, len(files) - 1, steps).round().astype(int)], size)
         space.advance(row + 1, len(rows))
-    starts = [0, *ends.values()]
-    splits = {name: np.arange(starts[i], end) for i, (name, end) in enumerate(ends.items())}
     gesture = Label(np.array([gestures.index(name) for _, name in rows]), gestures, "dynamic")
     return Sequences(x, "jester", labels={"gesture": gesture}, splits=splits)
 

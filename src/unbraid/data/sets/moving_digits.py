@@ -1,19 +1,18 @@
 """Moving digits: two handwritten digits that cross a square and bounce off its walls in random directions.
 
-The stochastic rule of E. Denton and R. Fergus, "Stochastic Video Generation with a Learned Prior" (ICML 2018,
-https://arxiv.org/abs/1802.07687), with 15 steps as in C-DSVAE: a digit starts anywhere with a velocity of -4
-to 4 pixels each way; at a wall it draws a new velocity, of 1 to 4 pixels inward and -4 to 4 along the wall.
-Digits are 32 pixels in a frame of 64 and brighten where they overlap. Other frame sizes scale digits, walls
-and velocities alike (speeds up to 1 pixel at size 16).
+The motion follows the stochastic rule of E. Denton and R. Fergus, "Stochastic Video Generation with a Learned Prior"
+(ICML 2018, https://arxiv.org/abs/1802.07687), with 15 steps as in C-DSVAE. A digit starts anywhere with a velocity of -4
+to 4 pixels in both directions; at a wall a new velocity is drawn, of 1 to 4 pixels inward and -4 to 4 along the wall.
+Digits are 32 pixels wide in a frame of 64 and are added where they overlap. Other frame sizes scale digits, walls and
+velocities alike (speeds up to 1 pixel at size 16).
 
-The digits are scikit-learn's 1797 (8x8 pixels, blurred when enlarged), or MNIST's from a folder. No image is
-in two splits. Which digit is first cannot be seen, so the static labels are `smaller_digit` and
-`larger_digit`. The paths are random: there is no dynamic label, so what is scored is whether clips keep their
-digits when the motion is drawn (see the card's choices). With MNIST's digits and 15 frames of 64x64 this is
-the SM-MNIST of C-DSVAE.
+The digits are scikit-learn's 1797 (8x8 pixels, blurred when enlarged), or MNIST's from a folder. No image is in two
+splits. A clip does not show which digit is the first, so the static labels are `smaller_digit` and `larger_digit`. The
+paths are random, so there is no dynamic label: the protocols score whether clips keep their digits when the motion is
+drawn (see the card's choices). With MNIST's digits and 15 frames of 64x64 this is the SM-MNIST of C-DSVAE.
 
-With `digits=1` a clip shows one digit, labelled `digit`. Two that are alike leave it open which of them a path belongs
-to: after minutes of training, swapped paths show both digits laid over each other, where one alone is drawn clearly.
+With `digits=1` a clip shows one digit, labelled `digit`. This is easier: with two digits a model must also learn which
+path belongs to which digit.
 """
 
 import gzip
@@ -26,8 +25,10 @@ import numpy as np
 from PIL import Image
 
 from unbraid.cards import DataCard
-from unbraid.data.checks import FRAME_SIZES
-from unbraid.data.sequences import Label, Sequences
+from unbraid.data.checks import check_choice, check_clip
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import SPLITS, consecutive_splits
 from unbraid.data.store import Space, prepared
 
 __all__ = ["card", "load"]
@@ -37,20 +38,21 @@ card = DataCard(
     summary="two digits (or one) that bounce at random: clips of 15 grey frames, 64x64",
     source="scikit-learn's digits (E. Alpaydin, C. Kaynak), or MNIST (Y. LeCun, C. Cortes, C. Burges)",
     licence="CC BY 4.0 (scikit-learn's digits); MNIST under the terms of where you got it",
-    obtain="built in; --data.root takes a folder with MNIST's idx files, packed or not, to use those digits",
+    obtain="built in; for MNIST's digits pass --data.root with the folder of its idx files, packed or not",
+    shape=(15, 1, 64, 64),
+    kind="frames",
     protocols=("generation", "leakage"),
     choices=(
-        "set sizes: 8000, 1000 and 1000 clips, an image of a digit in one split only; of MNIST's 10,000 test images "
-        "alone 7200, 800 and 2000 are used for training, validation and testing",
-        "labels and heads of the judge: the smaller and the larger of the two digits, ten classes each, since the "
+        "set sizes: 8000, 1000 and 1000 clips, an image of a digit in one split only; where the folder holds only "
+        "MNIST's 10,000 test images, 7200, 800 and 2000 of them are used for training, validation and testing",
+        "labels and heads of the judge: the smaller and the larger of the two digits, ten classes each, because the "
         "published H(y) is near ln 10",
-        "Acc, IS, H(y|x) and H(y) are of the clips whose static code is kept and whose motion is drawn, computed for "
-        "each digit and averaged over both; the published protocol does not say which code is drawn",
-        "--data.digits 1, one digit instead of two, is ours; the motion is the same",
+        "Acc, IS, H(y|x) and H(y) are computed on clips whose static code is kept and whose motion is drawn, for each "
+        "digit, and averaged over both; the published protocol does not say which code is drawn",
+        "--data.digits 1, one digit instead of two, is our own variant; the motion is the same",
     ),
 )
 
-SPLITS = ("train", "validation", "test")
 DIGITS = tuple(str(digit) for digit in range(10))
 BLOCK = 250
 
@@ -84,26 +86,33 @@ def load(
         FileNotFoundError: the folder, or idx files in it, are missing.
         ValueError: a file is damaged; an option is out of range.
     """
-    if digits not in (1, 2):
-        raise ValueError(f"digits: is {digits}; a clip shows 1 or 2")
-    if size not in FRAME_SIZES:
-        raise ValueError(f"size: is {size}; choose one of {', '.join(map(str, FRAME_SIZES))}")
-    if steps < 2:
-        raise ValueError(f"steps: is {steps}; a clip needs at least 2")
+    check_choice("digits", digits, (1, 2))
+    check_clip(size, steps)
     counts = {"train": train, "validation": validation, "test": test}
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name}: is {count}; every split needs at least one clip")
-    parts = _built_in() if root is None else _mnist(Path(root).expanduser())
-    pixels = hashlib.sha256(b"".join(part.tobytes() for images in parts for part in images)).hexdigest()
+    images = _built_in() if root is None else _mnist(Path(root).expanduser())
+    pixels = hashlib.sha256(b"".join(array.tobytes() for pair in images for array in pair)).hexdigest()
     options = {"pictures": pixels, "digits": digits, "size": size, "steps": steps, **counts}
     return prepared(
-        "moving_digits", options, lambda space: _build(space, parts, counts, digits, steps, size), cache
+        "moving_digits", options, lambda space: _build(space, images, counts, digits, steps, size), cache
     )
 
 
 def paths(generator: np.random.Generator, count: int, steps: int, limit: int, speed: int) -> np.ndarray:
-    """Draw `count` paths `(count, steps, 2)` of a digit's corner, y and x from 0 to limit - 1."""
+    """Draw `count` paths of a digit's upper left corner.
+
+    Args:
+        generator: of the random numbers.
+        count: number of paths.
+        steps: of each path.
+        limit: places of the corner along each axis, from 0 to limit - 1.
+        speed: highest velocity in pixels a step.
+
+    Returns:
+        `(count, steps, 2)`, y and x.
+    """
     place = generator.integers(0, limit, (count, 2))
     velocity = generator.integers(-speed, speed + 1, (count, 2))
     drawn = np.empty((count, steps, 2), dtype=np.int64)
@@ -122,20 +131,18 @@ def paths(generator: np.random.Generator, count: int, steps: int, limit: int, sp
 
 
 def _build(
-    space: Space, parts: tuple[Images, ...], counts: dict[str, int], digits: int, steps: int, size: int
+    space: Space, images: tuple[Images, ...], counts: dict[str, int], digits: int, steps: int, size: int
 ) -> Sequences:
     total = sum(counts.values())
     x = space.create((total, steps, 1, size, size))
     shown = np.empty((total, digits), dtype=np.int64)
     side, speed = size // 2, max(1, size // 16)
-    splits, start = {}, 0
-    for number, (name, (pictures, depicted)) in enumerate(zip(SPLITS, parts, strict=True)):
+    splits = consecutive_splits(counts)
+    for number, (name, (pictures, depicted)) in enumerate(zip(SPLITS, images, strict=True)):
         generator = np.random.default_rng([15, number])
         large = _enlarge(pictures, side)
-        end = start + counts[name]
-        splits[name] = np.arange(start, end)
-        for first in range(start, end, BLOCK):
-            rows = np.arange(first, min(first + BLOCK, end))
+        for first in range(0, counts[name], BLOCK):
+            rows = splits[name][first : first + BLOCK]
             chosen = generator.integers(0, len(large), (len(rows), digits))
             canvas = np.zeros((len(rows), steps, size, size), dtype=np.uint16)
             for column in range(digits):
@@ -144,7 +151,6 @@ def _build(
             x[rows, :, 0] = np.minimum(canvas, 255)
             shown[rows] = np.sort(depicted[chosen], axis=1)
             space.advance(int(rows[-1]) + 1, total)
-        start = end
     names = ("digit",) if digits == 1 else ("smaller_digit", "larger_digit")
     labels = {
         name: Label(column.copy(), DIGITS, "static") for name, column in zip(names, shown.T, strict=True)
@@ -171,12 +177,12 @@ def _enlarge(pictures: np.ndarray, side: int) -> np.ndarray:
 def _built_in() -> tuple[Images, ...]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    pictures = np.round(found.images * (255 / 16)).astype(np.uint8)
-    return _three((pictures, found.target.astype(np.int64)))
+    digits = load_digits()
+    pictures = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    return _split((pictures, digits.target.astype(np.int64)))
 
 
-def _three(images: Images) -> tuple[Images, ...]:
+def _split(images: Images) -> tuple[Images, ...]:
     """Split one set of images: a fifth for testing, a tenth of the rest for validation."""
     pictures, digits = images
     order = np.random.default_rng(0).permutation(len(pictures))
@@ -188,10 +194,10 @@ def _three(images: Images) -> tuple[Images, ...]:
 
 
 def _mnist(root: Path) -> tuple[Images, ...]:
-    """MNIST's digits for train, validation and test; with one of its two sets only, that one is split."""
+    """MNIST's digits for train, validation and test; where only one of its two sets is there, it is split."""
     if not root.is_dir():
         raise FileNotFoundError(f"root: there is no folder {root}; give one with MNIST's idx files, or none")
-    found: dict[str, Images] = {}
+    sets: dict[str, Images] = {}
     for name in ("train", "t10k"):
         picture_file, digit_file = (
             _find(root, f"{name}-images", "idx3"),
@@ -204,19 +210,19 @@ def _mnist(root: Path) -> tuple[Images, ...]:
             raise ValueError(f"root: {picture_file} and {digit_file} differ in number; get both again")
         if len(digits) < 20 or digits.max() > 9:
             raise ValueError(f"root: {digit_file} is not MNIST's: at least 20 digits 0 to 9 are needed")
-        found[name] = (pictures, digits)
-    if not found:
+        sets[name] = (pictures, digits)
+    if not sets:
         raise FileNotFoundError(
             f"root: {root} holds no pair of MNIST's files, as t10k-images-idx3-ubyte.gz and "
             "t10k-labels-idx1-ubyte.gz; leave root out to use scikit-learn's digits"
         )
-    if len(found) == 1:
-        return _three(next(iter(found.values())))
-    pictures, digits = found["train"]
+    if len(sets) == 1:
+        return _split(next(iter(sets.values())))
+    pictures, digits = sets["train"]
     order = np.random.default_rng(0).permutation(len(pictures))
     held = len(order) // 10
     training, holding = order[held:], order[:held]
-    return (pictures[training], digits[training]), (pictures[holding], digits[holding]), found["t10k"]
+    return (pictures[training], digits[training]), (pictures[holding], digits[holding]), sets["t10k"]
 
 
 def _find(root: Path, start: str, kind: str) -> Path | None:

@@ -1,18 +1,17 @@
 """MUG: short videos of faces, 52 people who show six expressions.
 
 N. Aifanti, C. Papachristou, A. Delopoulos, "The MUG Facial Expression Database" (WIAMIS 2010,
-https://mug.ee.auth.gr/fed/). It is handed out on request and may not be passed on, so it is read from a
-folder of the form in which it comes:
+https://mug.ee.auth.gr/fed/). It is handed out on request and must not be passed on, so it is read from a folder of the
+form in which it is handed out:
 
     FOLDER/SUBJECT/[SESSION/]EXPRESSION/TAKE/*.jpg      as in subjects3/001/session0/anger/take000/img_0000.jpg
 
-A clip is 15 frames from a random start, every second frame where the video has more than 30, consecutive ones
-otherwise, as in the code of DBSE (Berman et al., ICML 2024). The face is found by OpenCV's Haar cascade. Every
-video of the six expressions becomes a clip: none is dropped (the authors' code leaves out 61 test clips by
-number). Videos, not people, are split, since the judge must know every person.
+A clip is 15 frames from a random start: every second frame where the video has more than 30, consecutive ones otherwise,
+as in the code of DBSE (Berman et al., ICML 2024). OpenCV's Haar cascade finds the face. Every video of the six
+expressions becomes a clip (the authors' code leaves out 61 test clips by number). Videos, not people, are split, because
+the judge can only recognise people that it was trained on.
 """
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +22,13 @@ import numpy as np
 from PIL import Image
 
 from unbraid.cards import DataCard
-from unbraid.data.checks import FRAME_SIZES
-from unbraid.data.formats.images import IMAGE_ENDINGS, natural_order, open_image
-from unbraid.data.sequences import Label, Sequences, split_by_group
+from unbraid.data.checks import check_clip
+from unbraid.data.formats.extras import missing_extra
+from unbraid.data.formats.images import IMAGE_ENDINGS, open_image
+from unbraid.data.formats.paths import files_below, files_digest, natural_order
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import in_order_of_splits, split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.words import nearest
 
@@ -37,27 +40,36 @@ card = DataCard(
     source="The MUG Facial Expression Database, Aristotle University of Thessaloniki",
     licence="on request, for research only; not to be passed on",
     obtain="ask for it at https://mug.ee.auth.gr/fed/ (a signed licence); then pass --data.root FOLDER, the one "
-    "with SUBJECT/[SESSION/]EXPRESSION/TAKE/*.jpg (subjects3), and install the extra: "
-    "pip install 'unbraid[faces]'",
+    "with SUBJECT/[SESSION/]EXPRESSION/TAKE/*.jpg (subjects3), and install the extra in the folder of unbraid's source: "
+    "pip install '.[faces]'",
+    shape=(15, 3, 64, 64),
+    kind="frames",
     protocols=("generation", "leakage"),
     choices=(
         "expressions are numbered anger, disgust, happiness, fear, sadness, surprise; neutral and mixed are left out",
         "split by video at random: 70% train, 10% validation, 20% test (the published ratio is not known)",
-        "one clip of each video, its start drawn once from the seed (published code draws it anew at each reading)",
-        "one square crop for a whole clip: the median of the largest faces found in its frames, so frames without "
-        "a face are cropped like the others and the crop does not tremble",
-        "a clip with no face in any frame is cropped to the centre, kept, and named in a warning",
+        "one clip of each video; its start is drawn once from the seed (published code draws it anew at each reading)",
+        "one square crop for a whole clip: the median of the largest face of each frame, so frames in which no face is "
+        "found are cropped like the others and the crop does not shake",
+        "a clip without a face in any frame is cropped to the centre, kept, and named in a warning",
     ),
 )
 
 EXPRESSIONS = ("anger", "disgust", "happiness", "fear", "sadness", "surprise")
 LEFT_OUT = ("neutral", "mixed")
-DETECTED_AT = 320  # longest side, in pixels, of the image in which faces are looked for
+DETECTED_AT = 320  # longest side, in pixels, of the image in which the cascade looks for faces
 
 
 @dataclass(frozen=True)
 class Video:
-    """The frames of one take, who is seen and which expression."""
+    """One take.
+
+    Attributes:
+        folder: of its frames.
+        files: its frames in order.
+        subject: who is seen.
+        expression: which of `EXPRESSIONS` is shown.
+    """
 
     folder: Path
     files: tuple[Path, ...]
@@ -87,14 +99,11 @@ def load(
         seed: of the split and of the clips' starts.
 
     Raises:
-        FileNotFoundError: no folder was given, or it is not there.
+        FileNotFoundError: no root, or there is no such folder.
         ValueError: subjects are missing, a video has no expression or too few frames, a frame is damaged.
         ImportError: the extra `faces` is not installed.
     """
-    if size not in FRAME_SIZES:
-        raise ValueError(f"size: is {size}; choose one of {', '.join(map(str, FRAME_SIZES))}")
-    if steps < 2:
-        raise ValueError(f"steps: is {steps}; a clip needs at least 2")
+    check_clip(size, steps)
     if root is None:
         raise FileNotFoundError(f"root: MUG cannot be downloaded; {card.obtain}")
     folder = Path(root).expanduser()
@@ -107,19 +116,10 @@ def load(
                 f"{video.folder}: has {len(video.files)} frames; a clip needs {steps}. Get the video again, or "
                 "pass a smaller --data.steps"
             )
-    # Rows in the order of the splits, so that each split is one piece of the prepared file.
-    parts = split_by_group(np.arange(len(videos)), fractions, seed)
-    videos = [videos[row] for row in np.concatenate(list(parts.values()))]
-    ends = np.cumsum([0, *map(len, parts.values())])
-    splits = {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(parts)}
-    files = [file for video in videos for file in video.files]
-    listing = [
-        (str(file.relative_to(folder)), about.st_size, about.st_mtime_ns)
-        for file in files
-        if (about := file.stat())
-    ]
+    order, splits = in_order_of_splits(split_by_group(np.arange(len(videos)), fractions, seed))
+    videos = [videos[row] for row in order]
     options = {
-        "files": hashlib.sha256(repr(listing).encode()).hexdigest(),
+        "files": files_digest((file for video in videos for file in video.files), folder),
         "size": size,
         "steps": steps,
         "fractions": list(fractions),
@@ -129,18 +129,23 @@ def load(
 
 
 def clip_rows(frames: int, steps: int, generator: np.random.Generator) -> np.ndarray:
-    """Which frames of a video make its clip: every second one where it has more than twice `steps`."""
+    """The frames of a video that make its clip: every second one where it has more than twice `steps`.
+
+    Args:
+        frames: of the video.
+        steps: of the clip.
+        generator: of the random start.
+    """
     every = 2 if frames > 2 * steps else 1
     start = generator.integers(0, frames - every * (steps - 1))
     return start + every * np.arange(steps)
 
 
-def _find(root: Path, wanted: int) -> list[Video]:
-    """Every take of the six expressions, in natural order; refuses what is missing or belongs nowhere."""
+def _find(root: Path, count: int) -> list[Video]:
+    """Every take of the six expressions, in natural order; refuses missing subjects and frames without an expression."""
     images: dict[Path, list[Path]] = {}
-    for file in root.rglob("*"):
-        if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith("."):
-            images.setdefault(file.parent, []).append(file)
+    for file in files_below(root, IMAGE_ENDINGS):
+        images.setdefault(file.parent, []).append(file)
     videos = []
     for folder in sorted(images, key=lambda path: natural_order(str(path))):
         parts = folder.relative_to(root).parts
@@ -149,30 +154,30 @@ def _find(root: Path, wanted: int) -> list[Video]:
         if place is None or not owner:
             raise ValueError(
                 f"{folder}: has no expression; its frames must lie in SUBJECT/EXPRESSION/TAKE, and the expression "
-                f"be one of {', '.join(EXPRESSIONS)}{_meant(parts)}"
+                f"be one of {', '.join(EXPRESSIONS)}{_nearest_expression(parts)}"
             )
         if parts[place].lower() in EXPRESSIONS:
             files = tuple(sorted(images[folder], key=lambda path: natural_order(path.name)))
             videos.append(Video(folder, files, owner[-1], parts[place].lower()))
-    found = {video.subject for video in videos}
-    if len(found) != wanted:
-        shown = ", ".join(sorted(found, key=natural_order)) or "none"
+    subjects = {video.subject for video in videos}
+    if len(subjects) != count:
+        names = ", ".join(sorted(subjects, key=natural_order)) or "none"
         raise ValueError(
-            f"root: {root} holds {len(found)} subjects with frames ({shown}) of {wanted}{_empty(root, found)}; add "
-            "what is missing, or pass the number that you were given as --data.subjects"
+            f"root: {root} holds {len(subjects)} subjects with frames ({names}) of {count}{_empty(root, subjects)}; "
+            "add the missing ones, or pass the number of subjects that you have as --data.subjects"
         )
     return videos
 
 
-def _meant(parts: Sequence[str]) -> str:
+def _nearest_expression(parts: Sequence[str]) -> str:
     close = [word for part in parts if "did you mean" in (word := nearest(part.lower(), EXPRESSIONS))]
     return close[0] if close else ""
 
 
-def _empty(root: Path, found: set[str]) -> str:
-    """Names the folders that look like subjects but hold no frame."""
-    folders = [path for path in root.iterdir() if path.is_dir() and path.name not in found]
-    empty = [path.name for path in folders if not any(child in found for child in _names(path))]
+def _empty(root: Path, subjects: set[str]) -> str:
+    """For the error message: folders that could be subjects but hold no frame."""
+    folders = [path for path in root.iterdir() if path.is_dir() and path.name not in subjects]
+    empty = [path.name for path in folders if not any(child in subjects for child in _names(path))]
     return f"; there is no frame in {', '.join(sorted(empty, key=natural_order))}" if empty else ""
 
 
@@ -190,22 +195,22 @@ def _build(
     steps, size = shape
     cascade = _cascade()
     x = space.create((len(videos), steps, 3, size, size))
-    without = []
+    faceless = []
     for row, video in enumerate(videos):
         rows = clip_rows(len(video.files), steps, np.random.default_rng([seed, row]))
         images = _read([video.files[i] for i in rows])
         box = _face(cascade, images)
         if box is None:
-            without.append(str(video.folder))
+            faceless.append(str(video.folder))
             box = _centre(images[0])
         for step, image in enumerate(images):
             face = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
             x[row, step] = np.asarray(face).transpose(2, 0, 1)
         space.advance(row + 1, len(videos))
-    if without:
+    if faceless:
         warnings.warn(
-            f"mug: no face was found in {len(without)} of {len(videos)} clips, which are cropped to the centre: "
-            f"{', '.join(without[:10])}{' ...' if len(without) > 10 else ''}",
+            f"mug: no face was found in {len(faceless)} of {len(videos)} clips; they are cropped to the centre: "
+            f"{', '.join(faceless[:10])}{' ...' if len(faceless) > 10 else ''}",
             stacklevel=2,
         )
     subjects = tuple(sorted({video.subject for video in videos}, key=natural_order))
@@ -230,14 +235,14 @@ def _cascade() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise ImportError("mug: to crop faces install the extra: pip install 'unbraid[faces]'") from error
+        raise missing_extra("mug: cropping faces", "faces") from error
     cascades = Path(cv2.__file__).parent / "data"
     return cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_default.xml"))
 
 
 def _face(cascade: Any, images: Sequence[Image.Image]) -> tuple[float, float, float, float] | None:
     """The square (left, top, right, bottom) of the face in a clip; None when no frame shows one."""
-    found = []
+    squares = []
     for image in images:
         scale = max(1.0, max(image.size) / DETECTED_AT)
         small = np.asarray(image.convert("L").resize([round(side / scale) for side in image.size]))
@@ -245,10 +250,10 @@ def _face(cascade: Any, images: Sequence[Image.Image]) -> tuple[float, float, fl
         faces = cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
         if len(faces):
             left, top, wide, _ = max(faces, key=lambda face: face[2])
-            found.append(np.array([left + wide / 2, top + wide / 2, wide]) * scale)
-    if not found:
+            squares.append(np.array([left + wide / 2, top + wide / 2, wide]) * scale)
+    if not squares:
         return None
-    across, down, side = np.median(found, axis=0)
+    across, down, side = np.median(squares, axis=0)
     width, height = images[0].size
     side = min(side, width, height)
     left = float(np.clip(across - side / 2, 0, width - side))

@@ -1,17 +1,16 @@
-"""Sprites: small figures of the Liberated Pixel Cup that walk, cast a spell and slash, facing three ways.
+"""Sprites: small figures of the Liberated Pixel Cup that walk, cast a spell and slash, in three directions.
 
-1296 characters (six skins, trousers, tops, hairs) times nine motions (three actions, three directions),
-8 RGB frames of 64x64. The clips are composed here from the artists' sheets, as Y. Li and S. Mandt did for
-"Disentangled Sequential Autoencoder" (ICML 2018, https://arxiv.org/abs/1803.02991): the same cells, layers,
-characters and split of 1000 characters for training (9000 clips) and 296 for testing (2664 clips).
+1296 characters (six skins, trousers, tops, hairs) times nine motions (three actions, three directions), 8 RGB frames of
+64x64. The clips are composed here from the artists' sheets, as Y. Li and S. Mandt did for "Disentangled Sequential
+Autoencoder" (ICML 2018, https://arxiv.org/abs/1803.02991): with the same cells, layers and characters, and the same split
+of 1000 characters for training (9000 clips) and 296 for testing (2664 clips).
 
-Of the 1000 training characters the last 100 in the authors' order, which is random, are the validation split
-(900 clips), so no character is in two splits. Rows are ordered train, validation, test; inside a split by
-character in that order, then by motion. Frames are uint8 and become value/255; the authors divide by 256.
+The last 100 training characters in the authors' order, which is random, are the validation split (900 clips), so no
+character is in two splits. Rows are ordered train, validation, test; inside a split by character in that order, then by
+motion. Frames are uint8 and are divided by 255; the authors divide by 256.
 """
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +18,12 @@ import numpy as np
 from PIL import Image
 
 from unbraid.cards import DataCard
+from unbraid.data.checks import check_choice
 from unbraid.data.download import fetch_files
-from unbraid.data.sequences import Label, Sequences
-from unbraid.data.store import Space, download_folder, prepared, stored
+from unbraid.data.labels import Label
+from unbraid.data.sequences import Sequences
+from unbraid.data.splits import consecutive_splits
+from unbraid.data.store import Space, download_folder, from_published, require_files
 
 __all__ = ["card", "fetch", "load"]
 
@@ -31,6 +33,8 @@ card = DataCard(
     source="Liberated Pixel Cup artists, collected by https://github.com/YingzhenLi/Sprites",
     licence="CC BY-SA 3.0 and GPL 3.0",
     obtain="unbraid data fetch sprites (25 PNG sheets, 0.5 MB), or --data.root with their folder",
+    shape=(8, 3, 64, 64),
+    kind="frames",
     protocols=("generation", "leakage"),
 )
 
@@ -89,36 +93,32 @@ TRAINING_CHARACTERS, VALIDATION_CHARACTERS = 1000, 100
 def load(root: str | Path | None = None, cache: str | Path | None = None, *, size: int = 64) -> Sequences:
     """Load Sprites: `(11664, 8, 3, size, size)` uint8, splits train 8100, validation 900, test 2664.
 
-    Static labels skin, trousers, top, hair (six classes each); dynamic label motion (nine) and its parts
+    Static labels skin, trousers, top, hair (six classes each); dynamic label motion (nine classes) and its parts
     action and direction (three each).
 
     Args:
-        root: the folder with the sheets (`body/0.png` ...); None for the one `fetch` downloads to.
+        root: the folder with the sheets (`body/0.png` ...); None for the folder that `fetch` downloads to.
         cache: where the prepared clips (72 MB to 1.2 GB) are kept; see `store.cache_folder`.
-        size: 64, or 32 or 16 by area averaging.
+        size: side of the frames: 64 pixels, or 32 or 16 by area averaging.
 
     Raises:
         FileNotFoundError: the folder or a sheet is missing.
         ValueError: a sheet cannot be read or has another size; another `size`.
     """
-    if size not in (16, 32, 64):
-        raise ValueError(f"size: {size} cannot be made of 64-pixel cells; choose 16, 32 or 64")
-    published = {"size": size, "sheets": _digest(SHEETS)}
-    folder = download_folder("sprites", cache) if root is None else Path(root).expanduser()
-    if root is None and stored("sprites", published, cache):
-        options = published
-    else:
-        options = {"size": size, "sheets": _digest(_check_sheets(folder, given=root is not None))}
-    if options != published:
-        warnings.warn(
-            f"root: the sheets in {folder} are not the published ones; no table compares",
-            stacklevel=2,
-        )
-    return prepared("sprites", options, lambda space: _build(space, folder, size), cache)
+    check_choice("size", size, (16, 32, 64))
+    return from_published(
+        "sprites",
+        {"size": size},
+        {"sheets": _digest(SHEETS)},
+        lambda folder: _digest(_check_sheets(folder)),
+        lambda space, folder: _build(space, folder, size),
+        root,
+        cache,
+    )
 
 
 def fetch(folder: str | Path | None = None, *, base_url: str | None = None) -> Path:
-    """Download the 25 sheets, each checked against its hash; sheets already there are kept.
+    """Download the 25 sheets, each checked against its hash; sheets that are there already are kept.
 
     Args:
         folder: where to put them; None for the cache's download folder, where `load` looks.
@@ -137,17 +137,9 @@ def characters() -> np.ndarray:
     return np.random.RandomState(SPLIT_SEED).permutation(6**4)
 
 
-def _check_sheets(folder: Path, given: bool) -> dict[str, str]:
-    """Refuse missing or unreadable sheets; returns the hash of each."""
-    if not folder.is_dir():
-        fix = "check --data.root" if given else "run `unbraid data fetch sprites`, or pass --data.root FOLDER"
-        raise FileNotFoundError(f"root: there is no folder {folder} with the sheets of Sprites; {fix}")
-    missing = [name for name in SHEETS if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"root: {folder} lacks {len(missing)} of the 25 sheets, the first is {missing[0]}; "
-            "run `unbraid data fetch sprites`, or pass the --data.root that holds body/, bottomwear/, ..."
-        )
+def _check_sheets(folder: Path) -> dict[str, str]:
+    """Refuse missing or unreadable sheets; gives the hash of each."""
+    require_files("sprites", [folder / name for name in SHEETS])
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SHEETS}
     for name in SHEETS:
         if hashes[name] != SHEETS[name]:
@@ -171,7 +163,7 @@ def _read_sheet(path: Path) -> Image.Image:
 
 
 def _strip(path: Path) -> Image.Image:
-    """The 72 cells of a sheet that the nine motions show, one below the other in the order of the labels."""
+    """The 72 cells of a sheet that the nine motions use, one below the other, in the order of the labels."""
     sheet = _read_sheet(path)
     strip = Image.new("RGBA", (CELL, len(MOTIONS) * STEPS * CELL))
     cells = [(row, column) for action in ACTIONS for row in ROWS[action] for column in COLUMNS[action]]
@@ -191,13 +183,12 @@ def _build(space: Space, folder: Path, size: int) -> Sequences:
         start = int(place[character]) * len(MOTIONS)
         x[start : start + len(MOTIONS)] = frames.transpose(0, 1, 4, 2, 3)
         space.advance(done + 1, len(order))
-    ends = np.array([TRAINING_CHARACTERS - VALIDATION_CHARACTERS, TRAINING_CHARACTERS, len(order)]) * len(
-        MOTIONS
-    )
-    splits = {
-        name: np.arange(start, end)
-        for name, start, end in zip(("train", "validation", "test"), (0, *ends[:2]), ends, strict=True)
+    counts = {
+        "train": TRAINING_CHARACTERS - VALIDATION_CHARACTERS,
+        "validation": VALIDATION_CHARACTERS,
+        "test": len(order) - TRAINING_CHARACTERS,
     }
+    splits = consecutive_splits({name: count * len(MOTIONS) for name, count in counts.items()})
     return Sequences(x, "sprites", labels=_labels(order), splits=splits)
 
 

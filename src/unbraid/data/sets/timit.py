@@ -1,11 +1,11 @@
-"""TIMIT: 630 Americans read ten sentences each, at 16 kHz; the audio table of most methods.
+"""TIMIT: 630 Americans read ten sentences each, at 16 kHz; most papers report their audio scores on it.
 
 J. Garofolo and others, Linguistic Data Consortium LDC93S1, https://catalog.ldc.upenn.edu/LDC93S1. The consortium
-hands it out under a licence, so nothing is downloaded here; `root` is the folder that holds TRAIN and TEST, with
+hands it out under a licence, so nothing is downloaded here. `root` is the folder that holds TRAIN and TEST, with
 files such as TEST/DR1/FAKS0/SX133.WAV, in capital or small letters, as NIST SPHERE (the consortium's form) or as
-RIFF files (also those that were named SX133.WAV.wav beside the others).
+RIFF files (also named SX133.WAV.wav, beside the others).
 
-The two sentences that everybody reads (SA1, SA2) are left out. Train: the 462 speakers of TRAIN, 3696 recordings.
+The two sentences that every speaker reads (SA1, SA2) are left out. Train: the 462 speakers of TRAIN, 3696 recordings.
 Test: the 24 speakers of the core test set, 192. Validation: the 50 development speakers that speech recognition
 uses (`dev_spk.list` of the Kaldi toolkit's recipe, chosen from the other speakers of TEST), 400. No speaker is in
 two splits. The other 94 speakers of TEST are not used.
@@ -13,7 +13,6 @@ two splits. The other 94 speakers of TEST are not used.
 The papers train on random starts of 200 ms; here segments follow one another in training as in testing.
 """
 
-import hashlib
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,11 @@ from pathlib import Path
 
 from unbraid.cards import DataCard
 from unbraid.data.features import FeatureKind, Segment
-from unbraid.data.formats.sounds import check_sound_options, listing, sequences_from
-from unbraid.data.sequences import Label, Sequences, make_label
+from unbraid.data.formats.paths import files_digest
+from unbraid.data.formats.sounds import check_sound_options
+from unbraid.data.labels import Label, make_label
+from unbraid.data.own.sounds import sequences_of_sounds
+from unbraid.data.sequences import Sequences
 from unbraid.data.store import prepared
 
 __all__ = ["card", "load", "standard_splits"]
@@ -33,9 +35,11 @@ card = DataCard(
     source="J. Garofolo and others, Linguistic Data Consortium, https://catalog.ldc.upenn.edu/LDC93S1",
     licence="LDC User Agreement; not free",
     obtain="order LDC93S1 from the Linguistic Data Consortium, then --data.root with the folder of TRAIN and TEST",
+    shape=(20, 80),
+    kind="sound",
     protocols=("verification",),
     choices=(
-        "validation: the 50 development speakers of Kaldi's recipe, kept apart from training",
+        "validation: the 50 development speakers of Kaldi's recipe, who do not occur in training",
         "80 log-mel bands, where the papers use different spectra; --data.features chooses",
         "segments of 200 ms follow one another in training too, where the papers start at random",
         "sex and dialect region are labels that are part of the speaker",
@@ -71,16 +75,18 @@ def load(
     """Load TIMIT: `(N, T, F)` features, scaled on the train split; static labels speaker, sex and region.
 
     Args:
-        root: the folder that holds TRAIN and TEST, or the one above.
+        root: the folder that holds TRAIN and TEST, or the folder above it.
         cache: where the prepared features are kept; see `store.cache_folder`.
-        features: kind of features, see `audio_features`.
-        segment: "segment" for pieces of `steps` frames, "utterance" for whole recordings; see `audio_files.cut`.
-        steps: frames of a segment, 20 by default; for utterances the most that stay in one piece.
+        features: kind of features, see `unbraid.data.formats.spectra`.
+        segment: "segment" for pieces of `steps` frames, "utterance" for whole recordings; see
+            `unbraid.data.formats.sounds.cut`.
+        steps: frames of a segment, 20 by default. For utterances: the most frames of a sequence.
 
     Raises:
         FileNotFoundError: no root, or it does not hold the tree of TIMIT.
-        ValueError: a file that cannot be read (those compressed with shorten included), no recordings for one of
-            the splits, fewer than two speakers, an option that does not exist.
+        ValueError: a file that cannot be read (for example because it is compressed with shorten), no recordings for a
+            split, fewer than two speakers, an option that does not exist.
+        ImportError: the extra `audio` is not installed.
     """
     check_sound_options(features, segment, steps, SAMPLING_RATE)
     if root is None:
@@ -88,17 +94,13 @@ def load(
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"root: there is no folder {folder}; {card.obtain}")
-    found = {
-        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-    splits = standard_splits(found)
+    tree = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    splits = standard_splits(tree)
     _check(folder, splits)
     names = [name for files in splits.values() for name in files]
-    files = {split: [found[name] for name in names] for split, names in splits.items()}
+    files = {split: [tree[name] for name in names] for split, names in splits.items()}
     options = {
-        "files": hashlib.sha256(
-            (repr(names) + listing([found[name] for name in names])).encode()
-        ).hexdigest(),
+        "files": files_digest((tree[name] for name in names), folder),
         "features": features,
         "segment": segment,
         "steps": steps,
@@ -106,7 +108,7 @@ def load(
     return prepared(
         "timit",
         options,
-        lambda space: sequences_from(
+        lambda space: sequences_of_sounds(
             space, "timit", files, _labels(names), features, SAMPLING_RATE, segment, steps
         ),
         cache,
@@ -114,9 +116,11 @@ def load(
 
 
 def standard_splits(names: Iterable[str]) -> dict[str, list[str]]:
-    """Which of the files of TIMIT's tree, given by their paths, belong to which split; each sentence once.
+    """The recordings of each split, each sentence once.
 
-    What is not a recording, the SA sentences and the unused speakers of TEST are left out.
+    Args:
+        names: paths of the files of TIMIT's tree. Files that are no recordings, the SA sentences and the unused speakers
+            of TEST are left out.
     """
     core, development = set(CORE_TEST.split()), set(DEVELOPMENT.split())
     chosen: dict[str, dict[tuple[str, str], str]] = {name: {} for name in COUNTS}
@@ -131,19 +135,19 @@ def standard_splits(names: Iterable[str]) -> dict[str, list[str]]:
             split = "test" if speaker in core else "validation"
         else:
             continue
-        # Of X.WAV and X.WAV.wav, the same sound twice, the last in order: the RIFF file.
+        # X.WAV and X.WAV.wav are the same sound: the last in order, the RIFF file, is used.
         chosen[split][speaker, place["sentence"]] = name
     return {split: sorted(files.values(), key=str.lower) for split, files in chosen.items()}
 
 
 def _place(name: str) -> dict[str, str] | None:
     """Usage, region, speaker and sentence, in small letters, from the last four parts of a path."""
-    found = PLACE.fullmatch("/".join(name.split("/")[-4:]))
-    return None if found is None else {key: value.lower() for key, value in found.groupdict("").items()}
+    match = PLACE.fullmatch("/".join(name.split("/")[-4:]))
+    return None if match is None else {key: value.lower() for key, value in match.groupdict("").items()}
 
 
 def _check(folder: Path, splits: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a tree without recordings for a split; warn of one that is not whole."""
+    """Refuse a tree without recordings for a split; warn of a tree that is not complete."""
     if not any(splits.values()):
         raise FileNotFoundError(
             f"root: {folder} does not hold TIMIT's tree; files such as TRAIN/DR1/FCJF0/SX127.WAV are expected"
@@ -159,7 +163,7 @@ def _check(folder: Path, splits: Mapping[str, Sequence[str]]) -> None:
         if len(files) != COUNTS[name]:
             warnings.warn(
                 f"root: {folder} holds {len(files)} {name} recordings of {len(speakers)} speakers, TIMIT "
-                f"{COUNTS[name]}; no table compares",
+                f"{COUNTS[name]}; scores do not compare with published tables",
                 stacklevel=3,
             )
 

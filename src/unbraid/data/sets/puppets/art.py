@@ -1,8 +1,8 @@
-"""The drawing of the puppets: the shapes and colours of a figure, layer by layer, over its pose.
+"""How puppets are drawn: the shapes and colours of a figure, layer by layer, on the joints of its pose.
 
-Every shape is a signed distance (negative inside, in units of the picture's side), from which both the
-anti-aliased edge and the soft shading follow. A whole clip is drawn at once: the joints of a pose are
-(T, 1, 1) and meet the (H, W) grid of pixels.
+Every shape is a signed distance (negative inside, in units of the picture's side), which gives both the anti-aliased edge
+and the soft shading. A whole clip is drawn at once: the joints of a pose, (T, 1, 1), are broadcast against the (H, W)
+grid of pixels.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["LAYERS", "backdrop", "draw_layer"]
 Paint = tuple[Distances, str]
 
 HEAD = 0.150
-LIGHT = np.exp(-0.7j * np.pi)  # where the light comes from: above, a little from the left
+LIGHT = np.exp(-0.7j * np.pi)  # direction of the light: from above, a little from the left
 
 WALL, FLOOR, HALO, SHADOW = "#f4e6d2", "#d9b491", "#cbe0da", "#7d5840"
 SHOES, INK, WHITE, CORAL, BROWN = "#40302e", "#2d2430", "#fffaf2", "#e2553d", "#5b2b20"
@@ -46,7 +46,7 @@ TROUSERS = (
 
 
 def _capsule(p: Points, a: Points | complex, b: Points | complex, start: float, end: float) -> Distances:
-    """A rounded limb from a to b, its radius going from `start` to `end`."""
+    """A rounded limb from a to b whose radius grows from `start` to `end`."""
     along = b - a
     share = np.clip(((p - a) * np.conj(along)).real / np.maximum(np.abs(along) ** 2, 1e-9), 0, 1)
     return np.abs(p - a - along * share) - (start + (end - start) * share)
@@ -229,7 +229,7 @@ def _hat(p: Points, pose: Pose, variant: int) -> list[Paint]:
 
 # ---- painting -------------------------------------------------------------------------------------------
 
-# From the back to the front: the attribute that dresses a layer, and what is drawn of it.
+# From back to front: the attribute that decides the variant of a layer, and the part of the figure that it draws.
 LAYERS: tuple[tuple[str, str], ...] = (
     ("skin", "far arm"),
     ("shirt", "far sleeve"),
@@ -265,7 +265,14 @@ def _cover(d: Distances, size: int) -> NDArray[np.float32]:
 def draw_layer(pose: Pose, part: str, variant: int, size: int) -> NDArray[np.float32]:
     """Draw one part of a clip's figure in one variant.
 
-    Gives (T, 4, H, W) in [0, 1]: colour times cover, then cover.
+    Args:
+        pose: the joints.
+        part: of the figure, one of `LAYERS`.
+        variant: class number of the attribute.
+        size: side of the frames in pixels.
+
+    Returns:
+        (T, 4, H, W) in [0, 1]: three colours times opacity, then opacity.
     """
     p = _grid(size, pose.mirrored)
     far, near = ([0], [1]) if pose.side else ([], [0, 1])

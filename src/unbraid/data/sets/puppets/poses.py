@@ -1,9 +1,9 @@
-"""The poses of the puppets: where the joints of a small figure are, in each step of each motion.
+"""The poses of the puppets: the places of a figure's joints in each step of each motion.
 
-The picture is a unit square with y pointing down; points and vectors are complex numbers, so a product with
-`exp(i angle)` turns them. A limb's angle is 0 when it hangs straight down and grows towards the way the
-figure faces (towards the right of the picture when it faces us). A figure that looks left is one that looks
-right, drawn in a mirror. Joints have shape (T, 1, 1), to meet the (H, W) grid of pixels.
+The picture is a unit square with y pointing down. Points and vectors are complex numbers, so multiplying by `exp(i angle)`
+turns them. A limb that hangs straight down has the angle 0; the angle grows in the direction that the figure faces (to the
+right of the picture when it faces the viewer). A figure that faces left is the mirror image of one that faces right.
+Joints have the shape (T, 1, 1), to be broadcast against the (H, W) grid of pixels.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ THIGH, SHIN, UPPER_ARM, FOREARM = 0.115, 0.112, 0.108, 0.105
 
 @dataclass(frozen=True)
 class Pose:
-    """The joints of one clip, each (T, 1, 1). Limbs run outwards; of a pair, the far one first."""
+    """The joints of one clip, each (T, 1, 1). Limbs are listed from the body outwards; of a pair, the far one first."""
 
     side: bool
     mirrored: bool
@@ -41,10 +41,10 @@ class Pose:
 
 @dataclass(frozen=True)
 class _Move:
-    """What moves, each (T,): angles of the upper and lower half of each limb (far, near), and of the spine.
+    """A motion, each value (T,): angles of the upper and lower half of each limb (far, near), and of the spine.
 
-    `drift` and `height` shift the whole figure forwards and up; `raised` is the share by which each leg looks
-    shorter because its knee comes towards us.
+    `drift` and `height` shift the whole figure forwards and up; `raised` is the share by which each leg appears shorter
+    because its knee comes towards the viewer.
     """
 
     legs: tuple[Angles, Angles]

@@ -1,0 +1,150 @@
+"""What the commands print about scores: every score beside its floor, and why a score is missing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from unbraid.data.sequences import Sequences
+    from unbraid.evaluation.scores import Figure
+    from unbraid.training import Run
+
+__all__ = ["score_and_show", "show_errors", "show_run"]
+
+SCORES = {
+    "accuracy": "accuracy with the other code drawn",
+    "inception_score": "inception score",
+    "entropy_conditional": "H(y|x), nats",
+    "entropy_marginal": "H(y), nats",
+    "squared_error_per_clip": "squared error per clip",
+}
+TESTS = {
+    "keep_dynamic": "static drawn",
+    "keep_static": "dynamic drawn",
+    "swap": "swapped",
+    "reconstruction": "reconstructed",
+}
+
+
+def score_and_show(
+    run: "Run",
+    data: "Sequences",
+    protocols: "Sequence[str] | None" = None,
+    options: "Mapping[str, Any] | None" = None,
+) -> int:
+    """Score a run that was just trained, write its report and print the scores.
+
+    A protocol that fails is named with its reason; the others count all the same.
+
+    Args:
+        run: a trained run.
+        data: its data set.
+        protocols: names; None for those that fit the data and the model.
+        options: of the protocols.
+
+    Returns:
+        The exit code.
+    """
+    from unbraid import workflow
+
+    try:
+        names = tuple(protocols or workflow.protocols_of(run, data))
+        print(f"Scoring {', '.join(names)} on the test split.", flush=True)
+        errors = workflow.score(run, data, names, {"split": "test", "seed": 0, **(options or {})})
+    except KeyboardInterrupt:
+        print(f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {run.folder}")
+        return 130
+    show_errors(run.folder, errors)
+    workflow.report(run, data)
+    show_run(run.folder)
+    for error in errors.values():
+        if not isinstance(error, ValueError | OSError):
+            raise error  # a defect of ours, not a user's mistake
+    return 0
+
+
+def show_errors(folder: Path, errors: "Mapping[str, Exception]") -> None:
+    """Print why there are no scores of some protocols."""
+    for protocol, error in errors.items():
+        print(f"Not scored by {protocol}: {error}")
+        if str(error).startswith("judge:"):
+            print(f"To score it all the same: unbraid evaluate {folder} --accept-weak-judge")
+
+
+def show_run(folder: Path) -> int:
+    """Print a run's scores, where it has any, and where its report is."""
+    from unbraid.evaluation import read_scores
+
+    for protocol, scores in read_scores(folder).items():
+        if protocol == "generation":
+            show_generation(scores)
+        else:
+            show_figures(protocol, scores)
+    print(f"Report: {folder / 'report.html'}")
+    return 0
+
+
+def show_generation(scores: dict[str, Any]) -> None:
+    """Print the scores of generation beside their floors."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("score", title="mean ± deviation over repeats, beside the floor")
+    for heading in ("mean", "±", "floor"):
+        table.add_column(heading, justify="right")
+    for name, text in SCORES.items():
+        if name in scores:
+            table.add_row(text, *(_number(scores[name][key], name) for key in ("mean", "std", "floor")))
+    console.print(table)
+    tests = [test for test in TESTS if test in scores]
+    if not tests:
+        return
+    labels = Table(
+        title="share of clips whose label the judge finds, %", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
+    labels.add_column("label", no_wrap=True)
+    for heading in ("kind", *(TESTS[test] for test in tests), "chance", "judge on real clips"):
+        labels.add_column(heading, justify="left" if heading == "kind" else "right")
+    for label, about in scores["labels"].items():
+        shares = [scores[test][label]["mean"] for test in tests]
+        shares += [about["chance"], scores["judge"]["accuracy"][label]["mean"]]
+        labels.add_row(label, about["kind"], *(f"{100 * share:.1f}" for share in shares))
+    console.print(labels)
+
+
+def show_figures(protocol: str, scores: dict[str, Any]) -> None:
+    """Print every figure of a protocol beside its floor: a table for each kind of figure."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unbraid.evaluation.scores import figures
+
+    rows: "dict[str, dict[str, Figure]]" = {}
+    for path, figure in figures(scores).items():
+        row, _, column = path.rpartition(" / ")
+        rows.setdefault(row, {})[column] = figure
+    tables: "dict[tuple[str, tuple[str, ...]], dict[str, dict[str, Figure]]]" = {}
+    for row, row_figures in rows.items():
+        parts = row.split(" / ")
+        heading, title = (" / ".join(parts[:2]), " / ".join(parts[2:])) if len(parts) > 2 else ("", row)
+        tables.setdefault((heading, tuple(row_figures)), {})[title] = row_figures
+    for (heading, columns), lines in tables.items():
+        first = f"{protocol} / {heading}" if heading else protocol
+        table = Table(first, title="mean ± deviation over repeats (floor)")
+        for column in columns:
+            table.add_column(column.replace("_", " "), justify="right")
+        for title, row_figures in lines.items():
+            table.add_row(title, *(_cell(row_figures[column]) for column in columns))
+        Console().print(table)
+
+
+def _cell(figure: "Figure") -> str:
+    mean = f"{figure.mean:.4g}" + (f" ± {figure.std:.2g}" if figure.std else "")
+    return mean + (f" ({figure.floor:.4g})" if figure.floor is not None else "")
+
+
+def _number(value: float, name: str) -> str:
+    return f"{100 * value:.1f}%" if name == "accuracy" else f"{value:.3f}"

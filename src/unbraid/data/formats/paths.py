@@ -1,0 +1,50 @@
+"""Files of a folder: in natural order, by their endings, and a digest that changes when a file does."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+__all__ = ["files_below", "files_digest", "name_of", "natural_order"]
+
+
+def natural_order(text: str) -> list[tuple[int, int | str]]:
+    """Sort key under which frame2 comes before frame10.
+
+    >>> sorted(["frame10", "frame2", "Frame1"], key=natural_order)
+    ['Frame1', 'frame2', 'frame10']
+    """
+    parts = re.split(r"(\d+)", text.lower())
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
+
+
+def files_below(folder: Path, endings: Collection[str] | None = None) -> list[Path]:
+    """The files in a folder and its sub-folders, in natural order of their paths; hidden ones are left out.
+
+    Args:
+        folder: that is searched.
+        endings: of the files, in small letters (`.wav`); None for all files.
+    """
+    files = [
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and (endings is None or file.suffix.lower() in endings)
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    ]
+    return sorted(files, key=lambda file: natural_order(str(file)))
+
+
+def files_digest(files: Iterable[Path], folder: Path) -> str:
+    """A hash of the paths (relative to `folder`), sizes and times of files: it stays the same until one changes."""
+    listing = []
+    for file in files:
+        status = file.stat()
+        listing.append((str(file.relative_to(folder)), status.st_size, status.st_mtime_ns))
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def name_of(path: Path) -> str:
+    """The name of a data set that is read from a path: that of the file or folder, without its ending."""
+    path = path.resolve()
+    return re.sub(r"[^\w.-]+", "_", path.name if path.is_dir() else path.stem) or "own"

@@ -1,0 +1,134 @@
+"""From the settings of a run to its scores and its report: train, score, report, as functions.
+
+    config = unbraid.resolve_recipe("sprites/dbse", {"training.seed": 1})
+    run, errors = train_score_report(config, "runs/sprites-1")
+
+Data are loaded once and the trained model is handed on.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from unbraid.data.sequences import Sequences
+from unbraid.evaluation import fitting_protocols, run_protocols
+from unbraid.report.page import write_report
+from unbraid.training import Run, TrainingConfig, fit
+from unbraid.training import resume as resume_training
+from unbraid.training.machine import choose_device
+from unbraid.training.run import load_run_data, new_folder, read_config
+
+__all__ = ["protocols_of", "report", "resume", "run_folder", "score", "train", "train_score_report"]
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
+
+def train(config: Mapping[str, Any], folder: str | Path | None = None, data: Sequences | None = None) -> Run:
+    """Train as a resolved configuration says.
+
+    Args:
+        config: every setting, from `unbraid.resolve_recipe`.
+        folder: of the run; it must not exist. By default the next free one in `runs/`.
+        data: the data set of the configuration, where it is loaded already.
+
+    Raises:
+        ValueError: settings or data that do not fit, before training starts.
+        FileNotFoundError: the data are not there.
+        FileExistsError: the folder exists.
+        KeyboardInterrupt: training was stopped; `resume` goes on with it.
+    """
+    settings = dict(config["model"])
+    name = settings.pop("name")
+    folder = run_folder(config, folder)
+    data = load_run_data(dict(config)) if data is None else data
+    training = TrainingConfig(**config["training"])
+    return fit(data, name, folder=folder, settings=settings, training=training, config=dict(config))
+
+
+def resume(folder: str | Path, data: Sequences | None = None) -> tuple[Run, Sequences]:
+    """Go on with a training that was stopped; the result equals that of an uninterrupted one.
+
+    Args:
+        folder: of the run.
+        data: the run's data set, where it is loaded already.
+
+    Returns:
+        The finished run and its data set.
+
+    Raises:
+        FileNotFoundError: there is no run in the folder, or its data are not there.
+        ValueError: the data are not those that the run was started on.
+    """
+    data = load_run_data(read_config(Path(folder))) if data is None else data
+    return resume_training(folder, data), data
+
+
+def score(
+    run: Run,
+    data: Sequences,
+    protocols: Sequence[str] | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> dict[str, Exception]:
+    """Score a run by its protocols; the scores go to `RUN/evaluation/`.
+
+    Args:
+        run: a trained run.
+        data: its data set.
+        protocols: names; None for those that fit the data and the model.
+        options: of the protocols, as `split`, `seed` or `repeats`; each protocol gets those that it takes.
+
+    Returns:
+        The error of each protocol that failed, by its name. The others are scored all the same.
+
+    Raises:
+        ValueError: there is no such protocol, or no such option; nothing is scored then.
+    """
+    model = run.model.to(choose_device("auto"))
+    try:
+        return run_protocols(model, data, run.folder, protocols or protocols_of(run, data), options)
+    finally:
+        model.to("cpu")
+
+
+def protocols_of(run: Run, data: Sequences) -> tuple[str, ...]:
+    """Names of the protocols that fit a run's data and model."""
+    return fitting_protocols(run.config["data"]["name"], data, run.model)
+
+
+def report(run: Run, data: Sequences) -> Path:
+    """Draw a run's pictures and write `RUN/report.html`, from the scores that there are.
+
+    Args:
+        run: a trained run.
+        data: its data set.
+    """
+    return write_report(run.folder, data, run.model)
+
+
+def train_score_report(
+    config: Mapping[str, Any],
+    folder: str | Path | None = None,
+    protocols: Sequence[str] | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> tuple[Run, dict[str, Exception]]:
+    """Train, score and report; see `train`, `score` and `report`.
+
+    Returns:
+        The run, and the error of each protocol that failed.
+    """
+    folder = run_folder(config, folder)
+    data = load_run_data(dict(config))
+    run = train(config, folder, data)
+    errors = score(run, data, protocols, options)
+    report(run, data)
+    return run, errors
+
+
+def run_folder(config: Mapping[str, Any], folder: str | Path | None = None) -> Path:
+    """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
+
+    Raises:
+        FileExistsError: the wanted folder exists.
+    """
+    return new_folder(folder, Path(config["data"]["name"]).stem, config["model"]["name"])

@@ -1,0 +1,42 @@
+"""`unbraid table`: its list, its mistakes, and what it prints."""
+
+import pytest
+
+from unbraid.benchmark.tables import list_tables
+from unbraid.cli import main
+
+
+def test_tables_are_listed(capsys):
+    assert main(["table"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {name} " in text for name in list_tables())
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["spritse"], "did you mean 'sprites'"),
+        (["no.yaml"], "there is no file no.yaml"),
+        (["sprites", "--seeds", "0"], "seeds: 0"),
+        (["sprites", "--training.seeed", "3"], "training.seeed"),
+        (["sprites", "--data.root"], "--data.root: needs a value"),
+        (["sprites", "--rows", "DBES"], "did you mean 'DBSE'"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(words, text, capsys):
+    assert main(["table", *words]) == 2
+    message = capsys.readouterr().err
+    assert text in message and message.count("\n") == 1
+
+
+def test_missing_data_are_named_and_the_published_scores_are_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path))
+    words = ["table", "sprites", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "sprites is not here" in text and "unbraid data fetch sprites" in text
+    assert "| SPYL, published (sprites) |" in text and "\\begin{tabular}" in text
+    assert main([*words, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "DBSE, seed 2: cannot be trained" in text and "Nothing to train." in text
+    assert not (tmp_path / "runs").exists()

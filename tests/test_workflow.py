@@ -1,0 +1,108 @@
+"""Train, score and report from Python: the model and the data are handed on, and nothing differs from reading them back."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import unbraid as ub
+from unbraid import workflow
+from unbraid.generation import encode
+
+SMALL = {
+    "model.width": 4,
+    "model.features": 8,
+    "model.hidden": 8,
+    "model.static_size": 8,
+    "model.dynamic_size": 8,
+    "training.max_epochs": 1,
+    "training.batch_size": 8,
+    "training.device": "cpu",
+}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Settings of a training on an array without labels."""
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    x = np.random.default_rng(0).integers(0, 256, (40, 4, 3, 16, 16), np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    return ub.resolve_recipe("own/dbse", SMALL | {"data.name": tmp_path / "x.npy"})
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Counts calls of a function of a module."""
+    calls = []
+
+    def wrap(module, name):
+        original = getattr(module, name)
+
+        def counted(*args, **options):
+            calls.append(name)
+            return original(*args, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    return calls, wrap
+
+
+def test_train_score_and_report_in_one_call(config, tmp_path, count):
+    import unbraid.data.load
+    import unbraid.training.run
+
+    calls, wrap = count
+    wrap(unbraid.data.load, "load")
+    wrap(unbraid.training.run, "load_model")
+    run, errors = workflow.train_score_report(config, tmp_path / "run", ["generation"], {"repeats": 1})
+    assert errors == {} and calls == ["load"]
+    assert run.config["data"] == config["data"] and run.config["model"] == config["model"]
+    assert (run.folder / "report.html").is_file()
+    scores = json.loads((run.folder / "evaluation" / "generation.json").read_text())
+    assert scores["protocol"]["split"] == "test"
+
+
+def test_the_model_handed_on_is_the_one_on_disk(config, tmp_path):
+    data = ub.load(tmp_path / "x.npy")
+    run = workflow.train(config, tmp_path / "run", data)
+    stored = ub.load_model(run.folder)
+    assert not run.model.training and next(run.model.parameters()).device.type == "cpu"
+    for name, value in stored.state_dict().items():
+        assert torch.equal(value, run.model.state_dict()[name]), name
+    ours, theirs = encode(run.model, data), encode(stored, data)
+    assert torch.equal(ours.static, theirs.static) and torch.equal(ours.dynamic, theirs.dynamic)
+    score = partial(workflow.score, data=data, protocols=["generation"], options={"repeats": 1})
+    assert score(run) == {}
+    first = (run.folder / "evaluation" / "generation.json").read_text()
+    assert score(ub.open_run(run.folder)) == {}
+    assert (run.folder / "evaluation" / "generation.json").read_text() == first
+
+
+def test_an_error_in_one_protocol_does_not_stop_the_others(config, tmp_path):
+    data = ub.load(tmp_path / "x.npy")
+    run = workflow.train(config, tmp_path / "run", data)
+    errors = workflow.score(run, data, ["verification", "generation"], {"repeats": 1})
+    assert set(errors) == {"verification"}
+    assert (run.folder / "evaluation" / "generation.json").is_file()
+    with pytest.raises(ValueError, match="generation"):
+        workflow.score(run, data, ["genration"])
+
+
+def test_a_folder_is_never_overwritten_and_refused_before_work(config, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    for train in (workflow.train, workflow.train_score_report):
+        with pytest.raises(FileExistsError, match="unbraid resume"):
+            train(config | {"data": {"name": "no/such"}}, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert workflow.run_folder(config).as_posix() == "runs/x-dbse-1"
+    (tmp_path / "runs" / "x-dbse-1").mkdir(parents=True)
+    assert workflow.run_folder(config).as_posix() == "runs/x-dbse-2"
+
+
+def test_a_finished_run_is_resumed_with_its_data(config, tmp_path):
+    run = workflow.train(config, tmp_path / "run")
+    again, data = workflow.resume(run.folder)
+    assert data.fingerprint == ub.load(tmp_path / "x.npy").fingerprint
+    assert torch.equal(encode(run.model, data).static, encode(again.model, data).static)
