@@ -39,7 +39,9 @@ def test_results_are_of_today_s_recipes_and_tables(trained):
     page = (ROOT / "results" / "puppets.md").read_text()
     assert "| **puppets/dbse** `model.subtract=False` |" in page
     assert "| **puppets/dbse** |" in readme_block(trained) and "model.subtract" not in readme_block(trained)
-    older = [run for run in trained if run.data == "moving_digits" and run.config["training"]["max_epochs"] == 6]
+    older = [
+        run for run in trained if run.data == "moving_digits" and run.config["training"]["max_epochs"] == 6
+    ]
     assert older and "max_epochs" not in (ROOT / "results" / "moving_digits.md").read_text()
 
 

@@ -24,6 +24,7 @@ MODELS = {
     "c_dsvae": "unbraid.models.c_dsvae:CDSVAE",
     "dbse": "unbraid.models.dbse:DBSE",
     "dsvae": "unbraid.models.dsvae:DSVAE",
+    "fhvae": "unbraid.models.fhvae:FHVAE",
     "glr": "unbraid.models.glr:GLR",
     "gp_vae": "unbraid.models.gp_vae:GPVAE",
     "vae": "unbraid.models.vae:VAE",

@@ -1,6 +1,6 @@
-"""Distributions of codes beside the Normal: a point, and a Gaussian that is joint over time.
+"""Distributions of codes beside the Normal: a point, a Gaussian that is joint over time, and codes of whole segments.
 
-Both can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
+All can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
 the distributions, so that a method may change its posterior without changing its loss.
 """
 
@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints, kl_divergence, register_kl
 
-from unbraid.types import standard_normal
+from unbraid.types import draw, standard_normal
 
-__all__ = ["JointNormal", "Point", "kl_over_steps"]
+__all__ = ["Held", "JointNormal", "Point", "hold", "kl_over_steps"]
 
 
 class Point(Distribution):
@@ -152,6 +152,55 @@ def _kl_joint_joint(q: JointNormal, p: JointNormal) -> Float[Tensor, "B"]:
     log_scales = p.scale_tril.diagonal(dim1=-2, dim2=-1).log() - q.scale_tril.diagonal(dim1=-2, dim2=-1).log()
     squares = ratio.square().sum((-1, -2)) + gap.square().sum((-1, -2)) - q.loc.shape[1]
     return (log_scales.sum(-1) + 0.5 * squares).sum(-1)
+
+
+def hold(values: Float[Tensor, "*B K D"], length: int, steps: int) -> Float[Tensor, "*B T D"]:
+    """The value of its segment at each of `steps` steps; segments have `length` steps, the last one perhaps fewer."""
+    return values.repeat_interleave(length, -2)[..., :steps, :]
+
+
+class Held(Distribution):
+    """A normal of whole segments, whose values hold for all steps of their segment: `(B, T, D)`.
+
+    Args:
+        normal: over `(B, K, D)`, one code for each of K segments.
+        length: steps of a segment.
+        steps: number T of steps; the last segment may be shorter.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own name
+    has_rsample = True
+
+    def __init__(self, normal: Normal, length: int, steps: int) -> None:
+        self.normal, self.length, self.steps = normal, length, steps
+        shape = (normal.loc.shape[0], steps, normal.loc.shape[2])
+        super().__init__(torch.Size(shape), validate_args=False)
+
+    def _hold(self, values: Tensor) -> Tensor:
+        return hold(values, self.length, self.steps)
+
+    @property
+    def mean(self) -> Float[Tensor, "B T D"]:
+        """The mean at each step."""
+        return self._hold(self.normal.mean)
+
+    @property
+    def stddev(self) -> Float[Tensor, "B T D"]:
+        """The standard deviation at each step."""
+        return self._hold(self.normal.stddev)
+
+    @property
+    def variance(self) -> Float[Tensor, "B T D"]:
+        """The variance at each step."""
+        return self._hold(self.normal.variance)
+
+    def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
+        """Draw one code for each segment."""
+        return self._hold(draw(self.normal, generator))
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
+        """Draw codes `(*sample_shape, B, T, D)`."""
+        return self._hold(self.normal.rsample(torch.Size(sample_shape)))
 
 
 def kl_over_steps(
