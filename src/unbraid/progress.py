@@ -8,7 +8,11 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar of `total` parts; the function it gives marks one more as done and says what is known."""
+    """Show a bar of `total` parts with the time left.
+
+    Yields:
+        A function that marks one more part as done and shows a note beside the bar.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,8 +22,8 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[known]}"),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=total, known="")
-        yield lambda known: bar.update(task, advance=1, known=known)
+        task = bar.add_task(title, total=total, note="")
+        yield lambda note: bar.update(task, advance=1, note=note)

@@ -1,7 +1,7 @@
-"""Recordings, their voices exchanged, and sound: features are joined, decoded and heard again.
+"""From features back to sound: recordings joined, their voices exchanged, written as WAV files.
 
-A recording is all sequences of one number in `data.groups`, in their order; its voice is the mean of their static
-codes, its words are their dynamic codes.
+A recording is all sequences of one number in `data.groups`, in their order. Its voice is the mean of their static codes,
+its words are their dynamic codes.
 """
 
 import wave
@@ -22,25 +22,29 @@ from unbraid.types import Codes
 
 __all__ = ["decibels", "exchange", "hear", "joined", "write_wav"]
 
-PEAK = 0.9  # of every sound written, so that quiet recordings are heard as well
-SILENCE = 1e-4  # a peak below which nothing is amplified
-LOWEST = 1e-5  # magnitude of what is shown as silence
+PEAK = 0.9  # of every sound that is written, so that quiet recordings can be heard too
+SILENCE = 1e-4  # sounds with a smaller peak are not amplified
+LOWEST = 1e-5  # magnitude that is shown as silence
 
 
 def joined(x: Float[Tensor, "n T F"], like: Sequences) -> Float[np.ndarray, "L F"]:
-    """The observed steps of a recording's n sequences, one after the other."""
-    mask = like.batch(slice(None)).mask
-    return (x.flatten(0, 1) if mask is None else x[observed_steps(mask)]).numpy()
+    """The steps of a recording's n sequences, one after the other.
+
+    Args:
+        x: features of n sequences.
+        like: the n sequences; their steps without an observed value are left out.
+    """
+    return x.numpy()[observed_steps(like.observed())]
 
 
 def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[np.ndarray, "L F"]:
-    """What one recording says in the voice of another, as scaled features.
+    """The words of one recording in the voice of another, as scaled features.
 
     Args:
         model: a trained model that encodes and decodes.
         voice: the sequences of the recording that gives its static code.
-        words: the sequences of the recording that gives its dynamic codes; the result has its length. The same as
-            `voice` for the recording rebuilt.
+        words: the sequences of the recording that gives its dynamic codes; the result has its length. With the
+            same sequences as `voice` the recording is rebuilt.
     """
     static = encode(model, voice).static.mean(0)
     dynamic = encode(model, words).dynamic
@@ -48,24 +52,26 @@ def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[
 
 
 def hear(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, "samples"]:
-    """The sound of scaled features, by Griffin and Lim: its phases are found anew.
+    """The sound of scaled features; Griffin and Lim's method estimates its phases.
 
     Raises:
-        ValueError: the data were not made of sound.
+        ValueError: the data have no sound.
     """
     return to_waveform(torch.from_numpy(_raw(x, data)), _sound(data).kind, _sound(data).sampling_rate).numpy()
 
 
 def decibels(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, "L F"]:
-    """How loud each band is, for pictures: scaled features as 10 log10 of power.
+    """Scaled features as the power of each band in decibels, for pictures.
 
     Raises:
-        ValueError: the data were not made of sound.
+        ValueError: the data have no sound.
     """
     raw = _raw(x, data)
     if _sound(data).kind == "linear201":
         return 20 * np.log10(np.maximum(raw, LOWEST))
-    powers = 1 if _sound(data).kind.startswith("mel") else 2  # logarithms of power, or of magnitude
+    powers = (
+        1 if _sound(data).kind.startswith("mel") else 2
+    )  # mel features are log power, spectra log magnitude
     return powers * 10 / np.log(10) * raw
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from made_runs import figure, scores
 
-from unbraid.benchmark.score_columns import ScoreColumn, read_score_columns, score_at, shared_columns, show
+from unbraid.benchmark.score_columns import ScoreColumn, figure_at, read_score_columns, shared_columns, show
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.leakage import evaluate_leakage
@@ -54,14 +54,14 @@ def test_columns_lead_to_figures(protocol, tmp_path):
     mine = [column for column in shared_columns().values() if column.score.startswith(f"{protocol}/")]
     assert mine
     for column in mine:
-        assert score_at(scores, same_kind_of_task(column.score), "both") is not None, column.score
+        assert figure_at(scores, same_kind_of_task(column.score), "both") is not None, column.score
         named = column.floors if isinstance(column.floors, dict) else {}
         for path in named.values():
             floor = path.replace("pixels", "values")  # what vectors have instead
-            assert score_at(scores, floor) is not None, path
+            assert figure_at(scores, floor) is not None, path
         if isinstance(column.floors, str):
             floor = same_kind_of_task(column.floors).replace("{floor}", "constant")
-            assert score_at(scores, floor) is not None, column.floors
+            assert figure_at(scores, floor) is not None, column.floors
 
 
 def same_kind_of_task(path):
@@ -75,14 +75,14 @@ def test_columns_are_of_protocols_that_exist():
 
 def test_scores_are_found_by_their_paths():
     every = {"generation": scores(0.9), "downstream": {"a": {"static": figure(1), "both": figure(3)}}}
-    accuracy = score_at(every, "generation/accuracy")
+    accuracy = figure_at(every, "generation/accuracy")
     assert (accuracy.mean, accuracy.std, accuracy.floor) == (0.9, 0.002, 0.1)
-    assert score_at(every, "downstream/a/{codes}", "both").mean == 3
-    several = score_at(every, "generation/keep_dynamic/{static}")
+    assert figure_at(every, "downstream/a/{codes}", "both").mean == 3
+    several = figure_at(every, "generation/keep_dynamic/{static}")
     assert several.mean == pytest.approx(0.15) and several.std is None and several.floor == pytest.approx(0.1)
-    assert score_at(every, "generation/judge/accuracy/{lowest}").mean == 0.995
+    assert figure_at(every, "generation/judge/accuracy/{lowest}").mean == 0.995
     for path in ("generation/none", "leakage/x", "generation/labels", "generation/accuracy/mean"):
-        assert score_at(every, path) is None
+        assert figure_at(every, path) is None
 
 
 def test_spreads_over_seeds_and_over_repeats_are_separate():

@@ -87,11 +87,20 @@ def test_json(capsys, monkeypatch, figures):
     assert "peak memory" in capsys.readouterr().out
 
 
+def test_any_setting_of_the_model_may_be_changed(capsys, monkeypatch):
+    passed = []
+    monkeypatch.setattr("unbraid.benchmark.speed.measure", lambda *arguments: passed.append(arguments) or {})
+    words = ["--model.width", "8", "--model.subtract=false", "--model.anchor", "last"]
+    assert main(["speed", "--json", *words]) == 0
+    assert passed[0][4] == {"width": 8, "subtract": False, "anchor": "last"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--data", "sprits"], "did you mean 'sprites'"),
         (["--model", "dbs"], "did you mean 'dbse'"),
+        (["--model.with", "8"], "did you mean '--model.width'"),
         (["--batch", "1"], "batch: 1 must be at least 2"),
         (["--precision", "float23"], "did you mean 'float32'"),
     ],

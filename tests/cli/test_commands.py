@@ -375,7 +375,8 @@ def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
 def test_a_run_that_cannot_be_scored_says_why_and_gets_its_report(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--data.fractions", "[0.8, 0.1, 0.1]", "--run", str(run)]) == 0
-    assert "Not scored by generation: split: 'test'" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Not scored by generation: " in output and "swaps need two" in output
     assert (run / "report.html").is_file()
 
 

@@ -7,6 +7,7 @@ import torch
 from oracle import Oracle, clips
 
 from unbraid.evaluation import Judge, evaluate_generation, write_scores
+from unbraid.evaluation.generation import scored_labels
 from unbraid.evaluation.judging import parts_of
 from unbraid.generation import decode, encode, partners
 from unbraid.types import Codes
@@ -163,6 +164,98 @@ def test_without_a_dynamic_label_the_static_ones_are_scored_under_drawn_dynamics
     assert scores["accuracy"]["floor"] == pytest.approx(np.mean(most)) and np.mean(most) > (1 / 5 + 1 / 3) / 2
     assert scores["entropy_conditional"]["floor"] == pytest.approx((np.log(5) + np.log(3)) / 2)
     assert set(scores["confusion"]) == set(STATIC) and "gap" not in scores
+
+
+# ---- methods that cannot do everything ------------------------------------------------------------------
+
+
+def limited(*lacking, **settings):
+    """An oracle without some capabilities."""
+    model = Oracle(OBSERVATION, **settings)
+    model.card = dataclasses.replace(Oracle.card, capabilities=Oracle.card.capabilities - set(lacking))
+    return model
+
+
+def test_without_a_prior_static_codes_of_other_clips_are_dealt_out(data, judge):
+    scores = evaluate_generation(limited("static_prior"), data, judge=judge, repeats=2)
+    assert scores["protocol"]["static_drawn"] == "codes of other clips"
+    assert scores["keep_dynamic"]["move"]["mean"] == 1
+    for name, classes in STATIC.items():
+        assert within_binomial_error(scores["keep_dynamic"][name], classes, 2 * 119)
+    usual = evaluate_generation(Oracle(OBSERVATION), data, judge=judge, repeats=2)
+    assert "static_drawn" not in usual["protocol"] and set(usual) == set(scores)
+
+
+def test_without_a_prior_of_the_dynamics_they_are_not_drawn(data, judge):
+    scores = evaluate_generation(limited("dynamic_prior"), data, judge=judge, repeats=1)
+    assert "keep_static" not in scores and set(scores["gap"]) == {"dynamic_kept"}
+    assert scores["keep_dynamic"]["move"]["mean"] == scores["swap"]["colour"]["mean"] == 1
+
+
+def test_a_static_code_that_is_not_decoded_is_not_exchanged(data, judge):
+    scores = evaluate_generation(limited("decoded_static"), data, judge=judge, repeats=1)
+    assert set(scores) == {"judge", "reconstruction", "squared_error_per_clip", "labels", "protocol"}
+    assert scores["protocol"]["exchanges"].startswith("none")
+    assert scores["reconstruction"]["colour"]["mean"] == 1
+
+
+@pytest.mark.parametrize("lacking", ["encode", "decode"])
+def test_a_method_without_codes_or_clips_is_refused(data, judge, lacking):
+    with pytest.raises(ValueError, match=f"oracle has no {lacking}r"):
+        evaluate_generation(limited(lacking), data, judge=judge)
+
+
+def test_decoders_that_draw_get_the_seed(data, judge):
+    class Noisy(Oracle):
+        """Turns some clips of every batch into others, by the generator that it is given."""
+
+        def decode(self, codes, mask=None, generator=None):
+            turned = torch.rand(len(codes), generator=generator) < 0.3
+            dynamic = codes.dynamic.clone()
+            dynamic[turned] = dynamic[turned].flip(2)
+            return super().decode(Codes(codes.static, dynamic))
+
+    model = Noisy(OBSERVATION)
+    state = torch.random.get_rng_state()
+    first, again, other = (
+        evaluate_generation(model, data, judge=judge, repeats=1, seed=seed) for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert first == again != other
+    assert 0.5 < first["reconstruction"]["move"]["mean"] < 0.95
+
+
+def test_a_limit_of_clips_scores_so_many_and_names_their_places(data, judge):
+    class Wrong(Oracle):
+        """Moves every clip the other way, so that every swap is a failure."""
+
+        def decode(self, codes, mask=None, generator=None):
+            return super().decode(Codes(codes.static, codes.dynamic[..., [*range(8), 9, 8, 11, 10]]))
+
+    scores = evaluate_generation(Wrong(OBSERVATION), data, judge=judge, repeats=1, clips=30)
+    assert scores["protocol"]["clips"] == 30 and scores["protocol"]["clips_of_the_split"] == 119
+    assert np.sum(scores["confusion"]["move"]["counts"]) == 30
+    label = data.split("test").labels["move"]
+    places = [failure["dynamic_from"] for failure in scores["failures"]]
+    assert [failure["true"] for failure in scores["failures"]] == [
+        label.classes[label.values[place]] for place in places
+    ]
+    assert max(places) > 30  # places in the split, not among the chosen clips
+    whole = evaluate_generation(Wrong(OBSERVATION), data, judge=judge, repeats=1, clips=1000)
+    assert whole == evaluate_generation(Wrong(OBSERVATION), data, judge=judge, repeats=1)
+    with pytest.raises(ValueError, match="swaps need two"):
+        evaluate_generation(Wrong(OBSERVATION), data, judge=judge, clips=1)
+
+
+def test_the_words_of_the_accuracy_name_what_it_is_of():
+    assert scored_labels({"scored": {"kept": "dynamic", "labels": ["move"]}}) == {
+        "labels": "their motion", "drawn": "static code is"
+    }  # fmt: skip
+    still = scored_labels({"scored": {"kept": "static", "labels": ["first_digit", "shade"]}})
+    assert still == {"labels": "their first digit and shade", "drawn": "dynamics are"}
+
+
+# ---- gaps, confusion, interpolation ---------------------------------------------------------------------
 
 
 def test_the_gap_sums_up_what_is_kept_and_what_is_drawn(scores):

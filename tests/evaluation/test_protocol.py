@@ -1,19 +1,29 @@
 """Protocols as objects: which suit, which options they take, and what running several leaves on disk."""
 
 import json
+import re
 import sys
 import types
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import Oracle
+from oracle import Oracle, clips
 
 from unbraid.cards import CAPABILITIES
 from unbraid.data.features import Sound
 from unbraid.data.load import info
 from unbraid.data.sequences import Label, Sequences
-from unbraid.evaluation import Protocol, Scores, fitting_protocols, read_scores, run_protocols
+from unbraid.evaluation import (
+    Protocol,
+    Scores,
+    fitting_protocols,
+    leakage,
+    read_scores,
+    run_protocols,
+    write_scores,
+)
 from unbraid.registry import DATASETS, PROTOCOLS, protocol
 
 SCORE = {"mean": 0.5, "std": 0.1, "floor": 0.25}
@@ -169,3 +179,21 @@ def test_what_is_unknown_is_refused_before_anything_is_scored(protocols, tmp_pat
 
 def test_no_scores_are_no_error(tmp_path):
     assert read_scores(tmp_path) == {}
+
+
+def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    write_scores("runs/sprites", "generation", Scores(accuracy=SCORE))
+    monkeypatch.setattr(leakage, "evaluate_generation", lambda *arguments, **options: Scores())
+    exec(example, {"model": MODEL, "data": clips(each=2)})
+    assert "latent / static / colour / mean" in capsys.readouterr().out
+
+
+def test_the_docs_describe_every_protocol():
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    for name in PROTOCOLS:
+        needs = ", ".join(f"`{need}`" for need in sorted(protocol(name).needs, reverse=True))
+        assert re.search(rf"\| {name} \|.*\| {needs} \|", text), name
+        assert f"\n## {name.capitalize()}" in text

@@ -44,10 +44,10 @@ def vectors(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> n
 def windows(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Windows of five rows and three features: one of four levels, beside a slope that changes in one of four orders."""
     fixed = np.random.default_rng(8)
-    levels = 1.5 * fixed.normal(size=(CLASSES, 3))
+    levels = fixed.normal(size=(CLASSES, 3))
     orders = np.array(
         [[1, 1, 1, -1, -1, -1], [-1, -1, -1, 1, 1, 1], [1, -1, 1, -1, 1, -1], [-1, 1, -1, 1, -1, 1]]
     )
-    ramp = np.linspace(-1, 1, 5)[:, None] * np.ones(3)
-    noise = 0.2 * random.normal(size=(len(what), STEPS, 5, 3))
+    ramp = np.linspace(-2, 2, 5)[:, None] * np.ones(3)
+    noise = 0.1 * random.normal(size=(len(what), STEPS, 5, 3))
     return (levels[what][:, None, None] + orders[how][:, :, None, None] * ramp + noise).astype(np.float32)

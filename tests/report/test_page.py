@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import torch
 import yaml
 from html_page import Page
 from PIL import Image
+from toys import TOYS
 
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_generation, evaluate_leakage, train_judge, write_scores
@@ -172,6 +174,68 @@ def test_pictures_repeat_themselves_and_leave_the_global_generator_alone(tmp_pat
     make_pictures(model, data, tmp_path / "b")
     for path in (tmp_path / "a" / "pictures").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / "pictures" / path.name).read_bytes()
+
+
+def test_a_report_leaves_the_global_random_state_alone(run):
+    folder, data = run
+    torch.manual_seed(3)
+    np.random.seed(3)
+    state, numbers = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    write_report(folder, data)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numbers)
+
+
+def test_a_model_at_hand_is_not_read_from_the_folder(run, tmp_path):
+    folder, data = run
+    other = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("model", "pictures"))
+    write_report(other, data, model_for(data))
+    write_report(folder, data)
+    for name in ("swap.png", "codes.png"):
+        assert (other / "pictures" / name).read_bytes() == (folder / "pictures" / name).read_bytes()
+    with pytest.raises(FileNotFoundError, match=r"no model\.json"):
+        write_report(other, data)
+
+
+# ---- methods that cannot do everything ------------------------------------------------------------------
+
+ALWAYS = {"reconstruction", "codes", "joint_codes"}
+EXCHANGES = {"swap", "swap_sets", "replaced", "interpolation", "fixed_motion", "drawn_content"}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "names"),
+    [
+        ("static_prior", ALWAYS | EXCHANGES | {"fixed_content", "drawn_motion"}),
+        ("dynamic_prior", ALWAYS | EXCHANGES),
+        ("decoded_static", ALWAYS),
+        ("encode", set()),
+        ("decode", set()),
+    ],
+)
+def test_pictures_that_a_method_cannot_make_are_left_out(tmp_path, lacking, names):
+    data = sequences(labelled=False)
+    model = model_for(data)
+    make_pictures(model, data, tmp_path)  # pictures of an earlier report do not stay
+    model.card = dataclasses.replace(model.card, capabilities=model.card.capabilities - {lacking})
+    folder = make_pictures(model, data, tmp_path)
+    assert {path.stem for path in folder.iterdir()} == names
+
+
+@pytest.mark.parametrize("toy", TOYS)
+@pytest.mark.parametrize("observation", [(3, 16, 16), (3,), (4, 3), (20,)])
+def test_reports_of_methods_of_every_kind(tmp_path, toy, observation):
+    data = sequences(observation, labelled=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = TOYS[toy](observation)
+    (tmp_path / "config.yaml").write_text(f"data: {{name: noise}}\nmodel: {{name: {toy}}}\n")
+    page = Page(write_report(tmp_path, data, model).read_text())
+    assert bool(page.sources) == model.can("encode")
+    assert f"{toy} on noise" in "".join(page.words)
+
+
+# ---- choice of clips ------------------------------------------------------------------------------------
 
 
 def test_clips_for_pictures_differ_in_motion_first():

@@ -1,1 +1,1 @@
-"""Recipes, seeds and speed: the ledger of trained runs, the tables made from it, and `unbraid speed`."""
+"""Results: recorded trainings, the tables and pages made from them, and measurements of speed."""

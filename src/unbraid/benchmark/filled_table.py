@@ -6,7 +6,7 @@ from typing import Any
 
 from unbraid.benchmark.published import Published, published_by_method
 from unbraid.benchmark.runs import Trained, titles_by_data
-from unbraid.benchmark.score_columns import ScoreColumn, score_at, show
+from unbraid.benchmark.score_columns import ScoreColumn, figure_at, show
 from unbraid.benchmark.tables import TableSpec
 
 __all__ = ["fill_table"]
@@ -55,10 +55,10 @@ def fill_table(table: TableSpec, trained: Mapping[tuple[str, int], Trained]) -> 
 def _trained_row(title: str, table: TableSpec, runs: list[Trained], codes: str) -> list[str]:
     cells = [title, str(len(runs))]
     for column in table.columns:
-        scores = [score for run in runs if (score := score_at(run.scores, column.score, codes))]
-        spreads = [score.std for score in scores if score.std is not None]
+        column_figures = [figure for run in runs if (figure := figure_at(run.scores, column.score, codes))]
+        spreads = [figure.std for figure in column_figures if figure.std is not None]
         repeats = statistics.fmean(spreads) if spreads else None
-        cells.append(show(column, [score.mean for score in scores], repeats))
+        cells.append(show(column, [figure.mean for figure in column_figures], repeats))
     return cells
 
 
@@ -85,8 +85,8 @@ def _floors(table: TableSpec, runs: list[Trained]) -> Floors:
     further: dict[str, dict[str, str]] = {}
     plain = []
     for column in table.columns:
-        scores = [score_at(run.scores, column.score, next(iter(table.codes))) for run in runs]
-        floors = [score.floor for score in scores if score and score.floor is not None]
+        column_figures = [figure_at(run.scores, column.score, next(iter(table.codes))) for run in runs]
+        floors = [figure.floor for figure in column_figures if figure and figure.floor is not None]
         plain.append(show(column, floors[:1]))
         for name, value in _further_floors(column, runs).items():
             further.setdefault(name, {})[column.name] = show(column, [value])
@@ -106,8 +106,8 @@ def _further_floors(column: ScoreColumn, runs: list[Trained]) -> dict[str, float
             for part in paths.partition("/{floor}")[0].split("/"):
                 level = level.get(part, {})
             paths = {name: paths.replace("{floor}", name) for name in level}
-        scores = {name: score_at(run.scores, path) for name, path in paths.items()}
-        floors = {name: score.mean for name, score in scores.items() if score}
+        column_figures = {name: figure_at(run.scores, path) for name, path in paths.items()}
+        floors = {name: figure.mean for name, figure in column_figures.items() if figure}
         if floors:
             return floors
     return {}

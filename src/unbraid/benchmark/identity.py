@@ -13,13 +13,12 @@ The name of the recipe is no setting: a recipe may be renamed or edited, a recor
 
 import functools
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from unbraid.parameters import REQUIRED, parameters
 from unbraid.registry import DATASETS, MODELS, dataset_loader, model_class
 from unbraid.training import TrainingConfig
 
@@ -85,21 +84,17 @@ def essential_settings(config: Config) -> dict[str, Any]:
 @functools.cache
 def _defaults(data: str, model: str) -> dict[str, Any]:
     """The default of every setting, by name; none for a data set or a model that is not registered."""
-    defaults = {
-        f"training.{field.name}": field.default
-        for field in fields(TrainingConfig)
-        if field.default is not MISSING
-    }
+    functions: dict[str, Any] = {"training": TrainingConfig}
     if data in DATASETS:
-        defaults |= _parameters("data", dataset_loader(data))
+        functions["data"] = dataset_loader(data)
     if model in MODELS:
-        defaults |= _parameters("model", model_class(model))
-    return defaults
-
-
-def _parameters(part: str, function: Any) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    return {f"{part}.{item.name}": item.default for item in parameters if item.default is not item.empty}
+        functions["model"] = model_class(model)
+    return {
+        f"{part}.{name}": parameter.default
+        for part, function in functions.items()
+        for name, parameter in parameters(function).items()
+        if parameter.default is not REQUIRED
+    }
 
 
 def _flat(config: Config) -> dict[str, Any]:

@@ -14,18 +14,13 @@ from unbraid.benchmark.current import Groups, current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger
 from unbraid.benchmark.published import Published, published_by_method
 from unbraid.benchmark.runs import Trained, titles_by_data
-from unbraid.benchmark.score_columns import ScoreColumn, score_at, shared_columns, show
+from unbraid.benchmark.score_columns import ScoreColumn, figure_at, shared_columns, show
 from unbraid.benchmark.text_tables import markdown
-from unbraid.evaluation import figures
+from unbraid.evaluation.generation import LABEL_TESTS
+from unbraid.evaluation.scores import figures
 
 __all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
-TESTS = {
-    "keep_dynamic": "static drawn %",
-    "keep_static": "dynamics drawn %",
-    "swap": "swapped %",
-    "reconstruction": "rebuilt %",
-}
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
 PublishedRows = Mapping[str, Mapping[str, Published]]
@@ -123,7 +118,7 @@ def _data_sets(trained: list[Trained]) -> list[str]:
 def _with_scores(groups: Groups, columns: Iterable[ScoreColumn]) -> list[ScoreColumn]:
     """The columns that some training has a score for."""
     runs = [run for group in groups.values() for run in group]
-    return [column for column in columns if any(score_at(run.scores, column.score, "both") for run in runs)]
+    return [column for column in columns if any(figure_at(run.scores, column.score, "both") for run in runs)]
 
 
 def _rows(
@@ -149,8 +144,8 @@ def _rows(
         if with_costs:
             cells += [_whole([run.epochs for run in runs]), _whole([(run.seconds or 0) / 60 for run in runs])]
         for column in columns:
-            scores = [score_at(run.scores, column.score, "both") for run in runs]
-            cells.append(show(column, [score.mean for score in scores if score]))
+            column_figures = [figure_at(run.scores, column.score, "both") for run in runs]
+            cells.append(show(column, [figure.mean for figure in column_figures if figure]))
         rows.append(cells)
     empty = [""] * (1 + len(costs))
     rows += [[name, *empty, *floors] for name, floors in _floors(groups, columns).items()]
@@ -171,8 +166,8 @@ def _floors(groups: Groups, columns: list[ScoreColumn]) -> dict[str, list[str]]:
         runs = [run for title in titles for run in groups[title]]
         cells = []
         for column in columns:
-            scores = [score_at(run.scores, column.score, "both") for run in runs]
-            floors = [score.floor for score in scores if score and score.floor is not None]
+            column_figures = [figure_at(run.scores, column.score, "both") for run in runs]
+            floors = [figure.floor for figure in column_figures if figure and figure.floor is not None]
             cells.append(show(column, floors[:1]))
         if any(cells):
             titles_by_floors.setdefault(tuple(cells), []).extend(titles)
@@ -199,10 +194,10 @@ def label_tables(groups: Groups) -> str:
     parts = []
     for title, runs in groups.items():
         scored = [run.scores["generation"] for run in runs if "generation" in run.scores]
-        tests = [test for test in TESTS if scored and test in scored[0]]
+        tests = [test for test in LABEL_TESTS if scored and test in scored[0]]
         if not tests:
             continue
-        rows = [["label", "kind", *(TESTS[test] for test in tests), "chance %"]]
+        rows = [["label", "kind", *(f"{LABEL_TESTS[test].heading} %" for test in tests), "chance %"]]
         for label, about in scored[0]["labels"].items():
             shares = [_percent([scores[test][label]["mean"] for scores in scored]) for test in tests]
             rows.append([label, about["kind"], *shares, _percent([about["chance"]])])
@@ -221,13 +216,13 @@ def figure_tables(groups: Groups, protocol: str) -> str:
     titles_by_floors: dict[tuple[str, ...], list[str]] = {}
     for titles in titles_by_data({title: groups[title] for title in by_title}).values():
         scored = [run for title in titles for run in by_title[title]]
-        floors = [[run[path].get("floor") for run in scored if path in run][:1] for path in paths]
-        cells = tuple("" if floor in ([], [None]) else f"{floor[0]:.4g}" for floor in floors)
+        floors = [next((run[path].floor for run in scored if path in run), None) for path in paths]
+        cells = tuple("" if floor is None else f"{floor:.4g}" for floor in floors)
         titles_by_floors.setdefault(cells, []).extend(titles)
     named_floors = _name_floors(titles_by_floors)
     rows = [["", *by_title, *named_floors]]
     for place, path in enumerate(paths):
-        values = [[run[path]["mean"] for run in runs if path in run] for runs in by_title.values()]
+        values = [[run[path].mean for run in runs if path in run] for runs in by_title.values()]
         rows.append([path, *map(_four_digits, values), *(cells[place] for cells in named_floors.values())])
     return markdown(rows)
 

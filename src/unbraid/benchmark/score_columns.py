@@ -1,8 +1,8 @@
-"""Columns of tables: which score of a run a column shows, and how it is written.
+"""Columns of tables: which figure of a run's scores a column shows, and how it is written.
 
-A path leads to a score: `generation/keep_dynamic/{static}` begins with the protocol and follows its JSON file. A part
+A path leads to a figure: `generation/keep_dynamic/{static}` begins with the protocol and follows its JSON file. A part
 in braces is filled in for each row: `{static}` and `{dynamic}` stand for all labels of that kind that are no part of
-another label (the mean of their scores is shown), `{lowest}` for the label with the lowest score, `{codes}` for the
+another label (the mean of their figures is shown), `{lowest}` for the label with the lowest figure, `{codes}` for the
 codes of the row.
 """
 
@@ -14,22 +14,14 @@ from typing import Any
 
 import yaml
 
+from unbraid.evaluation.scores import Figure
 from unbraid.recipes import RECIPES
 from unbraid.words import nearest
 
-__all__ = ["TABLES", "Score", "ScoreColumn", "read_score_columns", "score_at", "shared_columns", "show"]
+__all__ = ["TABLES", "ScoreColumn", "figure_at", "read_score_columns", "shared_columns", "show"]
 
 TABLES = RECIPES / "tables"
 SHARED = "columns.yaml"
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score of one trained model: mean and standard deviation over repeats of the scoring, and its floor."""
-
-    mean: float
-    std: float | None
-    floor: float | None
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,8 @@ class ScoreColumn:
     Attributes:
         name: under which `published.csv` has its scores.
         heading: what stands above it, with an arrow up or down where more or less is better.
-        score: path of the score, see the module.
-        percent: whether the score is a share that is shown in percent.
+        score: path of its figure, see the module.
+        percent: whether the figure is a share that is shown in percent.
         digits: behind the point.
         floors: further floors, a row of the table each: their paths by their names, or one path with `{floor}` where
             the names stand.
@@ -96,10 +88,10 @@ def _column(name: str, parts: dict[str, Any], where: str) -> ScoreColumn:
     return ScoreColumn(name, **parts)
 
 
-def score_at(scores: Mapping[str, Any], path: str, codes: str = "") -> Score | None:
-    """The score at a path of a run's scores; None where there is none.
+def figure_at(scores: Mapping[str, Any], path: str, codes: str = "") -> Figure | None:
+    """The figure at a path of a run's scores; None where there is none.
 
-    Where braces lead to several scores, their means and their floors are averaged; the result has no standard
+    Where braces lead to several figures, their means and their floors are averaged; the result has no standard
     deviation, because that of a mean does not follow from those of its parts.
 
     Args:
@@ -112,16 +104,16 @@ def score_at(scores: Mapping[str, Any], path: str, codes: str = "") -> Score | N
     for part in parts:
         levels = [value for value in values if isinstance(value, Mapping)]
         values = [below for level in levels for below in _follow(level, part, scores)]
-    entries = [value for value in values if isinstance(value, Mapping) and "mean" in value]
-    if not entries:
+    figures = [Figure.from_json(value) for value in values if isinstance(value, Mapping) and "mean" in value]
+    if not figures:
         return None
     if parts[-1] == "{lowest}":
-        entries = [min(entries, key=lambda entry: entry["mean"])]
-    if len(entries) == 1:
-        return Score(entries[0]["mean"], entries[0].get("std"), entries[0].get("floor"))
-    floors = [entry["floor"] for entry in entries if entry.get("floor") is not None]
-    mean = statistics.fmean(entry["mean"] for entry in entries)
-    return Score(mean, None, statistics.fmean(floors) if floors else None)
+        return min(figures, key=lambda figure: figure.mean)
+    if len(figures) == 1:
+        return figures[0]
+    floors = [figure.floor for figure in figures if figure.floor is not None]
+    mean = statistics.fmean(figure.mean for figure in figures)
+    return Figure(mean, floor=statistics.fmean(floors) if floors else None)
 
 
 def _follow(level: Mapping[str, Any], part: str, scores: Mapping[str, Any]) -> list[Any]:

@@ -19,14 +19,17 @@ def record(run: list[Path], results: Path = Path("results")) -> int:
 
     Args:
         run: folders of runs that are scored on their test split.
-        results: folder of the ledger and of the pages; the README beside that folder gets its tables.
+        results: folder of the ledger. The pages are written where it is the folder `results` of a repository, beside
+            the README, which gets its tables as well.
     """
     from unbraid.benchmark.ledger import record as append
     from unbraid.benchmark.pages import write_pages
 
+    results = results.resolve()
     for folder in run:
         row = append(folder, results / "ledger.csv")
-        print(f"recorded {row['recipe']}, seed {row['seed']}")
-    for path in write_pages(results.parent):
-        print(f"wrote {path}")
+        print(f"recorded {row['recipe']}, seed {row['seed']}, in {results / 'ledger.csv'}")
+    if results.name == "results" and (results.parent / "README.md").is_file():
+        for path in write_pages(results.parent):
+            print(f"wrote {path}")
     return 0

@@ -43,7 +43,8 @@ def speed(
     from unbraid.registry import model_class
     from unbraid.training import TrainingConfig
 
-    options = {f"model.{name}": option for name, option in parameters(model_class(model)).items()}
+    constructor = parameters(model_class(model)).items()
+    options = {f"model.{name}": option for name, option in constructor if name != "observation"}
     changes = read_words("speed", [f"--{name}={text}" for name, text in settings.items()], options)
     config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)
     figures = measure(

@@ -1,4 +1,4 @@
-"""What a judge sees when one code is kept and the other is drawn, exchanged with another clip's, or goes between two."""
+"""What a judge sees in clips that keep one code while the other is drawn, exchanged or interpolated."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

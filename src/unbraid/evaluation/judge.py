@@ -1,17 +1,15 @@
-"""The judge: a classifier of real clips that says what a generated clip shows.
+"""The judge: a classifier of real clips that predicts the labels of generated clips.
 
-Its structure follows the judge of C-DSVAE (Bai et al., NeurIPS 2021, supplement): a convolutional encoder
-of every frame, a bidirectional LSTM over the steps, one small head per label. How the published judges were
-trained is not known; ours is trained by supervision on the split `train`, its best moment is chosen on
-`validation`, and its accuracy on the real clips of the scored split is stored beside every score.
+Its structure follows the judge of C-DSVAE (Bai et al., NeurIPS 2021, supplement): a convolutional encoder of every frame,
+a bidirectional LSTM over the steps, one small head per label. The papers do not say how their judges were trained. Ours
+is trained with the labels of the split `train`; `validation` chooses its best step; its accuracy on the real clips of the
+scored split is stored with every score.
 """
 
 import copy
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -29,7 +27,8 @@ from torch.optim.swa_utils import AveragedModel
 from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
-from unbraid.masks import inside
+from unbraid.files import write_atomically
+from unbraid.masks import apply_to_steps, inside, zero_unobserved
 from unbraid.progress import progress_bar
 
 __all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
@@ -38,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 FEATURES = 128  # features of one frame
 HIDDEN = 256  # LSTM units per direction, and units of a head
-AVERAGE = 0.98  # share of the old in the running average of the weights, which is what judges
-SURE = 0.002  # validation cross-entropy (nats) of every head under which more training brings nothing
+AVERAGE = 0.98  # share of the older weights in the running average of the weights, which is used
+SURE = 0.002  # training ends when the validation cross-entropy (nats) of every head is below
 VERSION = 1  # raise when the training below changes, so that older cached judges are not used
 
 
@@ -49,8 +48,7 @@ class Judge(nn.Module):
     Args:
         observation: shape of one observation: `(C, H, W)`, H = W in 16, 32, 64, 128, or `(F,)`.
         classes: number of classes of every label.
-        width: channels of the first convolution, doubled up to 8 times that. The published judge has 64; 16
-            reaches the same accuracy on Sprites at a fraction of the time.
+        width: channels of the first convolution, doubled up to 8 times that. The published judge has 64.
     """
 
     def __init__(self, observation: tuple[int, ...], classes: Mapping[str, int], width: int = 16) -> None:
@@ -69,17 +67,16 @@ class Judge(nn.Module):
         x: Float[Tensor, "B T *X"],
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
     ) -> dict[str, Float[Tensor, "B K"]]:
-        """Logits of every label. Values outside `mask` and steps after the last observed one are not seen."""
+        """Logits of every label. Values outside `mask` and steps after the last observed one have no influence."""
         if mask is None:
-            path = self.trunk(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            _, (last, _) = self.steps(apply_to_steps(self.trunk, x))
         else:
-            if mask.ndim > 2:
-                x = torch.where(mask, x, 0.0)
             valid = inside(mask)
-            features = x.new_zeros(*x.shape[:2], FEATURES)
-            features[valid] = self.trunk(x[valid])
-            path = pack_padded_sequence(features, valid.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        _, (last, _) = self.steps(path)  # last: forward after the last step, backward after the first
+            features = apply_to_steps(self.trunk, zero_unobserved(x, mask), valid)
+            lengths = valid.sum(1).cpu()
+            path = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
+            _, (last, _) = self.steps(path)
+        # last: the state forward after the last step, backward after the first
         summary = torch.cat([last[0], last[1]], 1)
         return {name: head(summary) for name, head in zip(self.classes, self.heads.values(), strict=True)}
 
@@ -93,7 +90,7 @@ def _frame_trunk(observation: tuple[int, ...], width: int) -> nn.Module:
     channels, height, _ = observation
     layers: list[nn.Module] = []
     size, wide = height, width
-    if height >= 64:  # the published judge halves twice here; one step of 4 costs half and judges as well
+    if height >= 64:  # one layer of stride 4, where the published judge has two of stride 2
         wide = 2 * width
         layers += [nn.Conv2d(channels, wide, 4, 4, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
         channels, wide, size = wide, 2 * wide, height // 4
@@ -169,11 +166,10 @@ def train_judge(
 ) -> Judge:
     """Train a judge of every label in `data.heads`, or load the one trained before with the same settings.
 
-    Adam on the sum of the heads' cross-entropies over the split `train`. Every `check_steps` steps the judge
-    (a running average of its weights) is tried on `validation`; the moment with the best mean accuracy, then
-    the smallest cross-entropy, is kept.
-    Training ends once every head is right on all of validation with a cross-entropy under `SURE`, or after
-    `patience` checks that brought nothing.
+    Adam on the sum of the heads' cross-entropies over the split `train`. Every `check_steps` steps the running average
+    of the weights is scored on `validation`; the weights with the best mean accuracy, then the smallest cross-entropy,
+    are kept. Training ends when every head is right on all of validation with a cross-entropy below `SURE`, or after
+    `patience` checks without an improvement.
 
     Args:
         data: with splits `train` and `validation` and at least one label.
@@ -183,15 +179,15 @@ def train_judge(
         batch_size: clips per step.
         learning_rate: of Adam.
         max_steps: upper limit of steps.
-        check_steps: steps between two looks at validation.
-        patience: looks at validation without a better one before training ends.
+        check_steps: steps between two checks on validation.
+        patience: checks without an improvement after which training ends.
         device: "auto" (a GPU when there is one), "cpu" or "cuda".
 
     Raises:
         ValueError: the data have no labels, or lack one of the two splits.
     """
     if not data.heads:
-        raise ValueError(f"data: {data.name} has no labels, so there is nothing a judge could learn")
+        raise ValueError(f"data: {data.name} has no labels, so a judge has nothing to learn")
     for split in ("train", "validation"):
         if split not in data.splits:
             raise ValueError(f"data: {data.name} has no split {split!r}; a judge needs train and validation")
@@ -242,8 +238,8 @@ def _fit(
     average = AveragedModel(judge, avg_fn=_running_average, use_buffers=True)
     order = _endless_rows(data.splits["train"], batch_size, seed)
     best, best_weights, waited = (-1.0, 0.0), copy.deepcopy(judge.state_dict()), 0
-    known = ""
-    with progress_bar(f"judge of {data.name}", max_steps) as done:
+    note = ""
+    with progress_bar(f"judge of {data.name}", max_steps) as advance:
         for step in range(1, max_steps + 1):
             judge.train()
             batch = data.batch(next(order), judge.device)
@@ -252,14 +248,14 @@ def _fit(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            done(known)
+            advance(note)
             average.update_parameters(judge)
             if step % check_steps and step != max_steps:
                 continue
             accuracies, losses = judge_score(cast(Judge, average.module), data, data.splits["validation"])
             worst = min(accuracies, key=lambda name: accuracies[name])
-            known = f"{worst} right on {accuracies[worst]:.1%} of validation"
-            logger.info("judge: step %d, %s, cross-entropy %.4f", step, known, max(losses.values()))
+            note = f"{worst} right on {accuracies[worst]:.1%} of validation"
+            logger.info("judge: step %d, %s, cross-entropy %.4f", step, note, max(losses.values()))
             score = (float(np.mean(list(accuracies.values()))), -float(np.mean(list(losses.values()))))
             waited = 0 if score > best else waited + 1
             if score > best:
@@ -304,17 +300,9 @@ def _cache_path(data: Sequences, settings: dict[str, Any], cache: str | Path | N
 
 def save_judge(judge: Judge, path: str | Path) -> None:
     """Write a judge as one safetensors file, whole or not at all; its settings are JSON in the header."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     header = {"observation": judge.observation, "classes": judge.classes, "width": judge.width}
     weights = {name: value.contiguous() for name, value in judge.state_dict().items()}
-    handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(weights, temporary, metadata={"judge": json.dumps(header)})
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    write_atomically(Path(path), save(weights, metadata={"judge": json.dumps(header)}))
 
 
 def load_judge(path: str | Path) -> Judge:

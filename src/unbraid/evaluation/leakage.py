@@ -78,8 +78,8 @@ def evaluate_leakage(
     - `latent`: for `static` (the static code), `dynamic_mean` (over the observed steps), `dynamic` (all steps in a row)
       and `pixels` (or `values`), each label's accuracy by each classifier and their `mean`; the floor is the share of the most
       frequent class.
-    - `latent_gap`: the classifiers' mean accuracy of the static and of the dynamic labels from each code, and the
-      lead of the labels that belong in it (Table 2, bottom); left out where one kind is missing.
+    - `latent_gap`: the classifiers' mean accuracy of the static and of the dynamic labels from each code, and how much
+      higher that of the labels is that belong in it (Table 2, bottom); left out where one kind is missing.
     - `left_out`: labels that cannot be divided, and why.
     - `labels`, `protocol`: kinds, chance and majority; data, split, clips, repeats, seed.
 
@@ -90,7 +90,7 @@ def evaluate_leakage(
         repeats: random divisions of the clips for the latent test.
         seed: of the choice of clips, the divisions and the forests.
         clips: the most clips that the classifiers see, drawn from the seed; None for the whole split, which generation
-            always sees.
+            always uses.
         generation: scores of `evaluate_generation` for the same model and split; None to compute them here.
         judge: see `evaluate_generation`, as for the next one.
         accept_weak_judge: score although the judge is weak.

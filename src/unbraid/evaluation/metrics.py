@@ -2,8 +2,8 @@
 
 Source: the judge protocol of DSVAE-type models (Bai et al., "Contrastively Disentangled Sequential
 Variational Autoencoder", NeurIPS 2021, supplement; Berman et al., "Sequential Disentanglement by Extracting
-Static Information From A Single Sequence Element", ICML 2024). The two entropies are called by their symbols,
-H(y|x) and H(y): "inter" and "intra" entropy are used both ways round in the literature.
+Static Information From A Single Sequence Element", ICML 2024). The two entropies have their symbols
+as names, H(y|x) and H(y): the literature uses "inter" and "intra" entropy both ways round.
 """
 
 import numpy as np
@@ -45,13 +45,13 @@ def confusion(
 
 
 def entropy_conditional(probabilities: Float[np.ndarray, "N K"]) -> float:
-    """H(y|x), the mean entropy of a clip's classes in nats: 0 if the judge is sure, ln K if it guesses."""
+    """H(y|x), the mean entropy of a clip's classes in nats: 0 if the judge is certain, ln K if it guesses."""
     p = _checked(probabilities)
     return float(_entropy(p).mean())
 
 
 def entropy_marginal(probabilities: Float[np.ndarray, "N K"]) -> float:
-    """H(y), the entropy of the mean over clips in nats: ln K if all classes occur alike, 0 if one does."""
+    """H(y), the entropy of the mean over clips in nats: ln K if all classes occur equally often, 0 if only one occurs."""
     p = _checked(probabilities)
     return float(_entropy(p.mean(0)))
 

@@ -240,12 +240,12 @@ def check_generators(model: SequenceModel) -> None:
         )
     with evaluating(model):
         if model.can("encode"):
-            first, second = model.encode(batch.x), model.encode(batch.x)
-            assert torch.equal(first.dynamic, second.dynamic), "encode is not deterministic"
+            codes, again = model.encode(batch.x), model.encode(batch.x)
+            assert torch.equal(codes.dynamic, again.dynamic), "encode is not deterministic"
         if model.can("decode") and model.can("static_prior") and model.can("dynamic_prior"):
-            first, second, third = (model.sample(3, 4, _generator(seed)) for seed in (2, 2, 3))
-            assert torch.equal(first, second), "sample differs under the same generator"
-            assert not torch.equal(first, third), "sample does not depend on its generator"
+            sample, same, other = (model.sample(3, 4, _generator(seed)) for seed in (2, 2, 3))
+            assert torch.equal(sample, same), "sample differs under the same generator"
+            assert not torch.equal(sample, other), "sample does not depend on its generator"
 
 
 def check_masks(model: SequenceModel) -> None:

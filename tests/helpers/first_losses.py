@@ -1,0 +1,67 @@
+"""The first ten losses of every recipe's model on made-up data; run as a script it stores them anew.
+
+    PYTHONPATH=src python tests/helpers/first_losses.py
+
+Store them anew only when a change of behaviour is meant, and say so where it is described.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unbraid.data.load import info
+from unbraid.data.sequences import Sequences
+from unbraid.models.build import build_model
+from unbraid.recipes import list_recipes, read_recipe
+from unbraid.registry import DATASETS, model_class
+from unbraid.training import TrainingConfig
+from unbraid.training.phases import TrainingStep
+
+STORED = Path(__file__).parent.parent / "models" / "first_losses.json"
+BATCH, STEPS, OBSERVED = 4, 10, 0.7
+LONGEST, LARGEST = 5, 32  # made-up sequences are shorter and frames smaller than the data, for the sake of time
+OWN = {"frames": (5, 3, 32, 32), "series": (5, 24, 4)}
+
+
+def shape_of(recipe: str) -> tuple[int, ...]:
+    """Steps and observation `(T, *X)` of a recipe's data."""
+    options = read_recipe(recipe).data
+    if options.get("name") not in DATASETS:
+        return OWN["series" if recipe.endswith("-series") else "frames"]
+    shape = info(options["name"]).shape
+    length, size = min(shape[0], LONGEST), min(options.get("size", LARGEST), LARGEST)
+    return (length, shape[1], size, size) if len(shape) == 4 else (length, *shape[1:])
+
+
+def made_up(shape: tuple[int, ...]) -> Sequences:
+    """A batch of noise; windows have hidden values."""
+    random = np.random.default_rng(0)
+    if len(shape) == 4:
+        return Sequences(random.integers(0, 256, (BATCH, *shape), dtype=np.uint8), "made up")
+    x = random.normal(size=(BATCH, *shape)).astype(np.float32)
+    mask = random.random((BATCH, *shape)) < OBSERVED
+    return Sequences(x, "made up", mask=mask if len(shape) == 3 else None)
+
+
+def first_losses(recipe: str) -> list[float]:
+    """The objective of the first ten steps, in float32 and at a constant learning rate."""
+    read, data = read_recipe(recipe), made_up(shape_of(recipe))
+    settings = {key: value for key, value in read.model.items() if key != "name"}
+    if "sequences" in model_class(read.model["name"]).setting_names():
+        settings["sequences"] = BATCH
+    plain = {"precision": "float32", "device": "cpu", "batch_size": BATCH, "schedule": "constant", "warmup_steps": 0}
+    config = TrainingConfig(**(read.training | plain))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model(read.model["name"], data.observation, **settings)
+    step = TrainingStep(model.train(), config, STEPS, BATCH, torch.Generator().manual_seed(0))
+    return [float(step.take(data.batch(np.arange(BATCH)), number).total) for number in range(STEPS)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    losses = {recipe: [float(f"{value:.7g}") for value in first_losses(recipe)] for recipe in list_recipes()}
+    STORED.write_text(json.dumps(losses, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {STORED}: {len(losses)} recipes")
