@@ -35,6 +35,7 @@ DATASETS = {
     "etth1": "unbraid.data.sets.etth1:load",
     "fsdd": "unbraid.data.sets.fsdd:load",
     "jester": "unbraid.data.sets.jester:load",
+    "librispeech": "unbraid.data.sets.librispeech:load",
     "moving_digits": "unbraid.data.sets.moving_digits:load",
     "mug": "unbraid.data.sets.mug:load",
     "physionet2012": "unbraid.data.sets.physionet2012.physionet2012:load",

@@ -21,7 +21,10 @@ from unbraid.training.phases import TrainingStep
 
 STORED = Path(__file__).parent.parent / "models" / "first_losses.json"
 BATCH, STEPS, OBSERVED = 4, 10, 0.7
-LONGEST, LARGEST = 5, 32  # made-up sequences are shorter and frames smaller than the data, for the sake of time
+LONGEST, LARGEST = (
+    5,
+    32,
+)  # made-up sequences are shorter and frames smaller than the data, for the sake of time
 OWN = {"frames": (5, 3, 32, 32), "series": (5, 24, 4)}
 
 
@@ -51,7 +54,13 @@ def first_losses(recipe: str) -> list[float]:
     settings = {key: value for key, value in read.model.items() if key != "name"}
     if "sequences" in model_class(read.model["name"]).setting_names():
         settings["sequences"] = BATCH
-    plain = {"precision": "float32", "device": "cpu", "batch_size": BATCH, "schedule": "constant", "warmup_steps": 0}
+    plain = {
+        "precision": "float32",
+        "device": "cpu",
+        "batch_size": BATCH,
+        "schedule": "constant",
+        "warmup_steps": 0,
+    }
     config = TrainingConfig(**(read.training | plain))
     with torch.random.fork_rng():
         torch.manual_seed(0)
