@@ -39,7 +39,7 @@ def normal(head, h):
 
 @pytest.mark.parametrize("observation", [(7,), (4, 3)])
 def test_terms_equal_the_equations(observation):
-    model = fhvae(observation, segment=3, variance=0.25).double()
+    model = fhvae(observation, segment=3, variance=0.25, table_rate=5.0).double()
     x, lengths = tiny_batch(observation, 3, 7).x.double(), [7, 3, 5]
     recording, size = torch.tensor([4, -1, 2]), torch.tensor([2, 1, 3])
     batch = Batch(x, steps_below(torch.tensor(lengths), 7), recording=recording, recording_size=size)
@@ -47,6 +47,7 @@ def test_terms_equal_the_equations(observation):
     generator = torch.Generator().manual_seed(3)
     z2_noise = torch.randn(3, 3, 3, generator=generator, dtype=torch.float64)
     z1_noise = torch.randn(3, 3, 4, generator=generator, dtype=torch.float64)
+    means = 5.0 * model.table.weight
     for row, n in enumerate(lengths):
         own = x[row, :n]
         seen = torch.cat([own, torch.ones_like(own)], 2) if len(observation) == 2 else own
@@ -55,7 +56,7 @@ def test_terms_equal_the_equations(observation):
         q2 = [normal(model.static_head, last_state(model.static_path, g[a : a + 3])) for a in starts]
         closed = sum(q.mean for q in q2) / (len(q2) + 0.25)
         trained = recording[row] >= 0
-        mu2 = model.means.weight[recording[row]] if trained else closed
+        mu2 = means[recording[row]] if trained else closed
         expected = dict.fromkeys(("reconstruction", "kl_static", "kl_dynamic", "discriminative"), 0.0)
         for k, a in enumerate(starts):
             z2 = q2[k].mean + q2[k].stddev * z2_noise[row, k]
@@ -76,7 +77,7 @@ def test_terms_equal_the_equations(observation):
             expected["kl_static"] += kl_divergence(q2[k], Normal(mu2, 0.5)).sum()
             expected["kl_dynamic"] += kl_divergence(q1, Normal(0.0, 1.0)).sum()
             if trained:
-                score = -(q2[k].mean - model.means.weight).square().sum(1) / 0.5
+                score = -(q2[k].mean - means).square().sum(1) / 0.5
                 expected["discriminative"] += -score.log_softmax(0)[recording[row]]
         expected["recording_mean"] = mu2.square().sum() / 2 / size[row] if trained else 0.0
         assert terms.keys() == expected.keys()
@@ -130,7 +131,7 @@ def test_the_discriminative_term_over_sampled_rows():
     assert set(drawn) & set(index.tolist()) and set(index.tolist()) - set(drawn)
     for row, own in enumerate(index.tolist()):
         rows = [own, *(other for other in drawn if other != own)]
-        score = -(z2[row].unsqueeze(1) - few.means.weight[rows]).square().sum(2) / 0.5
+        score = -(z2[row].unsqueeze(1) - few.means(torch.tensor(rows))).square().sum(2) / 0.5
         torch.testing.assert_close(value[row], -score.log_softmax(1)[:, 0])
 
 
@@ -180,10 +181,18 @@ def test_the_table_has_a_row_per_training_recording_and_is_learned(tmp_path):
     config = TrainingConfig(
         max_epochs=60, batch_size=24, learning_rate=2e-2, device="cpu", precision="float32"
     )
-    settings = {"static_size": 3, "dynamic_size": 4, "features": 16, "width": 16, "hidden": 16, "segment": 2}
+    settings = {
+        "static_size": 3,
+        "dynamic_size": 4,
+        "features": 16,
+        "width": 16,
+        "hidden": 16,
+        "segment": 2,
+        "table_rate": 10.0,
+    }
     model = fit(data, "fhvae", folder=tmp_path / "run", settings=settings, training=config, quiet=True).model
     recordings = len(np.unique(data.groups[data.splits["train"]]))
-    assert model.means.num_embeddings == recordings == model.settings["recordings"]
+    assert model.table.num_embeddings == recordings == model.settings["recordings"]
     plan = Plan(model, data, config)
     batch = plan.read(data.splits["train"])
     static = model.encode(batch.x).static
@@ -196,7 +205,7 @@ def test_the_table_has_a_row_per_training_recording_and_is_learned(tmp_path):
     assert found < 0.8 * chance
 
 
-@pytest.mark.parametrize("name", ["segment", "variance", "candidates", "recordings"])
+@pytest.mark.parametrize("name", ["segment", "variance", "candidates", "table_rate", "recordings"])
 def test_refused(name):
     with pytest.raises(ValueError, match=f"model.{name}"):
-        fhvae(**{name: 0.0 if name == "variance" else 0})
+        fhvae(**{name: 0.0 if name in ("variance", "table_rate") else 0})

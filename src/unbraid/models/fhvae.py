@@ -59,6 +59,8 @@ class FHVAE(SequenceModel):
         segment: steps of a segment. Sequences of at least three segments separate the codes best.
         variance: v, the variance of z2 around the mean of its recording.
         candidates: rows of the table, beside the recording's own, in the discriminative term; all where there are fewer.
+        table_rate: factor on the learning rate of the table. A row learns only from its own recording's sequences, so short
+            trainings need a high one; 1 in the paper, whose trainings take hundreds of thousands of steps.
         recordings: number of training recordings, rows of the table; training fills it in.
 
     Raises:
@@ -81,7 +83,7 @@ class FHVAE(SequenceModel):
             "encoders and decoders of single steps are shared with the other methods; vectors have a fixed variance",
             "outside the train split a sequence's mean is that of its own segments",
         ),
-        variants=({"segment": 2}, {"segment": 3, "candidates": 4, "variance": 0.5}),
+        variants=({"segment": 2}, {"segment": 3, "candidates": 4, "variance": 0.5, "table_rate": 10.0}),
         symbols=(
             ("mu2", "static", "mean of the recording, the s-vector (our s)"),
             (
@@ -105,16 +107,19 @@ class FHVAE(SequenceModel):
         segment: int = 20,
         variance: float = 0.25,
         candidates: int = 2000,
+        table_rate: float = 1.0,
         recordings: int = 1,
     ) -> None:
         super().__init__(locals())
         for name, value in (("segment", segment), ("candidates", candidates), ("recordings", recordings)):
             if value < 1:
                 raise ValueError(f"model.{name}: {value} must be at least 1")
-        if variance <= 0:
-            raise ValueError(f"model.variance: {variance} must be above 0")
+        for name, number in (("variance", variance), ("table_rate", table_rate)):
+            if number <= 0:
+                raise ValueError(f"model.{name}: {number} must be above 0")
         self.static_size, self.dynamic_size = static_size, dynamic_size
-        self.segment, self.variance, self.candidates = segment, variance, candidates
+        self.segment, self.variance = segment, variance
+        self.candidates, self.table_rate = candidates, table_rate
         self.encoder = build_encoder(observation, features, width)
         self.static_path = nn.LSTM(features, hidden, batch_first=True)
         self.static_head = GaussianHead(hidden, static_size)
@@ -122,7 +127,9 @@ class FHVAE(SequenceModel):
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.output_path = nn.LSTM(dynamic_size + static_size, hidden, batch_first=True)
         self.decoder = build_decoder(observation, hidden, width)
-        self.means = nn.Embedding(recordings, static_size)
+        self.table = nn.Embedding(recordings, static_size)
+        with torch.no_grad():
+            self.table.weight /= table_rate
 
     def posterior(
         self,
@@ -143,7 +150,7 @@ class FHVAE(SequenceModel):
 
     def roll(self, n: int, length: int, generator: torch.Generator | None = None) -> Float[Tensor, "n T D"]:
         """Draw one code for each segment."""
-        return self.prior(self.means.weight.new_zeros(n, length, self.dynamic_size)).draw(generator)
+        return self.prior(self.table.weight.new_zeros(n, length, self.dynamic_size)).draw(generator)
 
     def decode(
         self,
@@ -193,6 +200,10 @@ class FHVAE(SequenceModel):
             "discriminative": torch.where(segments & trained.unsqueeze(1), found, 0.0).sum(1),
         }
 
+    def means(self, index: Int[Tensor, "*B"]) -> Float[Tensor, "*B S"]:
+        """The table's means mu2 of training recordings. They are stored divided by `table_rate`, which Adam does not see."""
+        return self.table_rate * self.table(index)
+
     def most_probable_mean(self, z2: Float[Tensor, "B N S"], segments: Bool[Tensor, "B N"]) -> Normal:
         """p(mu2 | z2 of the segments), over (B, S): its mean is the paper's closed form."""
         count = segments.sum(1, keepdim=True)
@@ -208,7 +219,7 @@ class FHVAE(SequenceModel):
         generator: torch.Generator | None,
     ) -> Float[Tensor, "B N"]:
         """-log p(i | z2) among the recording's own row and some others."""
-        count = self.means.num_embeddings
+        count = self.table.num_embeddings
         rows = torch.arange(count, device=index.device)
         if self.candidates < count:
             device = index.device if generator is None else generator.device
