@@ -190,6 +190,9 @@ class Batch:
         labels: label name to `(B,)` integers; models that learn without labels never read them.
         index: `(B,)` position of each sequence; in training its position within the train split, -1 for sequences
             of other splits.
+        recording: `(B,)` number of the recording (of `Sequences.groups`) that each sequence was cut from, counted within
+            the train split; -1 for sequences of other splits.
+        recording_size: `(B,)` number of training sequences of that recording.
         views: name to a changed copy, drawn when the model asks for views (`SequenceModel.views`).
         dataset_size: number N of training sequences, for estimates over the data set.
         unweighted: names of the terms whose weight is zero at this training step; a model may leave them out.
@@ -199,6 +202,8 @@ class Batch:
     mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
     labels: dict[str, Int[Tensor, "B"]] = field(default_factory=dict)
     index: Int[Tensor, "B"] | None = None
+    recording: Int[Tensor, "B"] | None = None
+    recording_size: Int[Tensor, "B"] | None = None
     views: dict[str, View] = field(default_factory=dict)
     dataset_size: int | None = None
     unweighted: frozenset[str] = frozenset()

@@ -52,8 +52,8 @@ def first_losses(recipe: str) -> list[float]:
     """The objective of the first ten steps, in float32 and at a constant learning rate."""
     read, data = read_recipe(recipe), made_up(shape_of(recipe))
     settings = {key: value for key, value in read.model.items() if key != "name"}
-    if "sequences" in model_class(read.model["name"]).setting_names():
-        settings["sequences"] = BATCH
+    names = model_class(read.model["name"]).setting_names()
+    settings |= {name: BATCH for name in ("sequences", "recordings") if name in names}
     plain = {
         "precision": "float32",
         "device": "cpu",

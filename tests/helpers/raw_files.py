@@ -212,3 +212,29 @@ def write_timit(folder, capitals=True, riff=False, both=False):
         (folder / name).with_suffix(".PHN").write_text("0 100 h#\n")
     (folder / "README.DOC").write_text("TIMIT")
     return folder
+
+
+# ---- LibriSpeech ----------------------------------------------------------------------------------------
+
+READERS = {"dev-clean": (84, 174, 251, 422, 652, 777, 1272, 1462, 1673, 1919), "test-clean": (61, 121, 237)}
+"""Of dev-clean, speakers 652 and 1919 validate: every fifth."""
+
+
+def write_librispeech(folder, table=True):
+    """LibriSpeech's tree in small: two chapters of each speaker, two utterances of each chapter, their transcripts."""
+    import soundfile
+
+    lines = ["; LibriSpeech speakers", ";ID  |SEX| SUBSET           |MINUTES| NAME"]
+    for source, speakers in READERS.items():
+        for number, speaker in enumerate(speakers):
+            lines.append(f"{speaker:<5}| {'FM'[number % 2]} | {source:<16} | 8.00  | Reader {speaker}")
+            for chapter in (1000 + speaker, 2000 + speaker):
+                place = folder / source / str(speaker) / str(chapter)
+                place.mkdir(parents=True)
+                for utterance in range(2):
+                    samples = tone(90 + 9 * number + utterance, 160 * (45 + 10 * utterance) + 240, 16000)
+                    soundfile.write(place / f"{speaker}-{chapter}-{utterance:04d}.flac", samples, 16000)
+                (place / f"{speaker}-{chapter}.trans.txt").write_text("TEXT")
+    if table:
+        (folder / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n")
+    return folder

@@ -26,6 +26,7 @@ RAW = {
     "etth1": (raw_files.write_etth1, {}),
     "fsdd": (raw_files.write_fsdd, {}),
     "jester": (lambda folder: raw_files.write_jester(folder, frames=12), {"size": 16}),
+    "librispeech": (raw_files.write_librispeech, {}),
     "moving_digits": (None, {"size": 16, "train": 20, "validation": 5, "test": 5}),
     "mug": (raw_files.write_mug, {"subjects": 3, "size": 16, "fractions": (0.5, 0.25, 0.25)}),
     "physionet2012": (raw_files.write_ten_stays, {"form": "official"}),

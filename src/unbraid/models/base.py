@@ -69,7 +69,8 @@ class SequenceModel(nn.Module, ABC):
     `*X` of one observation; the others are the method's settings. A constructor starts with `super().__init__(locals())`,
     which keeps them in `self.settings`, so that a model can be saved and built again.
 
-    A setting called `sequences` is filled by training with the number of training sequences.
+    A setting called `sequences` is filled by training with the number of training sequences, one called `recordings` with the
+    number of recordings that these were cut from.
 
     Args:
         arguments: the constructor's `locals()`.

@@ -1,4 +1,4 @@
-"""Distributions of codes beside the Normal: a point, a Gaussian that is joint over time, normals drawn step by step.
+"""Distributions of codes beside the Normal: points, Gaussians joint over time, and codes rolled or held over steps.
 
 All can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL divergence that objectives use: it asks
 the distributions, so that a method may change its posterior without changing its loss.
@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Normal, constraints, kl_divergence
 
 from unbraid.types import draw, standard_normal
 
-__all__ = ["JointNormal", "Point", "RolledNormal", "kl_over_steps"]
+__all__ = ["Held", "JointNormal", "Point", "RolledNormal", "hold", "kl_over_steps"]
 
 
 class Point(Distribution):
@@ -80,6 +80,19 @@ class JointNormal(Distribution):
         self.scale_tril = scale_tril.expand(len(mean), size, steps, steps)
         super().__init__(mean.shape[:1], mean.shape[1:], validate_args=False)
 
+    @classmethod
+    def from_precision(cls, mean: Float[Tensor, "B T D"], precision_factor: Tensor) -> "JointNormal":
+        """The Gaussian of precision `P^T P`, with P the lower triangular `precision_factor`.
+
+        Its Cholesky factor is the inverse of P: one triangular solve, which draws and KL divergences share.
+
+        Args:
+            mean: `(B, T, D)`.
+            precision_factor: `(B, D, T, T)` or `(D, T, T)`, lower triangular with a positive diagonal.
+        """
+        eye = torch.eye(mean.shape[1], dtype=precision_factor.dtype, device=precision_factor.device)
+        return cls(mean, torch.linalg.solve_triangular(precision_factor, eye, upper=False))
+
     @property
     def mean(self) -> Float[Tensor, "B T D"]:
         """The mean path."""
@@ -98,14 +111,18 @@ class JointNormal(Distribution):
     def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
         """Draw one path per sequence."""
         noise = standard_normal(tuple(self.scale_tril.shape[:-1]), self.loc, generator)
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+        return self.loc + self._coloured(noise)
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
         """Draw paths `(*sample_shape, B, T, D)`."""
         noise = torch.randn(
             *sample_shape, *self.scale_tril.shape[:-1], dtype=self.loc.dtype, device=self.loc.device
         )
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1).mT
+        return self.loc + self._coloured(noise)
+
+    def _coloured(self, noise: Float[Tensor, "*K B D T"]) -> Float[Tensor, "*K B T D"]:
+        """White noise times the Cholesky factor. No matrix product, which autocast would compute in bfloat16."""
+        return (self.scale_tril * noise.unsqueeze(-2)).sum(-1).mT
 
     def log_prob(self, value: Float[Tensor, "*K B T D"]) -> Float[Tensor, "*K B"]:
         """Log density of whole paths."""
@@ -119,13 +136,15 @@ class JointNormal(Distribution):
     def within(self, steps: Bool[Tensor, "B T"]) -> "JointNormal":
         """The marginal over the given steps; the other steps become independent standard normals.
 
-        Two marginals over the same steps have the KL divergence of those steps alone.
+        Two marginals over the same steps have the KL divergence of those steps alone. Where the steps are the first ones
+        of every sequence, their Cholesky factor is a block of the whole one, and nothing is decomposed again.
         """
-        pair = steps.unsqueeze(-1) & steps.unsqueeze(-2)
+        pair = (steps.unsqueeze(-1) & steps.unsqueeze(-2)).unsqueeze(1)
         eye = torch.eye(steps.shape[1], dtype=self.loc.dtype, device=self.loc.device)
-        covariance = torch.where(pair.unsqueeze(1), self.covariance, eye)
         mean = torch.where(steps.unsqueeze(-1), self.loc, 0.0)
-        return JointNormal(mean, torch.linalg.cholesky(covariance))
+        if (steps[:, 1:] & ~steps[:, :-1]).any():
+            return JointNormal(mean, torch.linalg.cholesky(torch.where(pair, self.covariance, eye)))
+        return JointNormal(mean, torch.where(pair, self.scale_tril, eye))
 
 
 class RolledNormal(Distribution):
@@ -178,6 +197,55 @@ def _kl_joint_joint(q: JointNormal, p: JointNormal) -> Float[Tensor, "B"]:
     log_scales = p.scale_tril.diagonal(dim1=-2, dim2=-1).log() - q.scale_tril.diagonal(dim1=-2, dim2=-1).log()
     squares = ratio.square().sum((-1, -2)) + gap.square().sum((-1, -2)) - q.loc.shape[1]
     return (log_scales.sum(-1) + 0.5 * squares).sum(-1)
+
+
+def hold(values: Float[Tensor, "*B K D"], length: int, steps: int) -> Float[Tensor, "*B T D"]:
+    """The value of its segment at each of `steps` steps; segments have `length` steps, the last one perhaps fewer."""
+    return values.repeat_interleave(length, -2)[..., :steps, :]
+
+
+class Held(Distribution):
+    """A normal of whole segments, whose values hold for all steps of their segment: `(B, T, D)`.
+
+    Args:
+        normal: over `(B, K, D)`, one code for each of K segments.
+        length: steps of a segment.
+        steps: number T of steps; the last segment may be shorter.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own name
+    has_rsample = True
+
+    def __init__(self, normal: Normal, length: int, steps: int) -> None:
+        self.normal, self.length, self.steps = normal, length, steps
+        shape = (normal.loc.shape[0], steps, normal.loc.shape[2])
+        super().__init__(torch.Size(shape), validate_args=False)
+
+    def _hold(self, values: Tensor) -> Tensor:
+        return hold(values, self.length, self.steps)
+
+    @property
+    def mean(self) -> Float[Tensor, "B T D"]:
+        """The mean at each step."""
+        return self._hold(self.normal.mean)
+
+    @property
+    def stddev(self) -> Float[Tensor, "B T D"]:
+        """The standard deviation at each step."""
+        return self._hold(self.normal.stddev)
+
+    @property
+    def variance(self) -> Float[Tensor, "B T D"]:
+        """The variance at each step."""
+        return self._hold(self.normal.variance)
+
+    def draw(self, generator: torch.Generator | None = None) -> Float[Tensor, "B T D"]:
+        """Draw one code for each segment."""
+        return self._hold(draw(self.normal, generator))
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
+        """Draw codes `(*sample_shape, B, T, D)`."""
+        return self._hold(self.normal.rsample(torch.Size(sample_shape)))
 
 
 def kl_over_steps(

@@ -50,7 +50,11 @@ def tiny_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(size, length, *observation, generator=generator)
-    return _with_views(Batch(x, index=torch.arange(size), dataset_size=SEQUENCES), views or {})
+    index = torch.arange(size)
+    batch = Batch(
+        x, index=index, recording=index, recording_size=torch.ones_like(index), dataset_size=SEQUENCES
+    )
+    return _with_views(batch, views or {})
 
 
 def _with_views(batch: Batch, ways: Mapping[str, str]) -> Batch:
@@ -75,7 +79,8 @@ def build_small(
     """
     cls: Any = model_class(model) if isinstance(model, str) else model
     names = cls.setting_names()
-    chosen = {name: value for name, value in {"sequences": SEQUENCES, **settings}.items() if name in names}
+    counts = {"sequences": SEQUENCES, "recordings": SEQUENCES}
+    chosen = {name: value for name, value in (counts | dict(settings)).items() if name in names}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         built = (

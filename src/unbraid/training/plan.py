@@ -19,7 +19,18 @@ from unbraid.training.phases import TrainingStep, check_phases, complete, weight
 from unbraid.types import Batch, Terms
 from unbraid.words import nearest
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "training_recordings"]
+
+
+def training_recordings(data: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """The recording (the group) of each training sequence, numbered from 0, and its number of training sequences.
+
+    Without groups each sequence is a recording by itself.
+    """
+    rows = data.splits["train"]
+    groups = rows if data.groups is None else data.groups[rows]
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return number, sizes[number]
 
 
 class Plan(lightning.LightningModule):
@@ -44,8 +55,11 @@ class Plan(lightning.LightningModule):
         model.check_batches(self.batches.batch_size, data.steps)
         self.total_steps = len(self.batches) * config.max_epochs
         self.step = 0
-        self.place_in_train = np.full(len(data), -1)
-        self.place_in_train[data.splits["train"]] = np.arange(len(data.splits["train"]))
+        rows = data.splits["train"]
+        self.place_in_train, self.recording = np.full(len(data), -1), np.full(len(data), -1)
+        self.recording_size = np.ones(len(data), int)
+        self.place_in_train[rows] = np.arange(len(rows))
+        self.recording[rows], self.recording_size[rows] = training_recordings(data)
 
     @property
     def dataset_size(self) -> int:
@@ -53,9 +67,14 @@ class Plan(lightning.LightningModule):
         return len(self.data.splits["train"])
 
     def read(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:
-        """Rows of the data set as a batch; its index counts within the train split, -1 elsewhere."""
-        batch = self.data.batch(rows, device)
-        return replace(batch, index=torch.from_numpy(self.place_in_train[rows]).to(device))
+        """Rows of the data set as a batch; index and recording count within the train split, -1 elsewhere."""
+        numbers = {
+            "index": self.place_in_train,
+            "recording": self.recording,
+            "recording_size": self.recording_size,
+        }
+        moved = {name: torch.from_numpy(values[rows]).to(device) for name, values in numbers.items()}
+        return replace(self.data.batch(rows, device), **moved)
 
     def terms(self, batch: Batch, generator: torch.Generator) -> Terms:
         """The terms of all phases on a batch, without gradients, `(B,)` or 0-dim each.

@@ -30,7 +30,7 @@ from unbraid.training.callbacks.stopping import Stopped, Stopping
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import write_environment
 from unbraid.training.machine import keep_freed_memory
-from unbraid.training.plan import Plan
+from unbraid.training.plan import Plan, training_recordings
 
 __all__ = ["Run", "fit", "load_run_data", "new_folder", "open_run", "read_config", "resume"]
 
@@ -217,7 +217,8 @@ def _finish(plan: Plan) -> SequenceModel:
 def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any], seed: int) -> SequenceModel:
     """A model with weights drawn from the seed, without touching the global random state.
 
-    The setting `sequences` of methods that have it becomes the number of training sequences.
+    The settings `sequences` and `recordings` of methods that have them become the numbers of training sequences and of the
+    recordings that these were cut from.
     """
     if isinstance(model, SequenceModel):
         if settings:
@@ -227,12 +228,15 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
                 f"model: made for observations {model.observation}; the data have {data.observation}"
             )
         return model
-    sequences = (
-        {"sequences": len(data.splits["train"])} if "sequences" in model_class(model).setting_names() else {}
-    )
+    numbers = {
+        "sequences": len(data.splits["train"]),
+        "recordings": int(training_recordings(data)[0].max()) + 1,
+    }
+    names = model_class(model).setting_names()
+    counted = {name: number for name, number in numbers.items() if name in names}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_model(model, data.observation, **(settings | sequences))
+        return build_model(model, data.observation, **(settings | counted))
 
 
 def _try_one_batch(plan: Plan) -> list[str]:
