@@ -68,13 +68,16 @@ class Plan(lightning.LightningModule):
 
     def read(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:
         """Rows of the data set as a batch; index and recording count within the train split, -1 elsewhere."""
-        numbers = {
-            "index": self.place_in_train,
-            "recording": self.recording,
-            "recording_size": self.recording_size,
-        }
-        moved = {name: torch.from_numpy(values[rows]).to(device) for name, values in numbers.items()}
-        return replace(self.data.batch(rows, device), **moved)
+
+        def numbers(values: np.ndarray) -> Tensor:
+            return torch.from_numpy(values[rows]).to(device)
+
+        return replace(
+            self.data.batch(rows, device),
+            index=numbers(self.place_in_train),
+            recording=numbers(self.recording),
+            recording_size=numbers(self.recording_size),
+        )
 
     def terms(self, batch: Batch, generator: torch.Generator) -> Terms:
         """The terms of all phases on a batch, without gradients, `(B,)` or 0-dim each.
@@ -83,19 +86,19 @@ class Plan(lightning.LightningModule):
             ValueError: two phases have a term of one name, or the settings weight a term that does not exist.
         """
         batch = complete(self.model, batch, self.dataset_size, generator)
-        found: Terms = {}
+        every: Terms = {}
         with torch.no_grad():
             for phase in self.model.phases:
                 terms = self.model.terms(batch, generator, phase.name)
-                if shared := sorted(found.keys() & terms.keys()):
+                if shared := sorted(every.keys() & terms.keys()):
                     raise ValueError(f"model: two phases of {self.model.card.name} have a term {shared[0]!r}")
-                found |= terms
+                every |= terms
         for name in self.config.weights:
-            if name not in found:
+            if name not in every:
                 raise ValueError(
-                    f"training.weights.{name}: {self.model.card.name} has no such term{nearest(name, found)}"
+                    f"training.weights.{name}: {self.model.card.name} has no such term{nearest(name, every)}"
                 )
-        return found
+        return every
 
     def weights_now(self, terms: Collection[str]) -> dict[str, float]:
         """The weight of each term at this point of training."""
