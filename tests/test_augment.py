@@ -6,8 +6,8 @@ import torch
 from unbraid.augment import WAYS, check_views, draw_views
 from unbraid.types import Batch
 
-SHAPES = {1: (12,), 2: (6, 4), 3: (3, 16, 16)}
-CASES = [(name, SHAPES[axes]) for name, way in WAYS.items() for axes in way.axes] + [
+SHAPES = {"vectors": (12,), "windows": (6, 4), "frames": (3, 16, 16)}
+CASES = [(name, SHAPES[kind]) for name, way in WAYS.items() for kind in way.kinds if kind in SHAPES] + [
     (name, (1, 16, 16)) for name in ("shuffle", "scatter", "early", "late", "colour", "crop", "stroke")
 ]
 CHANGES = [case for case in CASES if case[0] not in ("shuffle", "scatter", "early", "late")]
