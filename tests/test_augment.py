@@ -237,7 +237,7 @@ def test_auto_goes_by_the_shape():
         ("late", (12,), 1, "the static view reorders steps and the sequences have 1"),
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
         ("spectrum", (3, 16, 16), 5, "give auto, shuffle, scatter, early, late, colour, crop, stroke"),
-        ("spectrum", (4,), 5, "needs vectors of 8 bands at least"),
+        ("spectrum", (4,), 5, "needs vectors of at least 8 bands"),
         ("color", (3, 16, 16), 5, "there is auto, shuffle, scatter, early, late, colour"),
     ],
 )
