@@ -8,10 +8,12 @@ import csv
 import gzip
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from unbraid.data.formats.extras import missing_extra
 from unbraid.remarks import remark
@@ -202,13 +204,13 @@ def read_delimited(
                 first[name].append(field.strip())
     values = {name: fields for name, fields in first.items() if name not in texts}
     sign = decimal or _decimal_sign(argument, path, values)
+    text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())  # few texts stand in many rows
     types = {
-        name: pyarrow.float64() if name in values and _numbers(values[name], sign) else pyarrow.string()
-        for name in names
+        name: pyarrow.float64() if name in values and _numbers(values[name], sign) else text for name in names
     }
 
-    def read(types: dict[str, Any]) -> "pyarrow.Table":
-        return arrow_csv.read_csv(
+    def read(types: dict[str, Any]) -> "pandas.DataFrame":
+        batches = arrow_csv.open_csv(
             pyarrow.input_stream(str(path), compression="detect"),
             arrow_csv.ReadOptions(
                 encoding="utf8" if layout.encoding == "utf-8-sig" else layout.encoding,
@@ -223,30 +225,61 @@ def read_delimited(
                 decimal_point=sign,
             ),
         )
+        frame = _joined(batches, names)
+        del batches
+        pyarrow.default_memory_pool().release_unused()
+        return frame
 
     try:
         try:
-            table = read(types)
+            frame = read(types)
         except pyarrow.ArrowInvalid:
             for _ in layout.rows():  # names the line of a row that is too long or too short
                 pass
-            table = read(dict.fromkeys(names, pyarrow.string()))  # the reader of a column will name its line
+            frame = read(dict.fromkeys(names, text))  # the reader of a column will name its line
     except (pyarrow.ArrowException, OSError, UnicodeError, EOFError) as error:
         raise ValueError(f"{argument}: {path} cannot be read ({' '.join(str(error).split())})") from error
     unnamed = [name for name in names if name.startswith("\0")]
-    filled = sum(table[name].null_count < len(table) for name in unnamed)
+    filled = sum(frame[name].notna().any() for name in unnamed)
     if filled:
         remark(f"{path.name}: left out {filled} column without a name, such as a row number")
-    frame = table.drop_columns(unnamed).to_pandas(self_destruct=True, split_blocks=True)
-    del table
+    frame = frame.drop(columns=unnamed)
     if sign == ",":
         remark(f"{path.name}: numbers are read with a decimal comma")
         for name in values:
             if name in frame and frame[name].dtype != float:
                 frame[name] = frame[name].str.replace(f"^{COMMA_NUMBER}$", r"\1.\2", regex=True)
-    frame = frame.dropna(how="all")
-    kept = frame.index
-    return frame.reset_index(drop=True), lambda row: layout.line(int(kept[row]))
+    filled_rows = np.zeros(len(frame), dtype=bool)
+    for name in frame:
+        filled_rows |= frame[name].notna().to_numpy()
+    if filled_rows.all():
+        return frame, layout.line
+    kept = np.flatnonzero(filled_rows)
+    return frame.iloc[kept].reset_index(drop=True), lambda row: layout.line(int(kept[row]))
+
+
+def _joined(batches: "Iterable[pyarrow.RecordBatch]", names: Sequence[str]) -> "pandas.DataFrame":
+    """The batches of a file, of which only numbers and the places of texts stay in memory."""
+    import pandas
+
+    texts: dict[str, dict[str, int]] = {name: {} for name in names}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for batch in batches:
+        for name, column in zip(names, batch.columns, strict=True):
+            if hasattr(column, "dictionary"):
+                places = texts[name]
+                own = [places.setdefault(value, len(places)) for value in column.dictionary.to_pylist()]
+                numbers = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+                parts[name].append(np.array([*own, -1], dtype=np.int32)[numbers])
+            else:
+                parts[name].append(column.to_numpy(zero_copy_only=False).copy())
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = np.concatenate(parts.pop(name) or [np.empty(0)])
+        categories = list(texts[name])
+        is_text = values.dtype == np.int32
+        columns[name] = pandas.Categorical.from_codes(values, categories) if is_text else values
+    return pandas.DataFrame(columns, copy=False)
 
 
 def _decimal_sign(argument: str, path: Path, columns: Mapping[str, Sequence[str]]) -> str:

@@ -1,5 +1,6 @@
 """Series of a table: binned to even steps, cut into pieces."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,20 @@ import numpy as np
 from unbraid.data.formats.measurements import Measured
 from unbraid.data.formats.tables import SourceTable, Texts, import_pandas
 from unbraid.data.formats.windows import bin_means
+from unbraid.data.scaling import Scaling
+from unbraid.masks import zero_unobserved
 from unbraid.remarks import remark
 
-__all__ = ["Piece", "SeriesGrid", "bin_series", "cut_series", "step_length", "step_text", "usable_pieces"]
+__all__ = [
+    "Piece",
+    "SeriesGrid",
+    "bin_series",
+    "cut_series",
+    "scale_series",
+    "step_length",
+    "step_text",
+    "usable_pieces",
+]
 
 USUAL_SECONDS = (
     1,
@@ -51,7 +63,12 @@ def step_length(table: SourceTable, ids: Texts, stamps: np.ndarray, step: str | 
             raise ValueError(
                 f"step: no sequence of {table.name} has rows at two times; pass step, such as 1h"
             )
-        times, steps = (len(np.unique([ids.numbers, part], axis=1)[0]) for part in (stamps, stamps // usual))
+        order = np.lexsort((stamps, ids.numbers))
+        other = np.diff(ids.numbers[order]) != 0
+        times, steps = (
+            1 + int(np.count_nonzero(other | (np.diff(part[order]) != 0)))
+            for part in (stamps, stamps // usual)
+        )
         if steps < times:
             remark(
                 f"{table.name}: a step is {step_text(usual)}, the usual time between two rows of a sequence; {times - steps} "
@@ -148,7 +165,8 @@ def bin_series(
     ends = np.concatenate([[0], np.cumsum(count)])
     where = ends[owner] + offset
     del steps, offset
-    _refuse_sparse(table, owner, stamps, where, int(ends[-1]), length)
+    filled = int(np.count_nonzero(np.bincount(where, minlength=int(ends[-1]))))
+    _refuse_sparse(table, owner, stamps, filled, int(ends[-1]), length)
     once = len(np.unique(where)) == len(
         where
     )  # one row in each step: nothing is averaged, and order means nothing
@@ -163,12 +181,11 @@ def bin_series(
 
 
 def _refuse_sparse(
-    table: SourceTable, owner: np.ndarray, stamps: np.ndarray, where: np.ndarray, total: int, length: int
+    table: SourceTable, owner: np.ndarray, stamps: np.ndarray, filled: int, total: int, length: int
 ) -> None:
     """Refuse a step so much shorter than the time between rows that nearly all steps are empty; name a rare one."""
-    filled = len(np.unique(where))
-    usual = _usual_spacing(owner, stamps)
-    if usual is None or usual <= length or filled >= total * FEW:
+    usual = _usual_spacing(owner, stamps) if filled < total * FEW else None
+    if usual is None or usual <= length:
         return
     text = (
         f"step: only {filled / total:.1%} of the steps of {step_text(length)} have a row in {table.name}; the usual time "
@@ -249,3 +266,52 @@ def usable_pieces(
     if not usable:
         raise ValueError(f"{table.name}: no sequence is left; choose a smaller window")
     return usable
+
+
+def scale_series(
+    raw: np.ndarray, splits: Mapping[str, np.ndarray], names: list[str], scaling: Scaling | None
+) -> tuple[np.ndarray, np.ndarray, Scaling]:
+    """Scale every feature; the scaling is learned on the observed values of the train split.
+
+    Args:
+        raw: `(N, T, W, F)`, NaN = missing.
+        splits: the sequences of each split; not read where there is a scaling.
+        names: of the features, for error messages.
+        scaling: learned before, to be used instead.
+
+    Returns:
+        x, float32 and 0 where nothing was observed; the mask of x, True = observed; the scaling.
+
+    Raises:
+        ValueError: a scaling of other features, or a feature without a value in the train split.
+    """
+    if scaling is not None:
+        if scaling.mean.shape != (len(names),):
+            raise ValueError(
+                f"scaling: is for {len(scaling.mean)} features; the table has {', '.join(names)}; name the features "
+                "that the run was trained on, in their order"
+            )
+        return *_apply(raw, scaling), scaling
+    parts, constant = [], []
+    for place, name in enumerate(names):  # one feature after the other, so that few copies are in memory
+        train = raw[splits["train"], ..., place : place + 1]
+        if np.isnan(train).all():
+            raise ValueError(
+                f"features: {name!r} has no value in the training split; leave it out, or choose another seed"
+            )
+        parts.append(Scaling.fit(train, ~np.isnan(train)))
+        if np.nanmin(train) == np.nanmax(train):
+            constant.append(repr(name))
+    if constant:
+        remark(f"features: constant in the training split, nothing to learn from: {', '.join(constant)}")
+    learned = Scaling(*(np.concatenate([getattr(part, key) for part in parts]) for key in ("mean", "std")))
+    return *_apply(raw, learned), learned
+
+
+def _apply(raw: np.ndarray, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
+    """Scaled values, 0 where nothing was observed, and the mask; a few sequences after the other."""
+    x, mask = np.empty(raw.shape, np.float32), ~np.isnan(raw)
+    for start in range(0, len(raw), 256):
+        part = slice(start, start + 256)
+        x[part] = zero_unobserved(scaling.apply(raw[part]), mask[part])
+    return x, mask

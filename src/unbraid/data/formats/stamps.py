@@ -1,6 +1,7 @@
 """The times of a table's rows: stamps, numbers with a unit, or hours and minutes since a start."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,21 +52,26 @@ def read_stamps(
         return _read_numbers(table, name, time_format)
     if pandas.api.types.is_timedelta64_dtype(column):
         return column.to_numpy(dtype="timedelta64[us]").astype(np.int64)
-    if not pandas.api.types.is_datetime64_any_dtype(column):
-        if pandas.api.types.is_numeric_dtype(column):
-            numbers = read_numbers(table, "time", name)
+    places, unique = pandas.factorize(column)  # few times stand in many rows
+
+    def row(place: int) -> str:
+        return table.row(int(np.argmax(places == place)))
+
+    times = pandas.Series(unique)
+    if not pandas.api.types.is_datetime64_any_dtype(times):
+        if pandas.api.types.is_numeric_dtype(times):
+            numbers = times.to_numpy(dtype=np.float64)
             whole = (numbers == np.floor(numbers)).all()
-            column = pandas.Series(numbers.astype(np.int64) if whole else numbers).astype(str)
-        else:
-            column = column.astype(str)
+            times = pandas.Series(numbers.astype(np.int64) if whole else numbers)
+        times = times.astype(str)
         if time_format == ELAPSED:
-            return _read_elapsed(table, name, column)
-        column = _parse(table, name, column, time_format)
-    if column.dt.tz is None and time_zone is not None:
-        column = _localized(table, column, ids, time_zone)
-    if column.dt.tz is not None:
-        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-    return column.to_numpy(dtype="datetime64[us]").astype(np.int64)
+            return _read_elapsed(times, name, row)[places]
+        times = _parse(table, name, times, time_format, row)
+    if times.dt.tz is None and time_zone is not None:
+        times, places = _localized(table, times.take(places), ids, time_zone), np.arange(len(places))
+    if times.dt.tz is not None:
+        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
+    return times.to_numpy(dtype="datetime64[us]").astype(np.int64)[places]
 
 
 def _read_numbers(table: SourceTable, name: str, unit: str) -> np.ndarray:
@@ -93,19 +99,21 @@ def _epoch_unit(numbers: np.ndarray) -> str | None:
     return None
 
 
-def _read_elapsed(table: SourceTable, name: str, column: "pandas.Series") -> np.ndarray:
+def _read_elapsed(column: "pandas.Series", name: str, row: Callable[[int], str]) -> np.ndarray:
     parts = column.str.extract(f"^{CLOCK}$")
     unread = np.flatnonzero(parts[1].isna())
     if len(unread):
         raise ValueError(
-            f"{table.row(int(unread[0]))}, column {name!r}: {column.iloc[unread[0]]!r} is no time since a start like "
+            f"{row(int(unread[0]))}, column {name!r}: {column.iloc[unread[0]]!r} is no time since a start like "
             "24:48 (hours:minutes) or 24:48:30; correct it"
         )
     days, hours, minutes, seconds = (parts[place].astype(float).fillna(0).to_numpy() for place in range(4))
     return np.round(1e6 * (seconds + 60 * (minutes + 60 * (hours + 24 * days)))).astype(np.int64)
 
 
-def _parse(table: SourceTable, name: str, column: "pandas.Series", time_format: str) -> "pandas.Series":
+def _parse(
+    table: SourceTable, name: str, column: "pandas.Series", time_format: str, row: Callable[[int], str]
+) -> "pandas.Series":
     """Texts as times; in UTC where they have an offset."""
     pandas = import_pandas()
     if time_format == "iso" and column.str.fullmatch(r"\d+(\.\d+)?").all():
@@ -114,7 +122,7 @@ def _parse(table: SourceTable, name: str, column: "pandas.Series", time_format: 
     if offset.any() and not offset.all():
         plain, aware = int(np.argmin(offset)), int(np.argmax(offset))
         raise ValueError(
-            f"{table.row(plain)}: {column.iloc[plain]!r} has no time zone, but {column.iloc[aware]!r} has "
+            f"{row(plain)}: {column.iloc[plain]!r} has no time zone, but {column.iloc[aware]!r} has "
             "one; give all stamps an offset, or none"
         )
     try:
@@ -131,7 +139,7 @@ def _parse(table: SourceTable, name: str, column: "pandas.Series", time_format: 
         text = str(column.iloc[unread[0]])
         example = "like 2016-07-01 00:00" if time_format == "iso" else time_format
         raise ValueError(
-            f"{table.row(int(unread[0]))}, column {name!r}: {text!r} is no time {example}; {_fix(text)}"
+            f"{row(int(unread[0]))}, column {name!r}: {text!r} is no time {example}; {_fix(text)}"
         )
     return parsed
 
@@ -172,6 +180,7 @@ def _localized(table: SourceTable, column: Any, ids: Texts, time_zone: str) -> "
     """Local stamps in their time zone; an hour that came twice is found by the order of a sequence's rows."""
     pandas = import_pandas()
     parts = []
+    column = column.reset_index(drop=True)
     for _, rows in column.groupby(ids.numbers):
         try:
             parts.append(rows.dt.tz_localize(time_zone, ambiguous="infer", nonexistent="raise"))

@@ -5,7 +5,7 @@ The rules are described in `unbraid.data.own.tables`.
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,10 @@ class SourceTable:
                 f"{argument}: {self.name} has no column {column!r}{nearest(column, map(str, self.frame))}"
             )
         return self.frame[column]
+
+    def only(self, columns: Collection[str | None]) -> "SourceTable":
+        """The same table with some of its columns, so that the others can leave the memory."""
+        return replace(self, frame=self.frame[[column for column in self.frame if column in columns]])
 
 
 def import_pandas() -> Any:
@@ -182,7 +186,9 @@ def _without_blanks(
     fields = 0
     for column in frame.columns:
         values = frame[column]
-        if pandas.api.types.is_string_dtype(values) or values.dtype == object:
+        if not pandas.api.types.is_numeric_dtype(values) and not pandas.api.types.is_datetime64_any_dtype(
+            values
+        ):
             numbers, unique = pandas.factorize(values)  # few texts stand in many rows
             stripped = [text.strip(BLANKS) if isinstance(text, str) else text for text in unique]
             wrong = np.array(
@@ -251,18 +257,23 @@ def read_numbers(table: SourceTable, argument: str, name: str) -> np.ndarray:
         raise ValueError(
             f"{argument}: column {name!r} of {table.name} holds times, not numbers; leave it out"
         )
-    if not pandas.api.types.is_numeric_dtype(column):
-        column = column.astype(object).mask(column.astype(str).isin([*MISSING, *table.missing]))
-    numbers = pandas.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    text = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
-    if len(text):
-        raise ValueError(
-            f"{table.row(int(text[0]))}, column {name!r}: {column.iloc[text[0]]!r} is no number; correct it, empty "
-            "it or name it in `missing` if the value is missing, or leave the column out by naming the features"
-        )
-    numbers = np.where(
-        np.isin(numbers, [float(text) for text in table.missing if _is_number(text)]), np.nan, numbers
-    )
+    if pandas.api.types.is_numeric_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        places, unique = pandas.factorize(column)  # few texts stand in many rows
+        texts = pandas.Series(unique, dtype=object)
+        texts = texts.mask(texts.astype(str).isin([*MISSING, *table.missing]))
+        read = pandas.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
+        wrong = np.flatnonzero(np.isnan(read) & texts.notna().to_numpy())
+        if len(wrong):
+            row = int(np.argmax(places == wrong[0]))
+            raise ValueError(
+                f"{table.row(row)}, column {name!r}: {unique[wrong[0]]!r} is no number; correct it, empty it or name it in "
+                "`missing` if the value is missing, or leave the column out by naming the features"
+            )
+        numbers = np.append(read, np.nan)[places]
+    for text in filter(_is_number, table.missing):
+        numbers = np.where(numbers == float(text), np.nan, numbers)
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise ValueError(

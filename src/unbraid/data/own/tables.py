@@ -42,10 +42,10 @@ from unbraid.data.formats.measurements import (
     whole_numbers,
 )
 from unbraid.data.formats.paths import name_of
-from unbraid.data.formats.series import bin_series, cut_series, step_length, usable_pieces
+from unbraid.data.formats.series import bin_series, cut_series, scale_series, step_length, usable_pieces
 from unbraid.data.formats.stamps import counts_from_zero, read_stamps
 from unbraid.data.formats.tables import Texts, import_pandas, open_table, read_texts
-from unbraid.data.formats.windows import cut_windows, scale_windows, window_means
+from unbraid.data.formats.windows import cut_windows, window_means
 from unbraid.data.labels import make_label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences, lengths_or_none
@@ -236,6 +236,9 @@ def read_series(
     length = step_length(source, ids, stamps, step)
     measured = refuse_sentinels(source, measured, missing)
     grid = bin_series(source, ids, stamps, measured, length)
+    targets_after = len(measured.columns) - len(names)
+    del measured
+    source = source.only(wanted)
     empty = [name for place, name in enumerate(names) if np.isnan(grid.means[:, place]).all()]
     if empty and scaling is None:
         raise ValueError(f"features: {empty[0]!r} has no value in {source.name}; leave it out")
@@ -254,7 +257,7 @@ def read_series(
             where = f"{source.name}: column {column!r}"
         if argument != "targets":  # only a target may be unknown
             by_id = {text: value for text, value in by_id.items() if import_pandas().notna(value)}
-        return values_of_ids(by_id, where, [grid.ids[place] for place in owner])
+        return values_of_ids(by_id, where, [ids.names[place] for place in owner])
 
     labels = {
         label: make_label(label, whole_numbers(of_sequence("static_labels", label)), "static")
@@ -273,14 +276,18 @@ def read_series(
     else:
         order, splits = np.arange(len(pieces)), {}
 
-    raw, lengths = cut_windows([pieces[place].rows for place in order], window)
-    x, mask, learned = _scale(raw[..., : len(names)], splits, names, scaling)
-    flat = raw.reshape(len(raw), -1, len(measured.columns))
     begin = np.array([pieces[place].start for place in order])
-    times = (begin[:, None] + window * np.arange(x.shape[1])) * grid.step
+    piece_names = [pieces[place].name for place in order]
+    series = [pieces[place].rows for place in order]
+    del grid, pieces
+    raw, lengths = cut_windows(series, window)
+    del series
+    x, mask, learned = scale_series(raw[..., : len(names)], splits, names, scaling)
+    flat = raw.reshape(len(raw), -1, len(names) + targets_after)
+    times = (begin[:, None] + window * np.arange(x.shape[1])) * length
     if window == 1:
         x, mask = x[:, :, 0], mask[:, :, 0]
-    return [pieces[place].name for place in order], Sequences(
+    return piece_names, Sequences(
         x,
         name,
         lengths=lengths_or_none(lengths, x.shape[1]),
@@ -299,7 +306,7 @@ def read_series(
         scaling=learned,
         feature_names=tuple(names),
         units=_units(units, names),
-        sampling_rate=1e6 / grid.step,
+        sampling_rate=1e6 / length,
     )
 
 
@@ -335,31 +342,6 @@ def _split(group: np.ndarray, fractions: tuple[float, float, float], seed: int) 
             "one each. Give each part of a long series an id of its own, for example its month"
         )
     return split_by_group(group, fractions, seed)
-
-
-def _scale(
-    raw: np.ndarray, splits: Mapping[str, np.ndarray], names: list[str], scaling: Scaling | None
-) -> tuple[np.ndarray, np.ndarray, Scaling]:
-    if scaling is not None:
-        if scaling.mean.shape != (len(names),):
-            raise ValueError(
-                f"scaling: is for {len(scaling.mean)} features; the table has {', '.join(names)}; name the features "
-                "that the run was trained on, in their order"
-            )
-        return scale_windows(raw, np.arange(0), scaling)
-    observed = (~np.isnan(raw[splits["train"]])).any((0, 1, 2))
-    if not observed.all():
-        raise ValueError(
-            f"features: {names[int(np.argmin(observed))]!r} has no value in the training split; leave it out, or choose "
-            "another seed"
-        )
-    x, mask, learned = scale_windows(raw, splits["train"])
-    train = raw[splits["train"]]
-    constant = np.nanmin(train, (0, 1, 2)) == np.nanmax(train, (0, 1, 2))
-    if constant.any():
-        which = ", ".join(repr(name) for name, same in zip(names, constant, strict=True) if same)
-        remark(f"features: constant in the training split, nothing to learn from: {which}")
-    return x, mask, learned
 
 
 def _units(units: Mapping[str, str] | None, names: list[str]) -> tuple[str, ...] | None:
