@@ -1,31 +1,12 @@
-"""What the cache needs of a disk: a lock, reserved room, flushing, and one error for a full disk."""
+"""Room on a disk: reserved before it is used, and one error for a full disk."""
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["disk_full", "only_one", "reserve", "sync"]
-
-
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[bool]:
-    """Hold the lock on building `folder`; it is freed when its holder is killed. Gives False where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes may build at once; the first to rename wins
-        yield False
-        return
-    with open(folder.parent / f".{folder.name}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            locked = True
-        except OSError:  # some network file systems
-            locked = False
-        yield locked
+__all__ = ["disk_full", "reserve"]
 
 
 def reserve(path: Path) -> None:
@@ -44,17 +25,6 @@ def reserve(path: Path) -> None:
         zeros = bytes(2**20)
         while (left := size - file.tell()) > 0:
             file.write(zeros[:left])
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def disk_full(folder: Path, need: int | None, free: int) -> OSError:

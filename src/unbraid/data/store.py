@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 import pooch
 
-from unbraid.data.disk import disk_full, only_one, reserve, sync
+from unbraid.data.disk import disk_full, reserve
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
+from unbraid.files import locked, sync
 
 __all__ = [
     "Space",
@@ -156,11 +157,11 @@ def prepared(
     if data is not None:
         return data
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(folder) as locked:
+    with locked(folder.parent / f".{folder.name}.lock", wait=True) as held:
         data = _open(folder)  # another process may have built it while this one waited
         if data is not None:
             return data
-        if locked:
+        if held:
             for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
                 shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
