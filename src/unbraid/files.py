@@ -14,7 +14,9 @@ from typing import Any
 __all__ = [
     "LOCK",
     "FileInUseError",
+    "digest",
     "locked",
+    "parts_digest",
     "read_json",
     "remove_leftovers",
     "replacing",
@@ -122,6 +124,31 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parts_digest(path: Path, parts: int, size: int) -> str:
+    """The SHA-256 of parts of a file that are spread over it, its first and last bytes among them.
+
+    Args:
+        path: of the file.
+        parts: how many, at least 2; a smaller file is hashed whole.
+        size: bytes of each.
+    """
+    last = path.stat().st_size - size
+    if last < parts * size:
+        return digest(path)
+    hashed = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in range(parts):
+            file.seek(last * part // (parts - 1))
+            hashed.update(file.read(size))
+    return hashed.hexdigest()
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:

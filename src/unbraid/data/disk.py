@@ -1,12 +1,19 @@
-"""Room on a disk: reserved before it is used, and one error for a full disk."""
+"""Files of the cache: room that is reserved before it is used, one error for a full disk, and checks of their content."""
 
+import contextlib
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["disk_full", "reserve"]
+from unbraid.files import digest, parts_digest
+
+__all__ = ["described", "disk_full", "is_intact", "reserve"]
+
+_PARTS = (64, 2**16)  # number and bytes of the parts of a file that are checked
 
 
 def reserve(path: Path) -> None:
@@ -36,3 +43,28 @@ def disk_full(folder: Path, need: int | None, free: int) -> OSError:
     )
     error.errno = errno.ENOSPC
     return error
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What tells that a file is the same later on."""
+    status = path.stat()
+    return {
+        "bytes": status.st_size,
+        "time": status.st_mtime_ns,
+        "sha256": digest(path),
+        "parts_sha256": parts_digest(path, *_PARTS),
+    }
+
+
+def is_intact(path: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a file is the same as when it was described."""
+    status = path.stat()
+    if status.st_size != description["bytes"]:
+        return False
+    if status.st_mtime_ns == description["time"]:
+        return parts_digest(path, *_PARTS) == description["parts_sha256"]
+    if digest(path) != description["sha256"]:
+        return False
+    with contextlib.suppress(OSError):  # a copy: checked by its parts from now on
+        os.utime(path, ns=(status.st_atime_ns, description["time"]))
+    return True
