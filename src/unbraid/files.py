@@ -14,6 +14,7 @@ from typing import Any
 __all__ = [
     "LOCK",
     "FileInUseError",
+    "check_checksum",
     "digest",
     "locked",
     "parts_digest",
@@ -152,7 +153,7 @@ def parts_digest(path: Path, parts: int, size: int) -> str:
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a JSON file with the SHA-256 of all its values as `checksum`, which `read_json` checks."""
+    """The content of a JSON file with the SHA-256 of all its values as `checksum`; see `check_checksum`."""
     return {**content, "checksum": _checksum(content)}
 
 
@@ -169,10 +170,22 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: is damaged ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: is damaged (it holds no JSON object)")
-    checksum = content.pop("checksum", None)
-    if checksum is not None and checksum != _checksum(content):
-        raise ValueError(f"{path}: is damaged (its content is not that of its checksum)")
-    return content
+    try:
+        return check_checksum(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged ({error})") from None
+
+
+def check_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content without its checksum.
+
+    Raises:
+        ValueError: the checksum is not that of the content. A content without a checksum is not checked.
+    """
+    values = {name: value for name, value in content.items() if name != "checksum"}
+    if content.get("checksum", _checksum(values)) != _checksum(values):
+        raise ValueError("its content is not that of its checksum")
+    return values
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -55,9 +55,12 @@ class Checkpoints(lightning.Callback):
     def write(self, trainer: lightning.Trainer, plan: Plan) -> None:
         """Write a checkpoint of this moment."""
         trainer.save_checkpoint(self.folder / f"step-{plan.step:08d}.ckpt")
-        for old in sorted(self.folder.glob("step-*.ckpt"))[:-2]:
-            old.unlink()
+        self._remove_older()
         self.written = time.monotonic()
+
+    def on_fit_end(self, trainer: lightning.Trainer, plan: Any) -> None:
+        """Remove older checkpoints that a kill left, when there was nothing more to write."""
+        self._remove_older()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
@@ -70,6 +73,10 @@ class Checkpoints(lightning.Callback):
         """Write at the end of an epoch when half the time has passed, and at the end of the training."""
         if time.monotonic() - self.written >= self.seconds / 2 or plan.step >= plan.total_steps:
             self.write(trainer, plan)
+
+    def _remove_older(self) -> None:
+        for old in sorted(self.folder.glob("step-*.ckpt"))[:-2]:
+            old.unlink()
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
