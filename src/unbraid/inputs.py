@@ -154,8 +154,10 @@ def _read_table(path: Path, run: Run) -> Part:
         raise ValueError(
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
-    same = ("id", "time", "variable", "value", "windows", "duplicates", "unusable")
-    same += ("time_format", "time_zone", "missing", "decimal")
+    same = [
+        *("id", "time", "variable", "value", "windows", "duplicates", "unusable"),
+        *("time_format", "time_zone", "missing", "decimal"),
+    ]
     names, sequences = read_series(
         path,
         features=features.names,
