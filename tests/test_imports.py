@@ -13,7 +13,20 @@ SOURCE = Path(__file__).parent.parent / "src" / "unbraid"
 # Floors of the house, lowest first, by the start of a module's name. A file imports from its own floor and from lower
 # ones; no two files import each other, however long the way round.
 FLOORS = [
-    ["types", "kinds", "masks", "cards", "registry", "words", "files", "progress", "parameters", "values"],
+    [
+        "types",
+        "kinds",
+        "masks",
+        "cards",
+        "registry",
+        "words",
+        "remarks",
+        "files",
+        "streams",
+        "progress",
+        "parameters",
+        "values",
+    ],
     ["nn"],
     ["objectives"],
     ["models"],
