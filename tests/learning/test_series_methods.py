@@ -64,7 +64,7 @@ def test_fhvae_separates_the_factors_when_recordings_share_the_static_one(tmp_pa
     number = np.random.default_rng(3).integers(0, 10, len(data))
     data = replace(data, groups=10 * data.labels["what"].values + number, fingerprint="")
     settings = {"static_size": 4, "dynamic_size": 4, "segment": 2, "table_rate": 10.0}
-    model = learned("fhvae", data, tmp_path / "run", {"discriminative": 1.0}, **settings)
+    model = learned("fhvae", data, tmp_path / "run", {"discriminative": 1.0, "kl_dynamic": 0.3}, **settings)
     what, how = read(model, data, "what"), read(model, data, "how")
     assert what["static"] > 0.85 and how["static"] < CHANCE + 0.25
     assert how["dynamic"] > 0.85

@@ -24,7 +24,7 @@ the table. Averaging s over the sequences of a recording gives the closed form o
 cosines do not see. Sequences of other splits, and sequences without a recording, take the closed form of their own segments.
 
 Differs from the authors' code: the softmax is over the recording's own row and `candidates` others, drawn for every batch;
-encoder and decoder of a frame are this package's for the kind of observation, with a fixed variance for vectors; a shorter
+the table starts near 0, not at draws of N(0, I); encoder and decoder of a frame are this package's for the kind of observation, with a fixed variance for vectors; a shorter
 last segment is kept (theirs is dropped).
 """
 
@@ -44,6 +44,9 @@ from unbraid.nn.recurrent import GaussianHead
 from unbraid.types import Batch, Codes, Posterior, Terms, draw
 
 __all__ = ["FHVAE"]
+
+START = 0.1
+"""Deviation of the table's means before training."""
 
 
 class FHVAE(SequenceModel):
@@ -79,6 +82,7 @@ class FHVAE(SequenceModel):
         deviations=(
             "weak supervision: training knows which sequences are of one recording (the groups of the data set)",
             "no bound (capability likelihood): s is the mean of the recording, not the z2 of its segments",
+            "the table starts near 0 (authors' code: draws of N(0, I), which take long to forget)",
             "the discriminative term compares with a random part of the table, drawn for every batch",
             "encoders and decoders of single steps are shared with the other methods; vectors have a fixed variance",
             "outside the train split a sequence's mean is that of its own segments",
@@ -128,8 +132,7 @@ class FHVAE(SequenceModel):
         self.output_path = nn.LSTM(dynamic_size + static_size, hidden, batch_first=True)
         self.decoder = build_decoder(observation, hidden, width)
         self.table = nn.Embedding(recordings, static_size)
-        with torch.no_grad():
-            self.table.weight /= table_rate
+        nn.init.normal_(self.table.weight, std=START / table_rate)
 
     def posterior(
         self,

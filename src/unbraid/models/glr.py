@@ -63,7 +63,7 @@ class GLR(SequenceModel):
         chunks: chunks that the static code is averaged over in evaluation.
         length_scale: longest length scale of the kernels, in steps.
         scales: number of length scales; each is half of the one before.
-        highest_exponent: bound of the exponent in R.
+        highest_exponent: bound of the exponent in R; with a high one, single draws of s* outweigh the rest of a batch.
 
     Raises:
         ValueError: settings out of range, or observations without a codec.
@@ -88,7 +88,7 @@ class GLR(SequenceModel):
             "posterior: neighbouring steps may be positively or negatively correlated (authors' code: negatively only)",
             "a window is read and written whole, with its mask; a chunk is read window by window",
         ),
-        variants=({"chunk": 0.6, "chunks": 1}, {"scales": 1, "highest_exponent": 2.0}),
+        variants=({"chunk": 0.6, "chunks": 1}, {"scales": 1, "highest_exponent": 10.0}),
         symbols=(
             ("z_g", "static", "global code (our s)"),
             ("z_t", "dynamic[:, t]", "local code of window t (our d_t)"),
@@ -110,7 +110,7 @@ class GLR(SequenceModel):
         chunks: int = 8,
         length_scale: float = 2.0,
         scales: int = 4,
-        highest_exponent: float = 10.0,
+        highest_exponent: float = 3.0,
     ) -> None:
         super().__init__(locals())
         if not 0 < chunk <= 1:
