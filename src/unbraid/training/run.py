@@ -229,7 +229,8 @@ def _train(
             use_distributed_sampler=False,
         )
         try:
-            trainer.fit(plan, ckpt_path=checkpoint)
+            with stopping.listening():
+                trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
             if stop.signal_number is not None:
                 console.print(
@@ -242,6 +243,9 @@ def _train(
         save_features(features, folder / "model")
     add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
     save_model(model, folder / "model")  # last, for a run with a model.json is finished
+    if stopping.asked is not None:  # in the last step
+        console.print(f"trained to its end; the run is in {folder}", markup=False)
+        raise Interrupted(stopping.asked)
     console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
 
