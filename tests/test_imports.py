@@ -20,6 +20,7 @@ FLOORS = [
         "cards",
         "registry",
         "words",
+        "remarks",
         "files",
         "streams",
         "progress",

@@ -15,7 +15,7 @@ from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
 from unbraid.data.formats.paths import files_below
 from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
 from unbraid.data.formats.spectra import frame_count, to_features
-from unbraid.data.formats.tables import TABLE_ENDINGS
+from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
 from unbraid.data.own.arrays import ARRAY_ENDINGS
@@ -104,7 +104,7 @@ def read_parts(
         yield _numbered(load(text, root, cache, **options), run)
     elif path.suffix.lower() in ARRAY_ENDINGS:
         yield _numbered(_load_array(text, "input"), run)
-    elif path.suffix.lower() in TABLE_ENDINGS:
+    elif table_ending(path) in TABLE_ENDINGS:
         yield _read_table(path, run)
     elif path.exists():
         yield from _read_path(path, run, steps or run.config["data"].get("steps") or STEPS)
@@ -154,7 +154,10 @@ def _read_table(path: Path, run: Run) -> Part:
         raise ValueError(
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
-    same = ("id", "time", "variable", "value", "windows", "time_format", "duplicates", "unusable")
+    same = [
+        *("id", "time", "variable", "value", "windows", "duplicates", "unusable"),
+        *("time_format", "time_zone", "missing", "decimal"),
+    ]
     names, sequences = read_series(
         path,
         features=features.names,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.cards import DataCard
-from unbraid.data.formats.tables import TABLE_ENDINGS
+from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending, table_hint
 from unbraid.registry import DATASETS, dataset_loader, dataset_module
 from unbraid.words import nearest
 
@@ -25,7 +25,7 @@ def load(
 
     Args:
         name_or_path: a name of `list_datasets()`, or the path of your own data. A folder of videos or images is read by
-            `load_frames`, a folder of sounds by `load_sounds`, a CSV or Parquet file by `load_table`, a `.npy` or `.npz`
+            `load_frames`, a folder of sounds by `load_sounds`, a table (see `TABLE_ENDINGS`) by `load_table`, a `.npy` or `.npz`
             file by `load_arrays`.
         root: the folder with the raw files of a registered data set, where it needs any.
         cache: where prepared data are kept; None for UNBRAID_CACHE or the user's cache folder.
@@ -93,14 +93,21 @@ def fetch(name: str, folder: str | Path | None = None) -> Path:
 
 def own_loader(path: str | Path) -> Any:
     """The function that reads your own data at a path, which its ending or the files in it decide."""
+    from unbraid.data.formats.video import MOVIE_ENDINGS
     from unbraid.data.own.arrays import ARRAY_ENDINGS, load_arrays
     from unbraid.data.own.frames import load_frames
     from unbraid.data.own.sounds import holds_sound, load_sounds
     from unbraid.data.own.tables import load_table
 
-    ending = Path(path).suffix.lower()
-    if ending in TABLE_ENDINGS:
+    if table_ending(path) in TABLE_ENDINGS:
         return load_table
-    if ending in ARRAY_ENDINGS:
+    if Path(path).suffix.lower() in ARRAY_ENDINGS:
         return load_arrays
-    return load_sounds if holds_sound(path) else load_frames
+    if holds_sound(path):
+        return load_sounds
+    if Path(path).expanduser().is_file() and Path(path).suffix.lower() not in MOVIE_ENDINGS:
+        raise ValueError(
+            f"data: {path} is one file of no kind that can be read; give a folder of videos, of folders of images or of "
+            f"sounds, a table ({', '.join(TABLE_ENDINGS)}){table_hint(path)}, or arrays ({', '.join(ARRAY_ENDINGS)})"
+        )
+    return load_frames

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from unbraid.data.formats.tables import TABLE_ENDINGS
+from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
@@ -83,7 +83,7 @@ def own_recipe(path: str | Path, model: str = "dbse") -> Recipe:
     Raises:
         ValueError: there is no such recipe.
     """
-    kind = "-series" if Path(path).suffix.lower() in TABLE_ENDINGS else ""
+    kind = "-series" if table_ending(path) in TABLE_ENDINGS else ""
     recipe = read_recipe(f"own/{model}{kind}")
     return replace(recipe, data={"name": str(path)} | recipe.data)
 

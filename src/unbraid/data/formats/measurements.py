@@ -1,13 +1,15 @@
 """What the rows of a table measure: values by variable, in wide or long form; and values that belong to a sequence."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from unbraid.data.formats.paths import natural_order
-from unbraid.data.formats.tables import SourceTable, import_pandas, read_numbers, read_texts
+from unbraid.data.formats.tables import SourceTable, Texts, import_pandas, read_numbers, read_texts
+from unbraid.remarks import remark
 from unbraid.words import nearest
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "measure_wide",
     "outcome_values",
     "refuse_duplicates",
+    "refuse_sentinels",
     "target_numbers",
     "values_of_ids",
     "whole_numbers",
@@ -25,21 +28,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Measured:
-    """Every observed value of a table.
+    """The observed values of a table, one variable after the other.
 
     Attributes:
         columns: names of the features, then of the targets.
         variable: `(rows,)` number of the variable that a row of the table measures; 0 in wide form.
-        rows: `(n,)` the row of each value.
-        places: `(n,)` the place of each value's variable in `columns`.
-        values: `(n,)`.
+        read: the place of a name in `columns` to the rows of the table that hold its values, and the values.
     """
 
     columns: list[str]
     variable: np.ndarray
-    rows: np.ndarray
-    places: np.ndarray
-    values: np.ndarray
+    read: Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 def measure_wide(
@@ -52,23 +51,33 @@ def measure_wide(
         features: columns; None for all that are not used otherwise.
         targets: columns.
         used: columns that are no features: ids, times, groups, labels.
+
+    Raises:
+        ValueError: there is no such column.
     """
     names = features or [
         column for column in map(str, table.frame) if column not in used and column not in targets
     ]
-    for target in targets:
-        table.column("targets", target)
-    columns = [*names, *targets]
     arguments = ["features"] * len(names) + ["targets"] * len(targets)
-    values = np.empty((len(table.frame), len(columns)))
-    for place, (argument, column) in enumerate(zip(arguments, columns, strict=True)):
-        values[:, place] = read_numbers(table, argument, column)
-    rows, places = np.nonzero(~np.isnan(values))
-    return Measured(columns, np.zeros(len(values), dtype=np.int64), rows, places, values[rows, places])
+    columns = [*names, *targets]
+    for argument, column in zip(arguments, columns, strict=True):
+        table.column(argument, column)
+
+    def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+        values = read_numbers(table, arguments[place], columns[place])
+        rows = np.flatnonzero(~np.isnan(values))
+        return rows, values[rows]
+
+    return Measured(columns, np.zeros(len(table.frame), dtype=np.int8), read)
 
 
 def measure_long(
-    table: SourceTable, features: Sequence[str] | None, targets: Sequence[str], variable: str, value: str
+    table: SourceTable,
+    features: Sequence[str] | None,
+    targets: Sequence[str],
+    variable: str,
+    value: str,
+    may_lack: bool = False,
 ) -> Measured:
     """Long form: each row is the measurement of one variable.
 
@@ -78,35 +87,39 @@ def measure_long(
         targets: variables.
         variable: column with the name of the variable.
         value: column with the measured value.
+        may_lack: features may be without any measurement, as those of one new patient may be.
 
     Raises:
         ValueError: a feature or target is never measured.
     """
-    variables = read_texts(table, variable, table.column("variable", variable))
-    unique, number = np.unique(variables, return_inverse=True)
-    names = features or sorted((text for text in unique.tolist() if text not in targets), key=natural_order)
+    variables = read_texts(table, "variable", variable)
+    names = features or [text for text in variables.names if text not in targets]
     for argument, columns in (("features", names), ("targets", targets)):
         for column in columns:
-            if column not in unique:
+            if column not in variables.names and not (may_lack and argument == "features"):
                 raise ValueError(
-                    f"{argument}: {table.name} measures no {column!r}{nearest(column, unique.tolist())}"
+                    f"{argument}: {table.name} measures no {column!r}{nearest(column, variables.names)}"
                 )
     columns = [*names, *targets]
-    place = {column: position for position, column in enumerate(columns)}
-    places = np.array([place.get(text, -1) for text in unique.tolist()])[number]
     values = read_numbers(table, "value", value)
-    rows = np.flatnonzero((places >= 0) & ~np.isnan(values))
-    return Measured(columns, number, rows, places[rows], values[rows])
+
+    def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+        name = columns[place]
+        number = variables.names.index(name) if name in variables.names else -1
+        rows = np.flatnonzero((variables.numbers == number) & ~np.isnan(values))
+        return rows, values[rows]
+
+    return Measured(columns, variables.numbers, read)
 
 
 def refuse_duplicates(
-    table: SourceTable, ids: np.ndarray, stamps: np.ndarray, variables: np.ndarray, long_form: bool
+    table: SourceTable, ids: Texts, stamps: np.ndarray, variables: np.ndarray, long_form: bool
 ) -> None:
     """Refuse two rows of one sequence that measure the same variable at the same time.
 
     Args:
         table: for the error message.
-        ids: `(rows,)` the sequence of each row.
+        ids: the sequence of each row.
         stamps: `(rows,)` its time.
         variables: `(rows,)` number of its variable, see `Measured`.
         long_form: whether the message should speak of variables.
@@ -114,42 +127,116 @@ def refuse_duplicates(
     Raises:
         ValueError: naming both rows.
     """
-    _, owner = np.unique(ids, return_inverse=True)
-    keys = np.stack([variables, stamps, owner])
+    keys = (variables, stamps, ids.numbers)
     order = np.lexsort(keys)  # by owner, then stamp, then variable, then row
-    same = (keys[:, order[1:]] == keys[:, order[:-1]]).all(0)
+    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for key in keys:
+        same &= key[order[1:]] == key[order[:-1]]
     if same.any():
         place = int(np.argmax(same))
         earlier, later = int(order[place]), int(order[place + 1])
         what = "time and variable" if long_form else "time"
+        clocks = _clocks_set_back(stamps[order[1:][same]])
         raise ValueError(
-            f"{table.row(later)}: has the same {what} of {str(ids[later])!r} as {table.row(earlier).split(', ')[-1]} "
-            f"({int(same.sum())} such rows); remove one, or pass duplicates='mean'"
+            f"{table.row(later)}: has the same {what} of {ids.names[ids.numbers[later]]!r} as "
+            f"{table.row(earlier).split(', ')[-1]} ({int(same.sum())} such rows); {clocks}remove one, or pass "
+            "duplicates='mean'"
         )
 
 
-def constant_values(table: SourceTable, argument: str, column: str, ids: np.ndarray) -> dict[str, Any]:
+def refuse_sentinels(table: SourceTable, measured: Measured, missing: Sequence[str] | None) -> Measured:
+    """Look for a number that most likely means a missing value: -1, 99, -999 ..., several times, far from all others.
+
+    Args:
+        table: for the message.
+        measured: the values.
+        missing: the texts that the user named; None: such a number is refused; some: it is said; an empty list: it is a
+            value like any other.
+
+    Returns:
+        `measured`, whose columns are checked when they are read.
+
+    Raises:
+        ValueError: on reading a column that holds such a number.
+    """
+
+    def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+        rows, values = measured.read(place)
+        for number in (values.min(), values.max()) if len(values) else ():
+            if _is_sentinel(number, values):
+                count, first = int((values == number).sum()), int(rows[np.argmax(values == number)])
+                text = (
+                    f"{table.row(first)}, column {measured.columns[place]!r}: {number:g} stands {count} times, far from all "
+                    "other values"
+                )
+                named = [*(missing or ()), f"{number:g}"]
+                if missing is None:
+                    raise ValueError(
+                        f"{text}; if it means a missing value pass missing={named}, if not, missing=[]"
+                    )
+                remark(f"{text}; it is learned as a value unless you pass missing={named}")
+        return rows, values
+
+    return (
+        measured
+        if missing is not None and not missing
+        else Measured(measured.columns, measured.variable, read)
+    )
+
+
+def _is_sentinel(number: float, values: np.ndarray) -> bool:
+    if (
+        not (number == -1 or re.fullmatch(r"-?99+", f"{number:.12g}"))
+        or np.count_nonzero(values == number) < 2
+    ):
+        return False
+    others = values[values != number]
+    if not len(others):
+        return False
+    spread = np.ptp(others)
+    gap = np.abs(others - number).min()
+    if number == -1:
+        return bool(gap >= 2 and gap > spread)
+    return bool(gap > spread / 2 or (number < 0 <= others.min()))
+
+
+def _clocks_set_back(stamps: np.ndarray) -> str:
+    """The advice for stamps that came twice because clocks were set back; empty when that is not the cause."""
+    dates = np.unique(stamps.astype("datetime64[us]").astype("datetime64[h]"))
+    months = dates.astype("datetime64[M]").astype(int) % 12 + 1
+    hours = dates.astype(int) % 24
+    days = np.unique(dates.astype("datetime64[D]"))
+    if not (np.isin(months, (3, 4, 10, 11)).all() and (hours <= 3).all() and len(days) == len(dates)):
+        return ""
+    return f"if the clocks were set back in the night of {days[0]}, pass time_zone, such as time_zone='Europe/Berlin'; else "
+
+
+def constant_values(table: SourceTable, argument: str, column: str, ids: Texts) -> dict[str, Any]:
     """The value of a column for each sequence, over which it must be constant; sequences without a value are left out.
 
     Args:
         table: to read from.
         argument: for the error message.
         column: to read.
-        ids: `(rows,)` the sequence of each row.
+        ids: the sequence of each row.
 
     Raises:
         ValueError: the column changes inside a sequence.
     """
-    values = table.column(argument, column).astype(object)
-    by_id: dict[str, Any] = {}
-    for row in np.flatnonzero(values.notna()).tolist():
-        text, value = str(ids[row]), values.iloc[row]
-        if by_id.setdefault(text, value) != value:
-            raise ValueError(
-                f"{table.row(row)}, column {column!r}: {value!r}, but sequence {text!r} had {by_id[text]!r} before; "
-                f"{argument} must be constant over a sequence"
-            )
-    return by_id
+    numbers, unique = import_pandas().factorize(table.column(argument, column))
+    rows = np.flatnonzero(numbers >= 0)
+    first = np.full(len(ids.names), -1)
+    first[ids.numbers[rows[::-1]]] = numbers[rows[::-1]]  # of several, the first row is written last
+    wrong = rows[numbers[rows] != first[ids.numbers[rows]]]
+    if len(wrong):
+        row = int(wrong[0])
+        name = ids.names[ids.numbers[row]]
+        before = unique[first[ids.numbers[row]]]
+        raise ValueError(
+            f"{table.row(row)}, column {column!r}: {unique[numbers[row]]!r}, but sequence {name!r} had {before!r} "
+            f"before; {argument} must be constant over a sequence"
+        )
+    return {name: unique[number] for name, number in zip(ids.names, first, strict=True) if number >= 0}
 
 
 def outcome_values(table: SourceTable, id: str, column: str) -> dict[str, Any]:
@@ -158,12 +245,16 @@ def outcome_values(table: SourceTable, id: str, column: str) -> dict[str, Any]:
     Raises:
         ValueError: an id has two rows.
     """
-    texts = read_texts(table, id, table.column("outcomes", id))
-    repeated = table.frame[id].duplicated().to_numpy()
-    if repeated.any():
-        row = int(np.argmax(repeated))
-        raise ValueError(f"outcomes: {table.row(row)}: has {str(texts[row])!r} a second time; keep one row")
-    return dict(zip(texts.tolist(), table.frame[column].astype(object).tolist(), strict=True))
+    texts = read_texts(table, "outcomes", id)
+    order = np.argsort(texts.numbers, kind="stable")
+    again = np.flatnonzero(np.diff(texts.numbers[order]) == 0)
+    if len(again):
+        row = int(order[again + 1].min())
+        raise ValueError(
+            f"outcomes: {table.row(row)}: has {texts.names[texts.numbers[row]]!r} a second time; keep one row"
+        )
+    values = table.frame[column].astype(object).tolist()
+    return {texts.names[number]: value for number, value in zip(texts.numbers, values, strict=True)}
 
 
 def values_of_ids(by_id: Mapping[str, Any], where: str, ids: list[str]) -> np.ndarray:
@@ -175,12 +266,16 @@ def values_of_ids(by_id: Mapping[str, Any], where: str, ids: list[str]) -> np.nd
     missing = sorted({text for text in ids if text not in by_id}, key=natural_order)
     if missing:
         raise ValueError(
-            f"{where} has nothing for sequence {missing[0]!r} ({len(missing)} of {len(set(ids))}); add them, or "
-            "leave those sequences out"
+            f"{where} has nothing for sequence {missing[0]!r} ({len(missing)} of {len(set(ids))}"
+            f"{_others(by_id)}); add them, or leave those sequences out"
         )
     values = np.empty(len(ids), dtype=object)
     values[:] = [by_id[text] for text in ids]
     return values
+
+
+def _others(by_id: Mapping[str, Any]) -> str:
+    return f"; it has {next(iter(by_id))!r}" if by_id else ""
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:

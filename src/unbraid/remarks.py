@@ -1,0 +1,27 @@
+"""Remarks: what was left out or converted while data were read, in one line each."""
+
+import warnings
+from collections.abc import Sequence
+
+__all__ = ["remark", "some"]
+
+
+class Remark(UserWarning):
+    """What a person should know about data that were read. It shows no line of our code."""
+
+
+def remark(text: str) -> None:
+    """Say something about data, once, in one line on standard error.
+
+    It is a Python warning, so that a caller can catch or silence it, but it names no place in our code.
+    """
+    warnings.warn_explicit(text, Remark, "unbraid", 0)
+
+
+def some(things: Sequence[object]) -> str:
+    """The first of some things, and how many more there are.
+
+    >>> some(["a.wav", "b.wav", "c.wav"])
+    'a.wav, and 2 more'
+    """
+    return f"{things[0]}, and {len(things) - 1} more" if len(things) > 1 else str(things[0])
