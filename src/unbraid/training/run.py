@@ -152,7 +152,7 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
         training = TrainingConfig(**config["training"])
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder / 'config.yaml'}: is damaged ({error})") from error
+        raise ValueError(f"{folder / 'config.yaml'}: is damaged ({' '.join(str(error).split())})") from error
     plan = Plan(model, data, training)
     terms = _try_one_batch(plan)
     console = _console(quiet)
