@@ -146,7 +146,7 @@ def opened_as_text(path):
             continue
         module = getattr(getattr(node.func, "value", None), "id", "")
         binary = any("b" in mode and len(mode) <= 3 for mode in modes)
-        if not binary and module not in ("Image", "tarfile", "zipfile", "av", "os", "outer"):
+        if not binary and module not in ("Image", "tarfile", "zipfile", "av", "os", "outer", "packed"):
             yield f"{path.name}:{node.lineno}"
 
 

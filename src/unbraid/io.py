@@ -57,7 +57,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
     try:
         model = build_model(name, observation, **settings)
     except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder / 'model.json'}: is damaged ({error})") from error
+        raise ValueError(f"{folder / 'model.json'}: is damaged ({' '.join(str(error).split())})") from error
     model.load_state_dict(
         _read_weights(folder / "model.safetensors", description.get("weights_sha256"), model)
     )
@@ -74,7 +74,7 @@ def _read_weights(path: Path, checksum: str | None, model: SequenceModel) -> dic
     try:
         weights = load(content)
     except SafetensorError as error:
-        raise ValueError(f"{path}: is damaged ({error})") from error
+        raise ValueError(f"{path}: is damaged ({' '.join(str(error).split())})") from error
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
         raise ValueError(

@@ -144,3 +144,50 @@ def test_a_training_has_a_folder_of_its_own(tmp_path):
     assert folder_for(config, tmp_path).name == f"{run_name(config)}-2"  # holds something else
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"recipe": "renamed"}))
     assert folder_for(config, tmp_path) == folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"commit", b"comnit", "row 1 is damaged; its columns must be recipe"),
+        (b"600", b"6OO", "is damaged .*6OO"),
+        (b"sprites/dbse", b"sprites\xff\xfe", "is damaged"),
+        (b",12,", b",12,more,", "row 1 is damaged"),
+    ],
+)
+def test_a_damaged_ledger_is_named(make_run, ledger, old, new, message):
+    record(make_run(), ledger)
+    content = ledger.read_bytes()
+    assert old in content
+    ledger.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message) as raised:
+        read_ledger(ledger)
+    assert str(ledger) in str(raised.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"config": 3}'])
+def test_damaged_scores_of_a_ledger_are_named(make_run, ledger, content):
+    record(make_run(), ledger)
+    (path,) = (ledger.parent / "scores").iterdir()
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"{path.name}: .*damaged"):
+        read_ledger(ledger)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("environment.json", "{"),
+        ("environment.json", '{"data_fingerprint": "abc"}'),
+        ("config.yaml", "a: [b"),
+        ("metrics.csv", "step\n1\n"),
+        ("metrics.csv", "step,epoch\n1,x\n"),
+        ("evaluation/leakage.json", "{"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(make_run, ledger, name, content):
+    run = make_run()
+    (run / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{run / name}: is damaged"):
+        record(run, ledger)
+    assert not ledger.exists()

@@ -1,4 +1,5 @@
 import dataclasses
+import random
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_a_damaged_cache_is_trained_again(tmp_path):
     path.write_bytes(path.read_bytes()[:500])
     assert same(train_judge(data, cache=tmp_path, **QUICK), first)
     assert same(load_judge(path), first)
+
+
+def test_any_changed_byte_of_a_judge_is_seen(judge, tmp_path):
+    path, draw = tmp_path / "judge.safetensors", random.Random(0)
+    save_judge(judge, path)
+    content = path.read_bytes()
+    for place in [*range(0, 900, 9), *(draw.randrange(len(content)) for _ in range(30))]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            found = load_judge(path)
+        except ValueError as error:
+            assert str(path) in str(error) and "is damaged" in str(error)
+        else:  # a name in the header that nobody reads
+            assert same(found, judge), place
 
 
 def test_training_repeats_itself_and_leaves_the_global_generator_alone(tmp_path):

@@ -59,7 +59,7 @@ files = sorted(str(p.relative_to(whole)) for p in whole.rglob("*"))
 count = in_child(lambda: train(folder / "counted"), folder)
 assert count > 50, count
 states = set()
-for point in sampled(count, 34):
+for point in sampled(count, 24):
     run = folder / f"run{point}"
     assert in_child(lambda: train(run), folder, point) is None, point
     if not run.exists():

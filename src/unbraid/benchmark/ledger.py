@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unbraid.benchmark.identity import NO_SETTING, Config, same_training, settings_hash
 from unbraid.benchmark.runs import Trained, read_run, run_name
-from unbraid.files import write_atomically
+from unbraid.files import read_json, write_atomically
 
 __all__ = ["COLUMNS", "read_ledger", "read_rows", "record"]
 
@@ -84,11 +84,22 @@ def read_ledger(ledger: str | Path) -> list[Trained]:
 
 
 def read_rows(ledger: str | Path) -> list[Row]:
-    """The rows of the ledger as text by column; none where there is no file."""
+    """The rows of the ledger as text by column; none where there is no file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     if not Path(ledger).is_file():
         return []
-    with Path(ledger).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with Path(ledger).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{ledger}: is damaged ({error})") from error
+    for number, row in enumerate(rows, 1):
+        if tuple(row) != COLUMNS or None in row.values():
+            raise ValueError(f"{ledger}: row {number} is damaged; its columns must be {', '.join(COLUMNS)}")
+    return rows
 
 
 def _commit(trained: Trained) -> str:
@@ -113,17 +124,21 @@ def _commit(trained: Trained) -> str:
 
 
 def _trained(row: Row, ledger: Path) -> Trained:
-    scores = json.loads((ledger.parent / row["scores"]).read_text(encoding="utf-8"))
-    return Trained(
-        config={"recipe": row["recipe"], **scores.pop("config")},
-        scores=scores,
-        fingerprint=row["fingerprint"],
-        seconds=float(row["seconds"]),
-        epochs=int(row["epochs"]),
-        hardware=row["hardware"],
-        commit=row["commit"],
-        source=f"the ledger, commit {row['commit']}",
-    )
+    path = ledger.parent / row["scores"]
+    scores = read_json(path)
+    try:
+        return Trained(
+            config={"recipe": row["recipe"], **scores.pop("config")},
+            scores=scores,
+            fingerprint=row["fingerprint"],
+            seconds=float(row["seconds"]),
+            epochs=int(row["epochs"]),
+            hardware=row["hardware"],
+            commit=row["commit"],
+            source=f"the ledger, commit {row['commit']}",
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: it or its row in {ledger} is damaged ({error})") from error
 
 
 def _without_place(config: Config) -> Config:

@@ -1,7 +1,6 @@
 """Finished trainings: what a run's folder says of its training and its scores."""
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ import yaml
 
 from unbraid.benchmark.identity import Config, same_training, settings_hash
 from unbraid.evaluation import read_scores
+from unbraid.training.environment import read_environment
+from unbraid.training.run_folder import read_config
 
 __all__ = ["Trained", "folder_for", "read_run", "read_runs", "run_name", "titles_by_data"]
 
@@ -57,24 +58,35 @@ def read_run(folder: str | Path) -> Trained:
 
     Raises:
         FileNotFoundError: the folder lacks a file that training writes.
+        ValueError: one of them is damaged.
     """
     folder = Path(folder)
-    environment = json.loads(_text(folder, "environment.json"))
-    rows = csv.DictReader(_text(folder, "metrics.csv").splitlines())
-    cpu = environment["device"] == "cpu"
-    return Trained(
-        config=yaml.safe_load(_text(folder, "config.yaml")),
-        scores=read_scores(folder),
-        fingerprint=environment["data_fingerprint"],
-        seconds=environment.get("seconds"),
-        epochs=1 + max(int(row["epoch"]) for row in rows),
-        hardware=f"{environment['processor']}, {environment['cores']} cores"
-        if cpu
-        else environment["device"],
-        commit=environment["commit"],
-        source=str(folder),
-        folder=folder,
-    )
+    for name in ("environment.json", "metrics.csv", "config.yaml"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder}: has no {name}; `unbraid train` writes it")
+    environment, config, scores = read_environment(folder), read_config(folder), read_scores(folder)
+    try:
+        rows = csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines())
+        epochs = 1 + max(int(row["epoch"]) for row in rows)
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / 'metrics.csv'}: is damaged ({error})") from error
+    try:
+        on_processor = environment["device"] == "cpu"
+        return Trained(
+            config=config,
+            scores=scores,
+            fingerprint=environment["data_fingerprint"],
+            seconds=environment.get("seconds"),
+            epochs=epochs,
+            hardware=f"{environment['processor']}, {environment['cores']} cores"
+            if on_processor
+            else environment["device"],
+            commit=environment["commit"],
+            source=str(folder),
+            folder=folder,
+        )
+    except KeyError as error:
+        raise ValueError(f"{folder / 'environment.json'}: is damaged (it holds no {error})") from error
 
 
 def read_runs(folder: str | Path) -> list[Trained]:
@@ -119,9 +131,3 @@ def folder_for(config: Config, runs: str | Path) -> Path:
         number += 1
         folder = stem.with_name(f"{stem.name}-{number}")
     return folder
-
-
-def _text(folder: Path, name: str) -> str:
-    if not (folder / name).is_file():
-        raise FileNotFoundError(f"{folder}: has no {name}; `unbraid train` writes it")
-    return (folder / name).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.files import write_atomically
+from unbraid.files import read_json, write_atomically
 from unbraid.registry import PROTOCOLS
 
 __all__ = ["Figure", "Scores", "figures", "figures_over_repeats", "read_scores", "write_scores"]
@@ -64,8 +64,9 @@ class Scores(dict[str, Any]):
 
         Raises:
             FileNotFoundError: there is no such file.
+            ValueError: the file is damaged.
         """
-        return cls(json.loads(Path(path).read_text(encoding="utf-8")))
+        return cls(read_json(Path(path)))
 
     def write(self, path: str | Path) -> None:
         """Write one score file, whole or not at all."""

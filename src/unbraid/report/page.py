@@ -1,7 +1,6 @@
 """The report of a run: one HTML file with everything in it, which opens anywhere."""
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from unbraid import plots
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.scores import Scores
-from unbraid.files import write_atomically
+from unbraid.files import read_json, write_atomically
 from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
 from unbraid.registry import list_datasets
@@ -80,7 +79,7 @@ def _template() -> jinja2.Template:
 def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     """The whole page below its title."""
     path = folder / "environment.json"
-    environment = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    environment = read_json(path) if path.exists() else {}
     scores, pictures, log = read_scores(folder), stored_set(folder), _log(folder)
     blocks: list[Block] = [Paragraph(_headline(scores), "lead")]
     if facts := _facts(environment, scores):

@@ -152,7 +152,7 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
         training = TrainingConfig(**config["training"])
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder / 'config.yaml'}: is damaged ({error})") from error
+        raise ValueError(f"{folder / 'config.yaml'}: is damaged ({' '.join(str(error).split())})") from error
     plan = Plan(model, data, training)
     terms = _try_one_batch(plan)
     console = _console(quiet)
@@ -229,7 +229,8 @@ def _train(
             use_distributed_sampler=False,
         )
         try:
-            trainer.fit(plan, ckpt_path=checkpoint)
+            with stopping.listening():
+                trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
             if stop.signal_number is not None:
                 console.print(
@@ -242,6 +243,9 @@ def _train(
         save_features(features, folder / "model")
     add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
     save_model(model, folder / "model")  # last, for a run with a model.json is finished
+    if stopping.asked is not None:  # in the last step
+        console.print(f"trained to its end; the run is in {folder}", markup=False)
+        raise Interrupted(stopping.asked)
     console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
 

@@ -1,11 +1,15 @@
 """Files of arrays: what is read of them, and what is refused."""
 
+import io
 import os
+import random
+import zipfile
 
 import numpy as np
 import pytest
 
 import unbraid.data.load as data
+from unbraid.data.own.arrays import load_arrays
 
 
 def test_array_files(tmp_path):
@@ -47,3 +51,37 @@ def test_refused_array_files(tmp_path):
     os.truncate(tmp_path / "y.npz", 300)
     with pytest.raises(ValueError, match=r"y\.npz: is damaged or no array"):
         data.load(tmp_path / "y.npz")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "packed.npz"])
+def test_damaged_headers_are_refused_by_name(tmp_path, name):
+    x, draw, refused = np.random.default_rng(0).random((10, 3, 2)), random.Random(0), 0
+    path = tmp_path / name
+    save = {"x.npy": np.save, "x.npz": lambda p, x: np.savez(p, x=x)}.get(
+        name, lambda p, x: np.savez_compressed(p, x=x)
+    )
+    save(path, x)
+    content = path.read_bytes()
+    for _ in range(400):
+        damaged = bytearray(content)
+        for _ in range(draw.choice([1, 2, 5])):
+            damaged[draw.randrange(min(200, len(content)))] = draw.randrange(256)
+        path.write_bytes(damaged[: draw.randrange(len(content))] if draw.random() < 0.2 else damaged)
+        try:
+            load_arrays(path)
+        except ValueError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+    assert refused > 100
+
+
+def test_declared_sizes_are_checked_before_memory_is_taken(tmp_path):
+    """An array that declares a million gigabytes in a file of some bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6, 250)}
+    )
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as packed:
+        packed.writestr("x.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"x.npy declares \(1000000, 1000000, 250\) values, but holds fewer"):
+        load_arrays(tmp_path / "x.npz")

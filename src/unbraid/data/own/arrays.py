@@ -1,5 +1,6 @@
 """Your own arrays: a `.npy` file with x, or a `.npz` file with x and, if wanted, lengths, mask, groups and labels."""
 
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from unbraid.data.sequences import Sequences
 __all__ = ["ARRAY_ENDINGS", "load_arrays"]
 
 ARRAY_ENDINGS = (".npy", ".npz")
+_DEFLATE_AT_MOST = 1033  # bytes that one packed byte can become
 
 
 def load_arrays(
@@ -41,13 +43,7 @@ def load_arrays(
     path = Path(file).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"file: there is no file {path}")
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path}: is damaged or no array of numbers ({error}); save it with numpy.save"
-        ) from error
+    arrays = _read(path)
     if "x" not in arrays:
         raise ValueError(f"{path}: has no array called 'x'; found {', '.join(arrays) or 'nothing'}")
     try:
@@ -64,3 +60,38 @@ def load_arrays(
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name; that of a `.npy` file is `x`.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else than numbers and text.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            _check_sizes(path)
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except Exception as error:  # a damaged header can fail in any way: NumPy parses it as Python
+        raise ValueError(
+            f"{path}: is damaged or no array of numbers ({' '.join(str(error).split())}); save it with numpy.save"
+        ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse arrays that declare more than the file can hold, before memory is taken for them."""
+    with zipfile.ZipFile(path) as packed:
+        for member in packed.infolist():
+            if member.file_size > _DEFLATE_AT_MOST * member.compress_size:
+                raise ValueError(f"{member.filename} declares {member.file_size:,} bytes")
+            with packed.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(file)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} declares {shape} values, but holds fewer")

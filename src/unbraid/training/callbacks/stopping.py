@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -59,30 +61,40 @@ class Stopping(lightning.Callback):
         self.checkpoints, self.metrics = checkpoints, metrics
         self.max_seconds = None if max_minutes is None else 60 * max_minutes
         self.asked: int | None = None
-        self.before: dict[int, Any] = {}
+        self.heard: tuple[int, ...] = ()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen for signals inside the block; not in other threads than the main one, which gets no signals."""
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            before = {number: signal.signal(number, self._ask) for number in heard}
+        self.heard = tuple(before)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def on_sanity_check_start(self, trainer: lightning.Trainer, plan: Any) -> None:
-        """Listen for signals."""
-        self._listen()
+        """Take back the signals for which Lightning has set handlers of its own."""
+        self._take_back()
 
     def on_train_start(self, trainer: lightning.Trainer, plan: Any) -> None:
-        """Listen for signals."""
-        self._listen()
+        """Take back the signals for which Lightning has set handlers of its own."""
+        self._take_back()
 
-    def _listen(self) -> None:
-        def ask(number: int, frame: FrameType | None) -> None:
-            if self.asked is not None:
-                _say("stopped at once, without a checkpoint of this step")
-                os._exit(128 + number)
-            self.asked = number
-            _say("stopping after this step; once more to stop at once ...")
+    def _take_back(self) -> None:
+        for number in self.heard:
+            signal.signal(number, self._ask)
 
-        for number in _SIGNALS:
-            if number not in self.before and signal.getsignal(number) is not signal.SIG_IGN:
-                try:
-                    self.before[number] = signal.signal(number, ask)
-                except ValueError:  # not the main thread
-                    return
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is not None:
+            _say("stopped at once, without a checkpoint of this step")
+            os._exit(128 + number)
+        self.asked = number
+        _say("stopping after this step; once more to stop at once ...")
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
@@ -96,21 +108,8 @@ class Stopping(lightning.Callback):
         if plan.step < plan.total_steps:
             self._stop_if_asked(trainer, plan)
 
-    def on_exception(self, trainer: lightning.Trainer, plan: Any, exception: BaseException) -> None:
-        """Stop listening."""
-        self._forget()
-
-    def on_train_end(self, trainer: lightning.Trainer, plan: Any) -> None:
-        """Stop listening."""
-        self._forget()
-
     def _stop_if_asked(self, trainer: lightning.Trainer, plan: Plan) -> None:
         time_is_up = self.max_seconds is not None and self.metrics.seconds >= self.max_seconds
         if self.asked is not None or time_is_up:
             self.checkpoints.write(trainer, plan)
             raise Stopped(self.asked)
-
-    def _forget(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
