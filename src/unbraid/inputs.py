@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
-from unbraid.data.formats.paths import files_below
+from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
 from unbraid.data.formats.spectra import frame_count, to_features
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
 from unbraid.data.own.arrays import ARRAY_ENDINGS
+from unbraid.data.own.frames import say_rates
 from unbraid.data.own.tables import read_series
 from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.io import load_features
@@ -182,24 +183,43 @@ def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
 def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Videos and folders of images, in clips of `steps` frames (None: whole)."""
     channels, size, _ = run.model.observation
-    every = run.config["data"].get("every") or 1
+    options = run.config["data"]
+    every, fps = options.get("every") or 1, options.get("fps")
+    sources = _sources(path)
+    if fps is None:
+        say_rates([files[0] for _, files in sources])
     names: list[str] = []
     clips: list[np.ndarray] = []
-    for name, frames in _frames(path, size, channels, every):
-        if len(frames) < 2:
-            raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+    broken: list[str] = []
+    for name, files in sources:
+        try:
+            movie = files[0].suffix.lower() in MOVIE_ENDINGS
+            pictures = (
+                read_movie(files[0], size, channels, every, fps)
+                if movie
+                else read_images(files, size, channels, every)
+            )
+            frames = list(pictures)
+            if len(frames) < 2:
+                raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+        except ValueError as error:
+            broken.append(str(error))
+            continue
         count = max(1, len(frames) // steps) if steps else 1
         names += [name] if count == 1 else [f"{name}#{clip}" for clip in range(count)]
-        clips += [frames[clip * steps : (clip + 1) * steps] for clip in range(count)] if steps else [frames]
-        if len(clips) >= TOGETHER:
-            yield names, _padded(clips, path)
-            names, clips = [], []
+        length = steps or len(frames)
+        clips += [np.stack(frames[clip * length : (clip + 1) * length]) for clip in range(count)]
+        del frames
+        while len(clips) >= TOGETHER:
+            yield names[:TOGETHER], _padded(clips[:TOGETHER], path)
+            names, clips = names[TOGETHER:], clips[TOGETHER:]
+    refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
     if clips:
         yield names, _padded(clips, path)
 
 
-def _frames(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
+def _sources(path: Path) -> list[tuple[str, list[Path]]]:
+    """Name and files of every video and every folder of images at or below a path."""
     files = _files(path)
     movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
     images: dict[Path, list[Path]] = {}
@@ -210,11 +230,11 @@ def _frames(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[
         raise ValueError(f"input: {path} is no video and holds no video and no image")
     if len(images) > 1 or movies:
         images.pop(path, None)  # a picture beside the videos, perhaps a poster or a plot
-    for file in movies:
-        yield _name(file, path), np.stack(list(read_movie(file, size, channels, every)))
-    for folder, pictures in images.items():
-        name = folder.name if folder == path else _name(folder, path)
-        yield name, np.stack(list(read_images(pictures, size, channels, every)))
+    say_left_out(path, files, [*movies, *(picture for folder in images.values() for picture in folder)])
+    return [(_name(file, path), [file]) for file in movies] + [
+        (folder.name if folder == path else _name(folder, path), pictures)
+        for folder, pictures in images.items()
+    ]
 
 
 def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
