@@ -6,8 +6,8 @@ import torch
 from unbraid.augment import WAYS, check_views, draw_views
 from unbraid.types import Batch
 
-SHAPES = {1: (12,), 2: (6, 4), 3: (3, 16, 16)}
-CASES = [(name, SHAPES[axes]) for name, way in WAYS.items() for axes in way.axes] + [
+SHAPES = {"vectors": (12,), "windows": (6, 4), "frames": (3, 16, 16)}
+CASES = [(name, SHAPES[kind]) for name, way in WAYS.items() for kind in way.kinds if kind in SHAPES] + [
     (name, (1, 16, 16)) for name in ("shuffle", "scatter", "early", "late", "colour", "crop", "stroke")
 ]
 CHANGES = [case for case in CASES if case[0] not in ("shuffle", "scatter", "early", "late")]
@@ -237,7 +237,7 @@ def test_auto_goes_by_the_shape():
         ("late", (12,), 1, "the static view reorders steps and the sequences have 1"),
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
         ("spectrum", (3, 16, 16), 5, "give auto, shuffle, scatter, early, late, colour, crop, stroke"),
-        ("spectrum", (4,), 5, "needs vectors of 8 bands at least"),
+        ("spectrum", (4,), 5, "needs vectors of at least 8 bands"),
         ("color", (3, 16, 16), 5, "there is auto, shuffle, scatter, early, late, colour"),
     ],
 )

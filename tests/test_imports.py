@@ -22,6 +22,7 @@ FLOORS = [
         "words",
         "remarks",
         "files",
+        "streams",
         "progress",
         "parameters",
         "values",

@@ -74,8 +74,8 @@ def test_a_batch_moves_as_a_whole():
         torch.ones(1, 2, dtype=torch.bool),
         {"a": torch.zeros(1, dtype=torch.long)},
         torch.zeros(1, dtype=torch.long),
-        {"v": View(torch.zeros(1, 2, 3))},
-        7,
+        views={"v": View(torch.zeros(1, 2, 3))},
+        dataset_size=7,
     )
     moved = batch.to("meta")
     tensors = (moved.x, moved.mask, moved.labels["a"], moved.index, moved.views["v"].x)

@@ -92,9 +92,11 @@ def test_an_error_in_one_protocol_does_not_stop_the_others(config, tmp_path):
 
 def test_a_folder_is_never_overwritten_and_refused_before_work(config, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
     for train in (workflow.train, workflow.train_score_report):
-        with pytest.raises(FileExistsError, match="unbraid resume"):
+        with pytest.raises(FileExistsError, match="exists and holds no run; it is never overwritten"):
             train(config | {"data": {"name": "no/such"}}, tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
     monkeypatch.chdir(tmp_path)
     assert workflow.run_folder(config).as_posix() == "runs/x-dbse-1"
     (tmp_path / "runs" / "x-dbse-1").mkdir(parents=True)

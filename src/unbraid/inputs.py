@@ -3,7 +3,6 @@
 `read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
+from unbraid.remarks import remark
 from unbraid.training import Run
 from unbraid.training.run import load_run_data
 from unbraid.words import nearest
@@ -155,8 +155,10 @@ def _read_table(path: Path, run: Run) -> Part:
         raise ValueError(
             f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
-    same = ("id", "time", "variable", "value", "windows", "duplicates", "unusable")
-    same += ("time_format", "time_zone", "missing", "decimal")
+    same = [
+        *("id", "time", "variable", "value", "windows", "duplicates", "unusable"),
+        *("time_format", "time_zone", "missing", "decimal"),
+    ]
     names, sequences = read_series(
         path,
         features=features.names,
@@ -248,15 +250,23 @@ def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
 
 def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """The sequences of every sound file at or below a path."""
-    files = [file for file in _files(path) if file.suffix.lower() in AUDIO_ENDINGS]
+    listed = _files(path)
+    files = [file for file in listed if file.suffix.lower() in AUDIO_ENDINGS]
     if not files:
         raise ValueError(f"input: {run.folder} reads sound; {path} is no sound file and holds none")
+    say_left_out(path, listed, files)
     trained = load_run_data(run.config)
+    broken: list[str] = []
     for file in files:
-        sequences = _read_sound(file, trained, run)
+        try:
+            sequences = _read_sound(file, trained, run)
+        except ValueError as error:
+            broken.append(str(error))
+            continue
         name = _name(file, path)
         several = len(sequences) > 1
         yield [f"{name}#{piece}" if several else name for piece in range(len(sequences))], sequences
+    refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
 
 
 def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
@@ -264,9 +274,9 @@ def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
     kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = read_audio(path, rate)
-    for remark in recording.remarks:
-        warnings.warn(f"{path}: {remark}", stacklevel=2)
+    recording = read_audio(path, rate, run.config["data"].get("channel"))
+    for text in recording.remarks:
+        remark(f"{path}: {text}")
     if frame_count(len(recording.samples), kind, rate) < 2:
         milliseconds = 1000 * len(recording.samples) / rate
         raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from unbraid.data.features import Features
-from unbraid.files import write_atomically
+from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 
@@ -30,7 +30,7 @@ def save_model(model: SequenceModel, folder: str | Path) -> Path:
         "settings": model.settings,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    write_atomically(folder / "model.json", json.dumps(description, indent=2) + "\n")
+    write_atomically(folder / "model.json", json.dumps(with_checksum(description), indent=2) + "\n")
     return folder
 
 
@@ -48,27 +48,20 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         raise FileNotFoundError(
             f"{folder}: holds no model.json; give a finished run's folder (an unfinished one: `unbraid resume` it first)"
         )
-    description = _read_json(folder / "model.json")
+    description = read_json(folder / "model.json")
     try:
         name, observation = description["model"], tuple(description["observation"])
         settings = dict(description["settings"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
-    model = build_model(name, observation, **settings)
+    try:
+        model = build_model(name, observation, **settings)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{folder / 'model.json'}: is damaged ({error})") from error
     model.load_state_dict(
         _read_weights(folder / "model.safetensors", description.get("weights_sha256"), model)
     )
     return model.to(device).eval()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: is damaged (it holds no JSON object)")
-    return content
 
 
 def _read_weights(path: Path, checksum: str | None, model: SequenceModel) -> dict[str, Any]:
@@ -112,6 +105,6 @@ def load_features(folder: str | Path) -> Features:
             f"{folder}: holds no features.json; it was not trained on data with named features"
         )
     try:
-        return Features.from_json(_read_json(path))
+        return Features.from_json(read_json(path))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

@@ -175,3 +175,10 @@ def test_the_form_that_is_hashed():
         '"training.weights.kl_dynamic":0.1}'
     )
     assert settings_hash(config) == hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def test_counts_of_the_data_are_no_settings():
+    """A run holds the number of recordings that its model was built for; its recipe does not."""
+    plain = settings("fsdd/fhvae")
+    trained = settings("fsdd/fhvae", model__recordings=2000)
+    assert same_training(trained, plain) and settings_hash(trained) == settings_hash(plain)

@@ -110,11 +110,12 @@ def test_runs_on_different_data_do_not_mix(make_run, ledger):
 def test_pages_and_readme_are_written(make_run, tmp_path, ledger):
     readme = tmp_path / "README.md"
     readme.write_text(README)
-    assert write_pages(tmp_path) == [readme]
+    methods = [tmp_path / "docs" / "methods" / f"{name}.md" for name in (*list_models(), "index")]
+    assert write_pages(tmp_path) == [*methods, readme]
     assert "No run is recorded yet." in readme.read_text()
     record(make_run(), ledger)
     record(make_run(model__width=17), ledger)
-    assert write_pages(tmp_path) == [ledger.parent / "sprites.md", readme]
+    assert write_pages(tmp_path) == [ledger.parent / "sprites.md", *methods, readme]
     text, page = readme.read_text(), (ledger.parent / "sprites.md").read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "**sprites/dbse**" in text and "**sprites/dbse**" in page
@@ -162,7 +163,7 @@ def test_pages_of_methods_are_those_of_their_files():
         page = Path(__file__).parents[2] / "docs" / "methods" / f"{name}.md"
         assert page.read_text(encoding="utf-8") == method_page(name), "run `make results`"
         card = model_class(name).card
-        text = page.read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8").replace("\\|", "|")
         assert card.title in text and all(f"`{symbol}`" in text for symbol, _, _ in card.symbols)
         settings = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 4]
         described = {line.split("`")[1] for line in settings if not line.endswith("|  |")}

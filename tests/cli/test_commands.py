@@ -146,7 +146,7 @@ def test_train_leaves_a_run(run, clips):
 def test_a_run_is_never_overwritten(run, clips, capsys):
     before = (run / "config.yaml").stat().st_mtime_ns
     assert main(["train", "--data", str(clips), *FRAMES, "--run", str(run), *TINY]) == 2
-    assert f"unbraid resume {run}" in error_line(capsys)
+    assert "holds a finished run, which is never overwritten; choose another folder" in error_line(capsys)
     assert (run / "config.yaml").stat().st_mtime_ns == before
 
 

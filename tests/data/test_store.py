@@ -14,6 +14,7 @@ import pytest
 
 from unbraid.data import store
 from unbraid.data.sequences import Label, Sequences
+from unbraid.files import with_checksum
 
 SHAPE = (6, 4, 3, 16, 16)
 
@@ -115,16 +116,35 @@ def flip(folder):
     path.write_bytes(content)
 
 
+def change_one_value(folder):
+    """As an editor or a failing disk would: neither size nor time tells."""
+    status = (folder / "x.npy").stat()
+    with open(folder / "x.npy", "r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        value = file.read(1)
+        file.seek(-100, os.SEEK_END)
+        file.write(bytes([value[0] ^ 1]))
+    os.utime(folder / "x.npy", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def rename_a_class(folder):
+    text = (folder / "meta.json").read_text()
+    (folder / "meta.json").write_text(text.replace('"ann"', '"amm"'))
+
+
 def swap_shape(folder):
     np.save(folder / "x.npy", np.zeros((6, 4, 3, 16, 16)[::-1], np.uint8))
 
 
 def age(folder):
     meta = json.loads((folder / "meta.json").read_text())
-    (folder / "meta.json").write_text(json.dumps(meta | {"store_version": 0}))
+    meta.pop("checksum")
+    (folder / "meta.json").write_text(json.dumps(with_checksum(meta | {"store_version": 0})))
 
 
-@pytest.mark.parametrize("damage", [truncate, cut_meta, forget, flip, swap_shape, age])
+@pytest.mark.parametrize(
+    "damage", [truncate, cut_meta, forget, flip, change_one_value, rename_a_class, swap_shape, age]
+)
 def test_a_damaged_cache_is_built_again(tmp_path, damage):
     made = store.prepared("toy", {}, build, tmp_path)
     damage(only(tmp_path))
@@ -247,6 +267,25 @@ def test_opening_does_not_read_the_frames(tmp_path):
     start = time.process_time()
     Sequences(found.x, "large")
     assert opening < (time.process_time() - start) / 2
+
+
+def test_a_large_file_that_was_changed_is_built_again(tmp_path):
+    """A change between the parts that are checked is seen by the file's time; a copy with another time is no change."""
+
+    def large(space):
+        space.create((1000, 8, 3, 32, 32))[:] = 7
+        return Sequences(space.x, "large")
+
+    store.prepared("large", {}, large, tmp_path)
+    path = only(tmp_path) / "x.npy"
+    time_of_build = path.stat().st_mtime_ns
+    os.utime(path, ns=(0, 10**18))
+    assert store.stored("large", {}, tmp_path)
+    assert path.stat().st_mtime_ns == time_of_build, "it would be read whole whenever it is opened"
+    with open(path, "r+b") as file:
+        file.seek(3 * 2**16)
+        file.write(b"8")
+    assert not store.stored("large", {}, tmp_path)
 
 
 PUBLISHED = {"files": "hash of b"}

@@ -199,10 +199,13 @@ def test_a_static_code_that_is_not_decoded_is_not_exchanged(data, judge):
     assert scores["reconstruction"]["colour"]["mean"] == 1
 
 
-@pytest.mark.parametrize("lacking", ["encode", "decode"])
-def test_a_method_without_codes_or_clips_is_refused(data, judge, lacking):
-    with pytest.raises(ValueError, match=f"oracle has no {lacking}r"):
-        evaluate_generation(limited(lacking), data, judge=judge)
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [(("decode",), "oracle has no decoder"), (("encode", "static_prior"), "oracle has no")],
+)
+def test_a_method_without_codes_or_clips_is_refused(data, judge, lacking, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_generation(limited(*lacking), data, judge=judge)
 
 
 def test_decoders_that_draw_get_the_seed(data, judge):

@@ -48,7 +48,13 @@ def sounds():
     return dataclasses.replace(data, mask=steps, fingerprint="")
 
 
-DATA = {"generation": frames, "leakage": frames, "downstream": series, "verification": sounds}
+DATA = {
+    "generation": frames,
+    "leakage": frames,
+    "factors": frames,
+    "downstream": series,
+    "verification": sounds,
+}
 
 
 def model_for(data):
@@ -64,6 +70,7 @@ def options(name, folder):
     each = {
         "generation": {"repeats": 1, **judged},
         "leakage": {"repeats": 1, **judged},
+        "factors": {"repeats": 1, **judged},
         "downstream": {"repeats": 1, "resamples": 5, "cache": folder},
         "verification": {"resamples": 5},
     }

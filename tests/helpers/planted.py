@@ -4,6 +4,7 @@ import numpy as np
 
 from unbraid.data.sequences import Sequences
 
+KINDS = ("frames", "vectors", "windows")
 CLASSES = 4
 STEPS = 6
 

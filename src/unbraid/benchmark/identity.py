@@ -31,6 +31,8 @@ NO_SETTING = frozenset(
     {
         "data.root",
         "data.cache",
+        "model.sequences",  # both are counted when a training starts
+        "model.recordings",
         "training.device",
         "training.checkpoint_minutes",
         "training.log_every_steps",

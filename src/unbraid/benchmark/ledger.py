@@ -66,7 +66,7 @@ def record(run: str | Path, ledger: str | Path) -> Row:
     scores_file = ledger.parent / row["scores"]
     text = json.dumps({"config": _without_place(trained.config), **trained.scores}, indent=1) + "\n"
     rows = read_rows(ledger)
-    if row in rows and scores_file.is_file() and scores_file.read_text() == text:
+    if row in rows and scores_file.is_file() and scores_file.read_text(encoding="utf-8") == text:
         raise ValueError(f"{run}: is in {ledger} already")
     # A training that is repeated or scored again is no independent repeat: it replaces its older row.
     older = [other for other in rows if same_training(_trained(other, ledger).config, trained.config)]
@@ -87,7 +87,7 @@ def read_rows(ledger: str | Path) -> list[Row]:
     """The rows of the ledger as text by column; none where there is no file."""
     if not Path(ledger).is_file():
         return []
-    with Path(ledger).open(newline="") as file:
+    with Path(ledger).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -113,7 +113,7 @@ def _commit(trained: Trained) -> str:
 
 
 def _trained(row: Row, ledger: Path) -> Trained:
-    scores = json.loads((ledger.parent / row["scores"]).read_text())
+    scores = json.loads((ledger.parent / row["scores"]).read_text(encoding="utf-8"))
     return Trained(
         config={"recipe": row["recipe"], **scores.pop("config")},
         scores=scores,

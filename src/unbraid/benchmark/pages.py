@@ -44,10 +44,10 @@ def write_pages(root: str | Path) -> list[Path]:
     written = []
     for data in _data_sets(trained):
         page = root / "results" / f"{data}.md"
-        page.write_text(data_page(data, current_trainings(trained, data)))
+        page.write_text(data_page(data, current_trainings(trained, data)), encoding="utf-8")
         written.append(page)
     readme = root / "README.md"
-    readme.write_text(with_block(readme.read_text(), readme_block(trained)))
+    readme.write_text(with_block(readme.read_text(encoding="utf-8"), readme_block(trained)), encoding="utf-8")
     return [*written, *write_method_pages(root), readme]
 
 

@@ -33,7 +33,7 @@ class Published:
 
 def read_published(data: str) -> list[Published]:
     """The published scores on one data set."""
-    with (TABLES / "published.csv").open(newline="") as file:
+    with (TABLES / "published.csv").open(newline="", encoding="utf-8") as file:
         return [
             Published(
                 row["data"],

@@ -114,7 +114,7 @@ def folder_for(config: Config, runs: str | Path) -> Path:
     folder, number = stem, 1
     while folder.exists():
         begun = folder / "config.yaml"
-        if begun.is_file() and same_training(yaml.safe_load(begun.read_text()), config):
+        if begun.is_file() and same_training(yaml.safe_load(begun.read_text(encoding="utf-8")), config):
             break
         number += 1
         folder = stem.with_name(f"{stem.name}-{number}")

@@ -51,7 +51,7 @@ class ScoreColumn:
 @cache
 def shared_columns() -> dict[str, ScoreColumn]:
     """The columns that any table may name: `recipes/tables/columns.yaml`."""
-    declared = yaml.safe_load((TABLES / SHARED).read_text())
+    declared = yaml.safe_load((TABLES / SHARED).read_text(encoding="utf-8"))
     return {name: _column(name, parts, SHARED) for name, parts in declared.items()}
 
 

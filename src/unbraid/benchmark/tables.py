@@ -121,7 +121,7 @@ def read_table_spec(name: str, data: str | None = None) -> TableSpec:
         ValueError: there is no such table, it has a part that tables do not have, or its data cannot be chosen.
         FileNotFoundError: there is no such file.
     """
-    text = _find(name).read_text()
+    text = _find(name).read_text(encoding="utf-8")
     try:
         declared = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

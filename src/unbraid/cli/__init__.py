@@ -5,9 +5,12 @@ Only the standard library is imported before that, so `unbraid --help` answers a
 
 import importlib
 import os
+import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 from unbraid import __version__
+from unbraid.streams import unbroken
 
 __all__ = ["COMMANDS", "main"]
 
@@ -26,7 +29,7 @@ COMMANDS = {
     "data": "list, describe, fetch or prepare the data sets",
 }
 
-_ERROR, _INTERRUPTED = 2, 130
+_ERROR = 2
 
 
 def _help() -> str:
@@ -55,18 +58,18 @@ def _run(arguments: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C.
+    """Run one command and return its exit code.
 
-    A user's mistake is reported in one line; `UNBRAID_DEBUG=1` shows where it was raised.
+    0; 2 after a user's mistake; 130 after Ctrl-C, 143 and 129 after SIGTERM and SIGHUP (a training is saved first). When
+    nobody reads the output any more, as after `| head`, the command goes on without output. A user's mistake is reported in one line; `UNBRAID_DEBUG=1` shows where it was raised.
 
     Args:
         argv: the words after `unbraid`; by default those of the process.
     """
-    try:
-        return _run_and_report(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:  # the reader of our output, perhaps `head`, has stopped reading
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with redirect_stdout(unbroken(sys.stdout)), redirect_stderr(unbroken(sys.stderr)):
+        code = _run_and_report(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    return code
 
 
 def _run_and_report(arguments: list[str]) -> int:
@@ -78,13 +81,11 @@ def _run_and_report(arguments: list[str]) -> int:
         return 0
     try:
         return _run(arguments)
-    except BrokenPipeError:
-        raise
     except (ValueError, OSError, ImportError) as error:  # ImportError: an extra that is not installed
         if os.environ.get("UNBRAID_DEBUG"):
             raise
         print(f"unbraid: error: {error}", file=sys.stderr)
         return _ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("unbraid: stopped", file=sys.stderr)
-        return _INTERRUPTED
+        return 128 + getattr(stop, "signal_number", signal.SIGINT)

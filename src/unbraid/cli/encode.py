@@ -87,7 +87,7 @@ def encode(
 def _write(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
     import numpy as np
 
-    from unbraid.cli.output import replacing
+    from unbraid.files import replacing
 
     with replacing(path) as temporary:
         if path.suffix == ".npz":
@@ -95,6 +95,6 @@ def _write(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
             return
         import h5py
 
-        with h5py.File(temporary, "w") as file:
+        with h5py.File(temporary, "w", locking=False) as file:
             for name, array in arrays.items():
                 file[name] = array.astype(object) if name == "names" else array

@@ -1,13 +1,13 @@
 """Write files whole or not at all: codes, clips as pictures or numbers, sounds."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CLIPS", "check_output", "replacing", "write_clips"]
+from unbraid.files import replacing
+
+__all__ = ["CLIPS", "check_output", "write_clips"]
 
 CLIPS = (".gif", ".png", ".npy")
 _GAP = 2
@@ -30,21 +30,6 @@ def check_output(path: Path, endings: Sequence[str], force: bool) -> None:
         raise ValueError(f"output: {path} must end in {', '.join(endings)}")
     if path.exists() and not force:
         raise FileExistsError(f"output: {path} exists; give another name, or --force to overwrite it")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; its file replaces the one at `path` when the block ends without an error.
-
-    An error in the block leaves what is at `path` as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_clips(path: Path, clips: Sequence[np.ndarray]) -> None:

@@ -21,8 +21,9 @@ def resume(run: Path, evaluate: bool = True) -> int:
     """
     from unbraid import workflow
     from unbraid.cli.show import score_and_show
+    from unbraid.training.run_folder import is_finished
 
-    if (run / "model" / "model.json").is_file():
+    if is_finished(run):
         print(f"{run} is trained to its end already.")
         if not evaluate:
             return 0

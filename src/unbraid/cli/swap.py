@@ -46,7 +46,7 @@ def _swap_sounds(model: "SequenceModel", voice: "Sequences", words: "Sequences",
     """Write what one recording says in the voice of another."""
     import numpy as np
 
-    from unbraid.cli.output import replacing
+    from unbraid.files import replacing
     from unbraid.sounds import exchange, hear, write_wav
 
     x = exchange(model, voice, words)
@@ -62,7 +62,8 @@ def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: 
     import numpy as np
 
     from unbraid import generation
-    from unbraid.cli.output import replacing, write_clips
+    from unbraid.cli.output import write_clips
+    from unbraid.files import replacing
     from unbraid.masks import inside_steps
 
     model.require("encode", "decode")

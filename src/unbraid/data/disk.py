@@ -1,31 +1,19 @@
-"""What the cache needs of a disk: a lock, reserved room, flushing, and one error for a full disk."""
+"""Files of the cache: room that is reserved before it is used, one error for a full disk, and checks of their content."""
 
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["disk_full", "only_one", "reserve", "sync"]
+from unbraid.files import digest, parts_digest
 
+__all__ = ["described", "disk_full", "is_intact", "reserve"]
 
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[bool]:
-    """Hold the lock on building `folder`; it is freed when its holder is killed. Gives False where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes may build at once; the first to rename wins
-        yield False
-        return
-    with open(folder.parent / f".{folder.name}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            locked = True
-        except OSError:  # some network file systems
-            locked = False
-        yield locked
+_PARTS = (64, 2**16)  # number and bytes of the parts of a file that are checked
 
 
 def reserve(path: Path) -> None:
@@ -46,17 +34,6 @@ def reserve(path: Path) -> None:
             file.write(zeros[:left])
 
 
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def disk_full(folder: Path, need: int | None, free: int) -> OSError:
     """The error of a full disk: how many bytes are needed, where that is known, and how many are free."""
     needed = "" if need is None else f"{need / 2**20:,.0f} MB are needed and "
@@ -66,3 +43,28 @@ def disk_full(folder: Path, need: int | None, free: int) -> OSError:
     )
     error.errno = errno.ENOSPC
     return error
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What tells that a file is the same later on."""
+    status = path.stat()
+    return {
+        "bytes": status.st_size,
+        "time": status.st_mtime_ns,
+        "sha256": digest(path),
+        "parts_sha256": parts_digest(path, *_PARTS),
+    }
+
+
+def is_intact(path: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a file is the same as when it was described."""
+    status = path.stat()
+    if status.st_size != description["bytes"]:
+        return False
+    if status.st_mtime_ns == description["time"]:
+        return parts_digest(path, *_PARTS) == description["parts_sha256"]
+    if digest(path) != description["sha256"]:
+        return False
+    with contextlib.suppress(OSError):  # a copy: checked by its parts from now on
+        os.utime(path, ns=(status.st_atime_ns, description["time"]))
+    return True

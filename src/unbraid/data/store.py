@@ -4,10 +4,13 @@ One prepared data set is one folder, `<cache>/<name>-<key>/`, where the key is a
 
 - `x.npy`: the observations, memory-mapped when read;
 - `arrays.npz`: lengths, mask, label values, targets, groups, times and the rows of each split;
-- `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions.
+- `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions, checksums of the three files.
 
 A folder appears under its name only when it is complete: it is built in a folder beside it, flushed to the disk and
 renamed. One process builds; other processes that want the same data wait for it.
+
+Opening checks the arrays. A file whose size and time are those of the build is checked by parts that are spread over it, so
+that opening does not read all observations; any other is checked whole. What is damaged is built again.
 """
 
 import contextlib
@@ -27,11 +30,12 @@ from typing import Any
 import numpy as np
 import pooch
 
-from unbraid.data.disk import disk_full, only_one, reserve, sync
+from unbraid.data.disk import described, disk_full, is_intact, reserve
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
+from unbraid.files import locked, read_json, sync, with_checksum, write_atomically
 
 __all__ = [
     "Space",
@@ -44,8 +48,9 @@ __all__ = [
     "stored",
 ]
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 SPARE_BYTES = 16 * 2**20
+_ARRAYS = ("x.npy", "arrays.npz")
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
@@ -156,11 +161,11 @@ def prepared(
     if data is not None:
         return data
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(folder) as locked:
+    with locked(folder.parent / f".{folder.name}.lock", wait=True) as held:
         data = _open(folder)  # another process may have built it while this one waited
         if data is not None:
             return data
-        if locked:
+        if held:
             for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
                 shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
@@ -261,6 +266,8 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
         if (array := getattr(data, key)) is not None:
             arrays[key] = array
     np.savez(space.folder / "arrays.npz", allow_pickle=False, **arrays)
+    for file in _ARRAYS:
+        sync(space.folder / file)
     meta = {
         "store_version": STORE_VERSION,
         "builder_version": version,
@@ -268,7 +275,7 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
         "options": dict(options),
         "shape": list(x.shape),
         "dtype": str(x.dtype),
-        "bytes": {file: (space.folder / file).stat().st_size for file in ("x.npy", "arrays.npz")},
+        "files": {file: described(space.folder / file) for file in _ARRAYS},
         "fingerprint": data.fingerprint,
         "labels": {
             key: {"classes": list(label.classes), "kind": label.kind, "part_of": label.part_of}
@@ -282,19 +289,18 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
         "sampling_rate": data.sampling_rate,
         "sound": None if data.sound is None else asdict(data.sound),
     }
-    (space.folder / "meta.json").write_text(json.dumps(meta, indent=1, default=str))
-    for file in ("x.npy", "arrays.npz", "meta.json"):
-        sync(space.folder / file)
-    sync(space.folder)
+    write_atomically(
+        space.folder / "meta.json", json.dumps(with_checksum(meta), indent=1, default=str) + "\n"
+    )
 
 
 def _open(folder: Path) -> Sequences | None:
     """The data set in `folder`, or None when there is none or it is not complete."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = read_json(folder / "meta.json")
         if meta["store_version"] != STORE_VERSION:
             return None
-        if any((folder / file).stat().st_size != size for file, size in meta["bytes"].items()):
+        if not all(is_intact(folder / file, meta["files"][file]) for file in _ARRAYS):
             return None
         x = np.load(folder / "x.npy", mmap_mode="r")
         if list(x.shape) != meta["shape"] or str(x.dtype) != meta["dtype"]:

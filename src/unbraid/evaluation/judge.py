@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel
 from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
-from unbraid.files import write_atomically
+from unbraid.files import check_checksum, with_checksum, write_atomically
 from unbraid.masks import apply_to_steps, inside, zero_unobserved
 from unbraid.progress import progress_bar
 
@@ -205,8 +205,8 @@ def train_judge(
     if path.exists():
         try:
             return load_judge(path).to(chosen)
-        except (SafetensorError, KeyError, ValueError) as error:
-            logger.warning("judge: %s cannot be read (%s); training it again", path, error)
+        except ValueError as error:
+            logger.warning("judge: %s; training it again", error)
     judge = _new_judge(data, width, seed).to(chosen)
     _fit(judge, data, seed, batch_size, learning_rate, max_steps, check_steps, patience)
     save_judge(judge, path)
@@ -299,10 +299,15 @@ def _cache_path(data: Sequences, settings: dict[str, Any], cache: str | Path | N
 
 
 def save_judge(judge: Judge, path: str | Path) -> None:
-    """Write a judge as one safetensors file, whole or not at all; its settings are JSON in the header."""
-    header = {"observation": judge.observation, "classes": judge.classes, "width": judge.width}
-    weights = {name: value.contiguous() for name, value in judge.state_dict().items()}
-    write_atomically(Path(path), save(weights, metadata={"judge": json.dumps(header)}))
+    """Write a judge as one safetensors file, whole or not at all; its settings and a checksum are JSON in the header."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in judge.state_dict().items()}
+    header = {
+        "observation": judge.observation,
+        "classes": judge.classes,
+        "width": judge.width,
+        "weights_sha256": hashlib.sha256(save(weights)).hexdigest(),
+    }
+    write_atomically(Path(path), save(weights, metadata={"judge": json.dumps(with_checksum(header))}))
 
 
 def load_judge(path: str | Path) -> Judge:
@@ -310,10 +315,17 @@ def load_judge(path: str | Path) -> Judge:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: the file is damaged.
     """
-    with safe_open(str(path), framework="pt") as file:
-        header = json.loads(file.metadata()["judge"])
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = check_checksum(json.loads(file.metadata()["judge"]))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header.get("weights_sha256", "") not in ("", hashlib.sha256(save(weights)).hexdigest()):
+            raise ValueError("its weights are not those of its checksum")
         with torch.random.fork_rng(devices=[]):
             judge = Judge(tuple(header["observation"]), header["classes"], header["width"])
-        judge.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        judge.load_state_dict(weights)
+    except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: is damaged ({' '.join(str(error).split())})") from error
     return judge.eval()

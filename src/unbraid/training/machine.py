@@ -17,7 +17,7 @@ def has_bfloat16(device: str) -> bool:
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     info = Path("/proc/cpuinfo")
-    words = set(info.read_text().split()) if info.exists() else set()
+    words = set(info.read_text(encoding="utf-8").split()) if info.exists() else set()
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
@@ -45,7 +45,7 @@ def processor_name() -> str:
     """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

@@ -1,8 +1,7 @@
 """A run: one training in one folder, from its settings to its weights."""
 
-import json
 import logging
-import os
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,25 +11,32 @@ from typing import Any
 
 import lightning
 import torch
-import yaml
 from rich.console import Console
 
 from unbraid.data.features import Features
 from unbraid.data.sequences import Sequences
-from unbraid.files import write_atomically
 from unbraid.io import load_model, save_features, save_model
 from unbraid.models.base import SequenceModel
-from unbraid.models.build import build_model
+from unbraid.models.build import build_model, float32_by_default
 from unbraid.registry import model_class
-from unbraid.training.callbacks.checkpoints import Checkpoints, load_newest_checkpoint
+from unbraid.streams import unbroken
+from unbraid.training.callbacks.checkpoints import CheckpointFiles, Checkpoints, newest_checkpoint
 from unbraid.training.callbacks.information import Information, information
 from unbraid.training.callbacks.metrics import Metrics
 from unbraid.training.callbacks.progress import ProgressReport
-from unbraid.training.callbacks.stopping import Stopped, Stopping
+from unbraid.training.callbacks.stopping import Interrupted, Stopped, Stopping
 from unbraid.training.config import TrainingConfig
-from unbraid.training.environment import write_environment
+from unbraid.training.environment import add_to_environment, differences, environment, read_environment
 from unbraid.training.machine import keep_freed_memory
 from unbraid.training.plan import Plan, training_recordings
+from unbraid.training.run_folder import (
+    is_finished,
+    load_run_data,
+    new_folder,
+    new_run,
+    one_writer,
+    read_config,
+)
 
 __all__ = ["Run", "fit", "load_run_data", "new_folder", "open_run", "read_config", "resume"]
 
@@ -65,7 +71,7 @@ def fit(
     Args:
         data: with splits `train` and `validation`.
         model: a registered name, or a model that is built.
-        folder: where the run goes; it must not exist. By default `runs/<data>-<model>-<number>`.
+        folder: where the run goes; it must not exist, or be empty. By default `runs/<data>-<model>-<number>`.
         settings: of the model, when it is given by name.
         training: how to train.
         config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
@@ -75,7 +81,7 @@ def fit(
     Raises:
         ValueError: settings, weights or data that do not fit, before training starts.
         FileExistsError: the folder exists.
-        KeyboardInterrupt: training was stopped; the folder can be resumed.
+        KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
     training = training or TrainingConfig()
     for name in ("train", "validation"):
@@ -95,12 +101,12 @@ def fit(
         "model": {"name": built.card.name, **built.settings},
         "training": asdict(training),
     }
-    plan = Plan(built, data, training)
-    terms = _try_one_batch(plan)
-    folder.mkdir(parents=True)
-    write_atomically(folder / "config.yaml", yaml.safe_dump(_plain(described), sort_keys=False))
-    write_environment(folder, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
-    return _train(folder, plan, described, terms, None, quiet)
+    with float32_by_default():
+        plan = Plan(built, data, training)
+        terms = _try_one_batch(plan)
+        started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+        with new_run(folder, described, started | environment(plan)):
+            return _train(folder, plan, described, terms, None, quiet)
 
 
 def resume(
@@ -118,27 +124,59 @@ def resume(
 
     Raises:
         FileNotFoundError: there is no run in the folder.
-        ValueError: the data differ from those that the run was started on.
+        ValueError: the data differ from those that the run was started on, or a file of the run is damaged.
+        FileInUseError: another process trains the run.
+        KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
     folder = Path(folder)
     config = read_config(folder)
-    if (folder / "model" / "model.json").exists():
-        return Run(folder, load_model(folder), config)
+    if is_finished(folder):
+        return _open_finished(folder, config)
+    with one_writer(folder), float32_by_default():
+        if is_finished(folder):  # by the process that held the lock
+            return _open_finished(folder, config)
+        return _go_on(folder, config, data, quiet)
+
+
+def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: bool) -> Run:
+    """Train to the end from the newest intact checkpoint."""
+    before = read_environment(folder)
     data = data if data is not None else load_run_data(config)
-    started_on = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+    started_on = before["data_fingerprint"]
     if started_on != data.fingerprint:
         raise ValueError(
             f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on"
         )
-    training = TrainingConfig(**config["training"])
     settings = {key: value for key, value in config["model"].items() if key != "name"}
-    plan = Plan(_build(data, config["model"]["name"], settings, training.seed), data, training)
+    try:
+        training = TrainingConfig(**config["training"])
+        model = _build(data, config["model"]["name"], settings, training.seed)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{folder / 'config.yaml'}: is damaged ({error})") from error
+    plan = Plan(model, data, training)
     terms = _try_one_batch(plan)
-    console = Console(quiet=quiet)
-    newest = load_newest_checkpoint(folder / "checkpoints", console)
+    console = _console(quiet)
+    if changes := differences(before, environment(plan)):
+        what = ", ".join(f"{name} {now} instead of {then}" for name, (then, now) in changes.items())
+        console.print(
+            f"resumed with {what}: the weights may differ in their last digits from those of a training that ran through",
+            style="yellow",
+            markup=False,
+        )
+        add_to_environment(folder, {"changed_at_resume": changes})
+    newest = newest_checkpoint(folder / "checkpoints", plan, console)
     if newest is None:
-        console.print(f"{folder} has no intact checkpoint yet; starting from its first step")
-    return _train(folder, plan, config, terms, newest[0] if newest else None, quiet)
+        console.print(f"{folder} has no intact checkpoint; starting from its first step", markup=False)
+    return _train(folder, plan, config, terms, newest, quiet)
+
+
+def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
+    try:
+        return Run(folder, load_model(folder), config)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(
+            f"{error}; remove {folder / 'model'} and `unbraid resume {folder}` makes it again from the last checkpoint"
+        ) from error
 
 
 def open_run(folder: str | Path, device: str = "cpu") -> Run:
@@ -159,11 +197,13 @@ def _train(
     checkpoint: Path | None,
     quiet: bool,
 ) -> Run:
-    console = Console(quiet=quiet)
+    console = _console(quiet)
     checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
     tracked = Information() if plan.config.track_information else None
     metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, terms, tracked)
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
+    if checkpoint is None:
+        metrics.drop_rows_after(None)
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -179,6 +219,7 @@ def _train(
                 checkpoints,
                 stopping,
             ],
+            plugins=[CheckpointFiles()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -190,18 +231,23 @@ def _train(
         try:
             trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
-            if not stop.finished:
-                console.print(f"stopped at step {plan.step}; go on with: unbraid resume {folder}")
-                raise KeyboardInterrupt from None
-    model = _finish(plan)
-    save_model(model, folder / "model")
-    data = plan.data
+            if stop.signal_number is not None:
+                console.print(
+                    f"stopped at step {plan.step}; go on with: unbraid resume {folder}", markup=False
+                )
+                raise Interrupted(stop.signal_number) from None
+    model, data = _finish(plan), plan.data
     if data.feature_names is not None:
         features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate)
         save_features(features, folder / "model")
-    write_environment(folder, plan, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
+    add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
+    save_model(model, folder / "model")  # last, for a run with a model.json is finished
     console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return Run(folder, model, config)
+
+
+def _console(quiet: bool) -> Console:
+    return Console(quiet=quiet, file=unbroken(sys.stdout))
 
 
 def _finish(plan: Plan) -> SequenceModel:
@@ -227,6 +273,12 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
             raise ValueError(
                 f"model: made for observations {model.observation}; the data have {data.observation}"
             )
+        for key, value in model.named_parameters():
+            if value.is_inference() or value.dtype != torch.float32:
+                raise ValueError(
+                    f"model: {key} is {value.dtype}{' of torch.inference_mode' * value.is_inference()}; build the model "
+                    "with torch's usual default dtype, outside of inference mode"
+                )
         return model
     numbers = {
         "sequences": len(data.splits["train"]),
@@ -254,48 +306,3 @@ def _try_one_batch(plan: Plan) -> list[str]:
             information(plan.model, batch, plan.dataset_size, generator)
     plan.model.train()
     return list(terms)
-
-
-def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
-    """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
-
-    Raises:
-        FileExistsError: the wanted folder exists.
-    """
-    if folder is None:
-        number = 1
-        while (Path("runs") / f"{data}-{model}-{number}").exists():
-            number += 1
-        return Path("runs") / f"{data}-{model}-{number}"
-    if Path(folder).exists():
-        raise FileExistsError(
-            f"run: {folder} exists and is never overwritten; choose another folder (--run), "
-            f"or go on with it: unbraid resume {folder}"
-        )
-    return Path(folder)
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The settings of a run, finished or not, from its `config.yaml`."""
-    if not (folder / "config.yaml").exists():
-        raise FileNotFoundError(
-            f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made"
-        )
-    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-
-
-def load_run_data(config: dict[str, Any]) -> Sequences:
-    """The data set of a run, loaded as its configuration says."""
-    from unbraid.data.load import load
-
-    options = dict(config["data"])
-    return load(options.pop("name"), **options)
-
-
-def _plain(value: Any) -> Any:
-    """The value in types that YAML knows."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, os.PathLike) else value

@@ -17,14 +17,17 @@ def test_files_below_in_natural_order_without_hidden_ones(tmp_path):
     assert [path.name for path in files_below(tmp_path)] == ["c.wav", "b2.wav", "b10.WAV", "notes.txt"]
 
 
-def test_the_digest_changes_with_names_sizes_and_times(tmp_path):
+def test_the_digest_changes_with_the_whole_path_names_sizes_times_and_content(tmp_path):
     write(tmp_path / "one", "a.txt", "b.txt")
     for name in ("a.txt", "b.txt"):
         os.utime(tmp_path / "one" / name, ns=(1, 10**9))
     folder = tmp_path / "one"
     before = files_digest(files_below(folder), folder)
     moved = folder.rename(tmp_path / "two")
-    assert files_digest(files_below(moved), moved) == before  # paths count from the folder
+    elsewhere = files_digest(files_below(moved), moved)
+    (moved / "a.txt").write_text("A.txt")
+    os.utime(moved / "a.txt", ns=(1, 10**9))
+    rewritten = files_digest(files_below(moved), moved)  # of the same size and time
     os.utime(moved / "a.txt", ns=(1, 2 * 10**9))
     touched = files_digest(files_below(moved), moved)
     (moved / "b.txt").rename(moved / "c.txt")
@@ -33,7 +36,7 @@ def test_the_digest_changes_with_names_sizes_and_times(tmp_path):
         file.write("more")
     os.utime(moved / "a.txt", ns=(1, 2 * 10**9))
     grown = files_digest(files_below(moved), moved)
-    assert len({before, touched, renamed, grown}) == 4
+    assert len({before, elsewhere, rewritten, touched, renamed, grown}) == 6
 
 
 def test_names_of_data_sets(tmp_path):

@@ -133,7 +133,8 @@ def find_layout(argument: str, path: Path) -> Layout:
             lines.extend(itertools.islice(text, FIRST))
     except (UnicodeError, EOFError, OSError) as error:
         raise _unreadable(argument, path, len(lines), error) from error
-    before, separators = 0, SEPARATORS
+    before = 0
+    separators: tuple[str, ...] = SEPARATORS
     while before < len(lines) and (not lines[before].strip() or lines[before].startswith(("#", "sep="))):
         if lines[before].startswith("sep=") and len(lines[before].rstrip("\r\n")) == 5:
             separators = (lines[before][4],)
@@ -250,8 +251,8 @@ def read_delimited(
             if name in frame and frame[name].dtype != float:
                 frame[name] = frame[name].str.replace(f"^{COMMA_NUMBER}$", r"\1.\2", regex=True)
     filled_rows = np.zeros(len(frame), dtype=bool)
-    for name in frame:
-        filled_rows |= frame[name].notna().to_numpy()
+    for column in frame:
+        filled_rows |= frame[column].notna().to_numpy()
     if filled_rows.all():
         return frame, layout.line
     kept = np.flatnonzero(filled_rows)
@@ -278,7 +279,7 @@ def _joined(batches: "Iterable[pyarrow.RecordBatch]", names: Sequence[str]) -> "
         values = np.concatenate(parts.pop(name) or [np.empty(0)])
         categories = list(texts[name])
         is_text = values.dtype == np.int32
-        columns[name] = pandas.Categorical.from_codes(values, categories) if is_text else values
+        columns[name] = pandas.Categorical.from_codes(values, pandas.Index(categories)) if is_text else values
     return pandas.DataFrame(columns, copy=False)
 
 

@@ -1,16 +1,20 @@
 """Files of a folder: in natural order, by their endings, and a digest that changes when a file does."""
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from unbraid.files import parts_digest
 from unbraid.remarks import remark
 
 __all__ = ["files_below", "files_digest", "name_of", "natural_order", "refuse_broken", "say_left_out"]
 
 SYSTEM = ("__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN")
+
+_PARTS = (3, 4096)  # number and bytes of the parts of each file that are hashed
 
 
 def natural_order(text: str) -> list[tuple[int, int | str]]:
@@ -71,11 +75,18 @@ def refuse_broken(errors: Sequence[str], count: int, leave_out: bool) -> None:
 
 
 def files_digest(files: Iterable[Path], folder: Path) -> str:
-    """A hash of the paths (relative to `folder`), sizes and times of files: it stays the same until one changes."""
-    listing = []
+    """A hash of the whole paths, sizes, times and parts of the content of files: it stays the same until one changes.
+
+    Args:
+        files: that are hashed.
+        folder: that holds them.
+    """
+    listing: list[object] = [os.fspath(folder.resolve())]
     for file in files:
         status = file.stat()
-        listing.append((str(file.relative_to(folder)), status.st_size, status.st_mtime_ns))
+        listing.append(
+            (str(file.relative_to(folder)), status.st_size, status.st_mtime_ns, parts_digest(file, *_PARTS))
+        )
     return hashlib.sha256(repr(listing).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ The rules are described in `unbraid.data.own.tables`.
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,18 +114,19 @@ def open_table(
         ImportError: the extra `series` is not installed.
     """
     pandas = import_pandas()
-    row = f"{argument}, row {{}}".format
+    row: Callable[[int], str] = f"{argument}, row {{}}".format
     name, texts = argument, {id, *wanted}
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        name, ending, row = path.name, table_ending(path), f"{path}, row {{}}".format
+        name, ending = path.name, table_ending(path)
+        row = f"{path}, row {{}}".format
         if not path.is_file():
             raise FileNotFoundError(f"{argument}: there is no file {path}")
         if ending not in TABLE_ENDINGS:
             raise ValueError(f"{argument}: {path} must end in {', '.join(TABLE_ENDINGS)}{table_hint(path)}")
         if ending in TEXT_ENDINGS:
             frame, line = read_delimited(argument, path, texts, missing, decimal)
-            row = lambda number: f"{path}, line {line(number)}"  # noqa: E731
+            row = partial(_at_line, path, line)
         else:
             read = pandas.read_feather if ending == ".feather" else pandas.read_parquet
             try:
@@ -154,6 +156,11 @@ def table_hint(path: str | Path) -> str:
     return "; a table in a text file may be renamed to .csv" if ending in (".txt", ".dat") else ""
 
 
+def _at_line(path: Path, line: Callable[[int], int], number: int) -> str:
+    """Where a row stands: the file, and its line."""
+    return f"{path}, line {line(number)}"
+
+
 def _with_index_levels(
     name: str, frame: "pandas.DataFrame", wanted: Collection[str | None]
 ) -> "pandas.DataFrame":
@@ -161,7 +168,8 @@ def _with_index_levels(
     levels = [level for level in frame.index.names if level is not None]
     use = [level for level in levels if level in wanted and level not in frame]
     for level in use:
-        frame = frame.assign(**{level: frame.index.get_level_values(level)})
+        frame = frame.copy(deep=False)
+        frame[level] = frame.index.get_level_values(level)  # type: ignore[arg-type]
     unused = [str(level) for level in levels if level not in use]
     if unused:
         remark(f"{name}: left out the index {', '.join(unused)}")

@@ -210,9 +210,9 @@ def read_series(
     if id is None:
         ids = Texts([source.name.partition(".")[0]], np.zeros(len(source.frame), dtype=np.int64))
     elif id not in source.frame and time in source.frame:
-        names = list(source.frame)
+        columns_there = [str(column) for column in source.frame]
         raise ValueError(
-            f"id: {source.name} has no column {id!r}{nearest(id, names)}; for one long series pass id=None (on the command "
+            f"id: {source.name} has no column {id!r}{nearest(id, columns_there)}; for one long series pass id=None (on the command "
             "line --data.id none) and windows, the length of a sequence"
         )
     else:

@@ -42,7 +42,7 @@ BETWEEN = (
 
 def headline(scores: Scores) -> str:
     """How well the labels follow the code that they belong to."""
-    if "compared_with" in scores["protocol"]:
+    if "compared_with" in scores.get("protocol", {}):
         labels = " and ".join(scores["scored"]["labels"]).replace("_", " ")
         figure = Figure.from_json(scores["accuracy"])
         return (
@@ -105,7 +105,7 @@ def section(scores: Scores, folder: Path) -> list[Block]:
         if key in scores
     ]
     blocks: list[Block] = [Heading("Scores"), Cells(["", "mean ± std", "floor", ""], rows)]
-    if "static_drawn" in scores["protocol"]:
+    if "static_drawn" in scores.get("protocol", {}):
         blocks.append(
             Paragraph(f"Static codes are not drawn from a prior: {scores['protocol']['static_drawn']}.")
         )

@@ -1,8 +1,8 @@
 """The rows of `metrics.csv`."""
 
 import csv
+import io
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from unbraid.files import write_atomically
 from unbraid.training.callbacks.information import Information
 from unbraid.training.phases import Losses
 from unbraid.training.plan import Plan
@@ -67,19 +68,31 @@ class Metrics(lightning.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Count on from a checkpoint."""
         self.seconds_before, self.started = state["seconds"], time.monotonic()
-        self.sums = {name: torch.tensor(value) for name, value in state["sums"].items()}
+        self.sums = {name: torch.tensor(value, dtype=torch.float32) for name, value in state["sums"].items()}
         self.counts = dict(state["counts"])
+
+    def drop_rows_after(self, step: int | None) -> None:
+        """Drop the rows of an earlier part of the training that will be written again.
+
+        Args:
+            step: of the checkpoint at which training goes on; None when it starts anew.
+        """
+        if step is None:
+            self.path.unlink(missing_ok=True)
+            return
+        if not self.path.exists():
+            return
+        with open(self.path, newline="", encoding="utf-8", errors="replace") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if len(row) == len(header) and row[0].isdecimal() and int(row[0]) <= step]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([header, *kept])
+        write_atomically(self.path, text.getvalue())
 
     def on_train_start(self, trainer: lightning.Trainer, plan: Any) -> None:
         """Drop rows after the step at which training continues."""
-        if self.path.exists():
-            with open(self.path, newline="", encoding="utf-8") as file:
-                header, *rows = list(csv.reader(file)) or [[]]
-            kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= plan.step]
-            temporary = self.path.with_suffix(".partial")
-            with open(temporary, "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([header, *kept])
-            os.replace(temporary, self.path)
+        if plan.step:
+            self.drop_rows_after(plan.step)
         self.since = time.monotonic()
 
     def on_train_batch_end(

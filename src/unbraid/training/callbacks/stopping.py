@@ -1,7 +1,8 @@
 """A clean stop after a whole training step."""
 
+import contextlib
+import os
 import signal
-import sys
 from types import FrameType
 from typing import Any
 
@@ -11,39 +12,77 @@ from unbraid.training.callbacks.checkpoints import Checkpoints
 from unbraid.training.callbacks.metrics import Metrics
 from unbraid.training.plan import Plan
 
-__all__ = ["Stopped", "Stopping"]
+__all__ = ["Interrupted", "Stopped", "Stopping"]
+
+# Ctrl-C, a request to end, and a closed terminal (which Windows does not have).
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted and saved.
+
+    Attributes:
+        signal_number: of the signal; the command ends with exit code 128 + signal_number.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
 
 
 class Stopped(Exception):  # noqa: N818 - it is a signal, not an error
-    """Training was stopped on purpose after a whole step; `finished` when its time was up."""
+    """Training was stopped on purpose after a whole step.
 
-    def __init__(self, finished: bool) -> None:
-        super().__init__("time is up" if finished else "interrupted")
-        self.finished = finished
+    Attributes:
+        signal_number: of the signal that asked for it; None when the training's time was up.
+    """
+
+    def __init__(self, signal_number: int | None) -> None:
+        super().__init__("time is up" if signal_number is None else "interrupted")
+        self.signal_number = signal_number
+
+
+def _say(text: str) -> None:
+    """Write a line to the standard error past Python's streams, which a signal may have interrupted."""
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        os.write(2, f"\n{text}\n".encode())
 
 
 class Stopping(lightning.Callback):
-    """Ends training after a whole step: on Ctrl-C or SIGTERM (a second one stops at once), or when its minutes are up."""
+    """Ends training after a whole step: on SIGINT, SIGTERM or SIGHUP, or when its minutes are up.
+
+    A second signal ends the process at once, with exit code 128 + the signal's number. A signal that the process was
+    started to ignore, as SIGHUP under `nohup`, is ignored still.
+    """
 
     def __init__(self, checkpoints: Checkpoints, metrics: Metrics, max_minutes: float | None) -> None:
         self.checkpoints, self.metrics = checkpoints, metrics
         self.max_seconds = None if max_minutes is None else 60 * max_minutes
-        self.asked = False
-        self.before: Any = None
+        self.asked: int | None = None
+        self.before: dict[int, Any] = {}
+
+    def on_sanity_check_start(self, trainer: lightning.Trainer, plan: Any) -> None:
+        """Listen for signals."""
+        self._listen()
 
     def on_train_start(self, trainer: lightning.Trainer, plan: Any) -> None:
-        """Listen for Ctrl-C and for a request to end (SIGTERM)."""
+        """Listen for signals."""
+        self._listen()
 
+    def _listen(self) -> None:
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-            print("\nstopping after this step ...", file=sys.stderr)
+            if self.asked is not None:
+                _say("stopped at once, without a checkpoint of this step")
+                os._exit(128 + number)
+            self.asked = number
+            _say("stopping after this step; once more to stop at once ...")
 
-        try:
-            self.before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not the main thread
-            self.before = {}
+        for number in _SIGNALS:
+            if number not in self.before and signal.getsignal(number) is not signal.SIG_IGN:
+                try:
+                    self.before[number] = signal.signal(number, ask)
+                except ValueError:  # not the main thread
+                    return
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
@@ -66,12 +105,12 @@ class Stopping(lightning.Callback):
         self._forget()
 
     def _stop_if_asked(self, trainer: lightning.Trainer, plan: Plan) -> None:
-        finished = self.max_seconds is not None and self.metrics.seconds >= self.max_seconds
-        if self.asked or finished:
+        time_is_up = self.max_seconds is not None and self.metrics.seconds >= self.max_seconds
+        if self.asked is not None or time_is_up:
             self.checkpoints.write(trainer, plan)
-            raise Stopped(finished)
+            raise Stopped(self.asked)
 
     def _forget(self) -> None:
-        for number, handler in (self.before or {}).items():
+        for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}

@@ -1,0 +1,160 @@
+"""The folder of a run: how it begins, its settings, who writes in it, and whether it is finished."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unbraid.data.sequences import Sequences
+from unbraid.files import (
+    LOCK,
+    FileInUseError,
+    locked,
+    remove_leftovers,
+    sync,
+    temporary_beside,
+    write_atomically,
+)
+from unbraid.training.environment import read_environment, write_environment
+
+__all__ = ["is_finished", "load_run_data", "new_folder", "new_run", "one_writer", "read_config"]
+
+
+def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+    """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
+
+    Raises:
+        FileExistsError: the wanted folder exists and is not empty.
+    """
+    if folder is None:
+        number = 1
+        while (Path("runs") / f"{data}-{model}-{number}").exists():
+            number += 1
+        return Path("runs") / f"{data}-{model}-{number}"
+    folder = Path(folder)
+    if folder.exists() and not _is_empty(folder):
+        raise _taken(folder)
+    return folder
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _taken(folder: Path) -> FileExistsError:
+    """The error of a folder that is there already; it says how to go on."""
+    other = "choose another folder (--run)"
+    if not (folder / "config.yaml").is_file():
+        return FileExistsError(
+            f"run: {folder} exists and holds no run; it is never overwritten: {other}, or move it away"
+        )
+    if is_finished(folder):
+        return FileExistsError(f"run: {folder} holds a finished run, which is never overwritten; {other}")
+    return FileExistsError(
+        f"run: {folder} exists and is never overwritten; {other}, or go on with it: unbraid resume {folder}"
+    )
+
+
+@contextmanager
+def new_run(folder: Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> Iterator[None]:
+    """Make the folder of a run with its `config.yaml` and `environment.json` at once, and be its one writer.
+
+    The folder is made under another name beside its place and renamed, so that a kill leaves a run that can be resumed, or
+    none.
+
+    Raises:
+        FileExistsError: there is something at the place of the folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.parent, folder.stem)
+    partial = temporary_beside(folder)
+    partial.mkdir()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(partial / LOCK))
+            write_atomically(partial / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False))
+            write_environment(partial, environment)
+            if folder.exists() and not _is_empty(folder):
+                raise _taken(folder)
+            if folder.exists():
+                folder.rmdir()
+            os.rename(partial, folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        sync(folder.parent)
+        yield
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Be the one process that writes in a run's folder, and remove what killed writers left there.
+
+    Raises:
+        FileInUseError: another process trains the run.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / LOCK))
+        except FileInUseError:
+            raise FileInUseError(
+                f"run: {folder} is trained by another process at this moment; wait until it ends, or stop it first"
+            ) from None
+        for place in (folder, folder / "checkpoints", folder / "model"):
+            remove_leftovers(place)
+        yield
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run is trained to its end: it has its model, and its environment says how long training took."""
+    if not (folder / "model" / "model.json").is_file():
+        return False
+    return not (folder / "environment.json").is_file() or "seconds" in read_environment(folder)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings of a run, finished or not, from its `config.yaml`.
+
+    Raises:
+        FileNotFoundError: there is no run in the folder.
+        ValueError: the file is damaged.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{folder}: holds no run (no config.yaml); give the folder that `unbraid train` made"
+        )
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is damaged ({' '.join(str(error).split())})") from None
+    for part in ("data", "model", "training"):
+        if not isinstance(config, dict) or not isinstance(config.get(part), dict):
+            raise ValueError(f"{path}: is damaged (it holds no settings of {part!r})")
+        if any(not isinstance(name, str) for name in config[part]):
+            raise ValueError(f"{path}: is damaged (a setting of {part!r} has no name)")
+    for part in ("data", "model"):
+        if not isinstance(config[part].get("name"), str):
+            raise ValueError(f"{path}: is damaged (it does not name the {part})")
+    return config
+
+
+def load_run_data(config: Mapping[str, Any]) -> Sequences:
+    """The data set of a run, loaded as its configuration says."""
+    from unbraid.data.load import load
+
+    options = dict(config["data"])
+    return load(options.pop("name"), **options)
+
+
+def _plain(value: Any) -> Any:
+    """The value in types that YAML knows."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, os.PathLike) else value
