@@ -3,6 +3,7 @@
 `read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unbraid.data.features import Features
 from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
 from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
@@ -65,7 +67,7 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     if path.suffix.lower() in ARRAY_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, load_run_data(run.config), run)
+        return _read_sound(path, _trained_features(run), run)
     names, sequences = next(_read_path(path, run, None))
     if len(names) > 1:
         raise ValueError(
@@ -178,7 +180,7 @@ def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Everything at or below a path that the run's model can read."""
     kind = kind_of(run.model.observation)
     if kind == "vectors":  # or sound, which has the same shape: the run's data tell
-        kind = load_run_data(run.config).kind
+        kind = "vectors" if _trained_features(run).sound is None else "sound"
     return READERS[kind](path, run, steps)
 
 
@@ -248,6 +250,16 @@ def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
     return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
 
 
+def _trained_features(run: Run) -> Features:
+    """What the run's model reads: as kept with the model, or, of a run that kept no kind of sound, as in its data."""
+    with contextlib.suppress(FileNotFoundError):
+        features = load_features(run.folder)
+        if features.sound is not None:
+            return features
+    data = load_run_data(run.config)
+    return Features(data.feature_names or (), data.units, data.scaling, data.sampling_rate, data.sound)
+
+
 def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """The sequences of every sound file at or below a path."""
     listed = _files(path)
@@ -255,7 +267,7 @@ def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     if not files:
         raise ValueError(f"input: {run.folder} reads sound; {path} is no sound file and holds none")
     say_left_out(path, listed, files)
-    trained = load_run_data(run.config)
+    trained = _trained_features(run)
     broken: list[str] = []
     for file in files:
         try:
@@ -269,7 +281,7 @@ def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
 
 
-def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
+def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
     """A sound file as features, cut and scaled as the data that the run was trained on."""
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
@@ -290,7 +302,7 @@ def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
         sequences,
         sound=trained.sound,
         scaling=trained.scaling,
-        feature_names=trained.feature_names,
+        feature_names=trained.names,
         units=trained.units,
         sampling_rate=trained.sampling_rate,
         groups=np.zeros(len(pieces), int),

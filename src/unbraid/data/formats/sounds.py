@@ -79,7 +79,7 @@ def read_audio(path: str | Path, sampling_rate: int | None = None, channel: int 
         raise ValueError(f"{path}: holds no sound; remove it")
     remarks = []
     declared = _declared_bytes(log)
-    if declared is not None and (declared == 0 or declared >= UNKNOWN_LENGTH):
+    if declared is not None and declared >= UNKNOWN_LENGTH:
         remarks.append("the header does not say how long the sound is; read to the end of the file")
     elif (expected is not None and len(samples) < expected) or declared is not None:
         raise ValueError(f"{path}: is truncated, it ends before the length that it declares; replace it")

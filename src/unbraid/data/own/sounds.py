@@ -26,6 +26,7 @@ from unbraid.data.formats.paths import files_below, files_digest, name_of, refus
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
     SEGMENT_STEPS,
+    Recording,
     check_sound_options,
     cut,
     read_audio,
@@ -127,13 +128,7 @@ def load_sounds(
         )
     rate = sampling_rate or _usual_rate(files, unusable == "leave_out")
     check_sound_options(features, segment, steps, rate)
-    rows = split_by_group(groups, fractions, seed)
-    order = np.concatenate(list(rows.values()))
-    splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
-    as_labels = {
-        label: make_label(label, np.array(values)[order], "dynamic" if label in dynamic_labels else "static")
-        for label, values in table.items()
-    }
+    split_by_group(groups, fractions, seed)  # refuses too few groups before sounds are read
     data_name = name or name_of(path)
     options = {
         "files": files_digest(files, path),
@@ -150,9 +145,16 @@ def load_sounds(
     }
 
     def build(space: Space) -> Sequences:
-        leave_out = unusable == "leave_out"
+        kept = np.arange(len(files)) if unusable == "refuse" else _readable(files, features, rate, channel)
+        rows = {split: kept[part] for split, part in split_by_group(groups[kept], fractions, seed).items()}
+        order = np.concatenate(list(rows.values()))
+        splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
+        as_labels = {
+            key: make_label(key, np.array(values)[order], "dynamic" if key in dynamic_labels else "static")
+            for key, values in table.items()
+        }
         data = sequences_of_sounds(
-            space, data_name, splits, as_labels, features, rate, segment, steps, channel, leave_out
+            space, data_name, splits, as_labels, features, rate, segment, steps, channel
         )
         if segment == "segment" and data.lengths is not None and data.groups is not None:
             short = [files[order[owner]] for owner in data.groups[data.lengths < data.steps]]
@@ -172,7 +174,6 @@ def sequences_of_sounds(
     segment: Segment,
     steps: int | None,
     channel: int | None = None,
-    leave_out: bool = False,
 ) -> Sequences:
     """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
 
@@ -188,11 +189,9 @@ def sequences_of_sounds(
         segment: see `cut`.
         steps: see `cut`.
         channel: see `read_audio`.
-        leave_out: leave out files that cannot be read, and say so.
 
     Raises:
-        ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames, unless they are
-            left out; or a split would have none.
+        ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
     """
     paths = [path for files in splits.values() for path in files]
     counts: list[int] = []
@@ -203,22 +202,16 @@ def sequences_of_sounds(
         for done, path in enumerate(paths):
             space.advance(done + 1, len(paths))
             try:
-                recording = read_audio(path, sampling_rate, channel)
-                if frame_count(len(recording.samples), features, sampling_rate) < 2:
-                    raise ValueError(
-                        f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two "
-                        "frames of features; remove it"
-                    )
+                recording = _read_recording(path, features, sampling_rate, channel)
             except ValueError as error:
                 broken.append(str(error))
-                counts.append(0)
                 continue
             frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
             file.write(frames.numpy().tobytes())
             counts.append(len(frames))
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
-    refuse_broken(broken, len(paths), leave_out)
+    refuse_broken(broken, len(paths), leave_out=False)
     for text, remarked in remarks.items():
         remark(f"{some(remarked)}: {text}")
     flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
@@ -226,7 +219,7 @@ def sequences_of_sounds(
     pieces = [
         (owner, begin + start, length)
         for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
-        for start, length in (cut(count, segment, steps) if count else [])
+        for start, length in cut(count, segment, steps)
     ]
     owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
     longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
@@ -236,9 +229,6 @@ def sequences_of_sounds(
     del flat
     raw.unlink()
     files_of_splits = consecutive_splits({key: len(files) for key, files in splits.items()})
-    for key, numbers in files_of_splits.items():
-        if not np.isin(owner, numbers).any():
-            raise ValueError(f"folder: no file of the split {key} can be read; choose another seed")
     return Sequences(
         x,
         name,
@@ -252,6 +242,32 @@ def sequences_of_sounds(
         sampling_rate=frame_rate(features, sampling_rate),
         sound=Sound(features, sampling_rate),
     )
+
+
+def _read_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> Recording:
+    recording = read_audio(path, sampling_rate, channel)
+    if frame_count(len(recording.samples), features, sampling_rate) < 2:
+        raise ValueError(
+            f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two frames of features; "
+            "remove it"
+        )
+    return recording
+
+
+def _readable(
+    files: Sequence[Path], features: FeatureKind, sampling_rate: int, channel: int | None
+) -> np.ndarray:
+    """The numbers of the files that can be read; the others are named."""
+    kept: list[int] = []
+    broken: list[str] = []
+    for number, file in enumerate(files):
+        try:
+            _read_recording(file, features, sampling_rate, channel)
+            kept.append(number)
+        except ValueError as error:
+            broken.append(str(error))
+    refuse_broken(broken, len(files), leave_out=True)
+    return np.array(kept)
 
 
 def _usual_rate(files: Sequence[Path], leave_out: bool) -> int:
