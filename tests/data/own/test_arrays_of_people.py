@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unbraid.data.sequences import Sequences
+from unbraid.estimator import SequenceDisentangler
 from unbraid.remarks import Remark
 
 
@@ -25,6 +26,12 @@ def test_time_as_the_last_axis_is_said():
         warnings.simplefilter("error")
         Sequences.from_arrays(x.swapaxes(1, 2))
         Sequences.from_arrays(np.zeros((6, 20, 80)))
+
+
+def test_time_as_the_last_axis_is_said_by_the_estimator():
+    x = np.random.default_rng(0).normal(size=(6, 3, 100))
+    with pytest.warns(Remark, match="3 steps with 100 features"):
+        SequenceDisentangler(window=1, max_epochs=1, random_state=0).fit(x)
 
 
 def test_grey_frames_without_channels():

@@ -7,6 +7,7 @@ are widened, what is transparent becomes black, and `fit_frame` gives `(C, size,
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def frame_rate(path: Path) -> str:
 
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            average = float(stream.average_rate)
-            varies = abs(float(stream.guessed_rate) - average) > 0.1 * average
+            average = float(stream.average_rate or 0)
+            varies = abs(float(stream.guessed_rate or 0) - average) > 0.1 * average
             return f"{average:.4g}{' (it varies)' if varies else ''}"
     return "unknown"
 
@@ -94,10 +95,14 @@ def _gif(path: Path) -> Iterator[Timed]:
             time = 0.0
             for frame in ImageSequence.Iterator(image):
                 picture = frame.convert("RGBA")
-                yield time, lambda picture=picture: picture
+                yield time, partial(_as_it_is, picture)
                 time += frame.info.get("duration", 100) / 1000
     except Exception as error:
         raise ValueError(f"{path}: is damaged or no GIF ({error}); replace or remove it") from error
+
+
+def _as_it_is(picture: Image.Image) -> Image.Image:
+    return picture
 
 
 def _video(path: Path) -> Iterator[Timed]:
@@ -115,7 +120,8 @@ def _video(path: Path) -> Iterator[Timed]:
             for frame in _decoded(container, stream):
                 count, end = count + 1, max(end, frame.time or 0.0)
                 time = frame.time if frame.time is not None else (count - 1) / 25
-                yield time, lambda frame=frame: _picture(frame, float(stream.sample_aspect_ratio or 1), path)
+                aspect = float(stream.sample_aspect_ratio or 1)
+                yield time, partial(_picture, frame, aspect, path)
             _check_whole(path, container, stream, count, end)
     except av.error.FFmpegError as error:
         raise ValueError(f"{path}: is damaged or not a video ({error}); replace or remove it") from error
@@ -129,7 +135,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     if stream.metadata.get("alpha_mode") != "1" or stream.codec_context.name not in coders:
         yield from container.decode(stream)
         return
-    decoder = av.CodecContext.create(coders[stream.codec_context.name], "r")
+    decoder: Any = av.CodecContext.create(coders[stream.codec_context.name], "r")
     for packet in container.demux(stream):
         yield from decoder.decode(packet)
 

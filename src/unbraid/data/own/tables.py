@@ -199,13 +199,11 @@ def read_series(
     _check_options(window, windows, variable, value, duplicates, unusable)
     missing = None if missing is None else [text for text in _names("missing", missing) if text]
     if id is None and windows is None:
-        raise ValueError(
-            "windows: with id=None the table is one long series; say how many windows a sequence has"
-        )
+        raise ValueError("windows: with id=None the table is one series; say how many windows a sequence has")
     wanted = {id, time, variable, groups, *static_labels}
     source = open_table("table", table, id, wanted, missing or (), decimal)
     outcome_table = (
-        None if outcomes is None else open_table("outcomes", outcomes, id, (), missing or (), decimal)
+        outcomes if outcomes is None else open_table("outcomes", outcomes, id, (), missing or (), decimal)
     )
     if id is None:
         ids = Texts([source.name.partition(".")[0]], np.zeros(len(source.frame), dtype=np.int64))
@@ -247,8 +245,9 @@ def read_series(
     pieces = usable_pieces(source, cut_series(grid, window, windows), len(names), window, unusable)
     owner = np.array([piece.owner for piece in pieces])
 
-    def of_sequence(argument: str, column: str) -> np.ndarray:
-        """A column's value for each piece: from the outcomes, or constant over the rows of the table."""
+    def of_sequence(
+        argument: str, column: str
+    ) -> np.ndarray:  # from the outcomes, or constant over a table's rows
         if outcome_table is not None and column in outcome_table.frame:
             by_id = outcome_values(outcome_table, str(id), column)
             where = f"outcomes: {outcome_table.name}"
