@@ -240,8 +240,10 @@ def test_case_06_one_damaged(tmp_path):
         load_frames(own, **options)
     with pytest.raises(ValueError, match=both):
         list(read_parts(str(own), made_run(own)))
-    with pytest.warns(Remark, match="left out 2 of 6 cannot be read"):
+    (own / "v4.mp4").write_text("no film")  # one that declares no rate
+    with pytest.warns(Remark) as said:
         clips = load_frames(own, unusable="leave_out", **options)
+    assert len(said) == 1 and "left out 2 of 6 cannot be read" in str(said[0].message)
     with pytest.warns(Remark, match="left out 2 of 6 cannot be read"):
         ((names, encoded),) = read_parts(str(own), made_run(own, unusable="leave_out", steps=4))
     assert names == [f"v{place}.mp4#{clip}" for place in (0, 1, 3, 5) for clip in range(3)]

@@ -8,6 +8,7 @@ from PIL import Image
 
 from unbraid.data.features import Features
 from unbraid.data.formats.sounds import read_audio
+from unbraid.data.load import load as load_path
 from unbraid.data.own.frames import load_frames
 from unbraid.data.own.labels import read_labels
 from unbraid.data.own.sounds import load_sounds
@@ -111,6 +112,8 @@ def test_case_19_m4a(tmp_path):
     assert said == [f"{own}: left out 4 files that are not read here: 4 .m4a"]
     for file in own.glob("*.wav"):
         file.unlink()
+    with pytest.raises(ValueError, match=r"found \.m4a.*ffmpeg -i sound\.m4a sound\.wav"):
+        load_path(own)
     with pytest.raises(ValueError, match=r"holds 0 sound files.*ffmpeg -i sound\.m4a sound\.wav"):
         load(own)
 

@@ -170,7 +170,8 @@ def _find(folder: Path) -> list[Source]:
         raise ValueError(
             f"folder: {folder} holds no video and no folder of images, found "
             f"{', '.join(endings[:8]) or 'nothing'}; videos are {', '.join(MOVIE_ENDINGS)}, "
-            f"images {', '.join(IMAGE_ENDINGS)}"
+            f"images {', '.join(IMAGE_ENDINGS)}. Sounds of other endings must be converted, such as with: ffmpeg -i "
+            "sound.m4a sound.wav"
         )
     if len(sources) < 3:
         raise ValueError(
@@ -187,7 +188,7 @@ def _find(folder: Path) -> list[Source]:
 def say_rates(files: Sequence[Path]) -> None:
     """Say in one line that videos differ in their frames per second, for then one step is not one time."""
     rates = Counter(frame_rate(file) for file in files if file.suffix.lower() in MOVIE_ENDINGS)
-    if len(rates) > 1:
+    if len(rates.keys() - {"unknown"}) > 1:
         counts = ", ".join(
             f"{count} of {rate or 'unknown'}" for rate, count in sorted(rates.items(), key=str)
         )

@@ -218,10 +218,9 @@ def read_series(
     stamps = read_stamps(source, time, time_format, ids, time_zone)
     # Labels, groups and targets are looked for among the outcomes first.
     window_targets = [t for t in targets if outcome_table is None or t not in outcome_table.frame]
-    for argument, columns in (("static_labels", static_labels), ("groups", [groups] if groups else [])):
-        for column in columns:
-            if outcome_table is None or column not in outcome_table.frame:
-                source.column(argument, column)
+    for column in (*static_labels, *([groups] if groups else [])):
+        if outcome_table is None or column not in outcome_table.frame:
+            source.column("groups" if column == groups else "static_labels", column)
     if variable is None:
         measured = measure_wide(source, features, window_targets, wanted)
     else:
