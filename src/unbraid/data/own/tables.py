@@ -15,8 +15,7 @@ The rules by which a table is read:
   constant there stays 0, with a warning; a feature that is never observed there is refused.
 - Time zones. Stamps with an offset become UTC, also where the offsets differ. A table in which only some stamps have an
   offset is refused.
-- Text. Blanks around names and texts are removed. The separator and a decimal comma are found. A column without a name is
-  left out. Whatever is left out or converted is said.
+- Text. Blanks around names and texts are removed; a decimal comma is found; a column without a name is left out. All are said.
 - Refused, with file and line: rows of another length than the header, a column twice, unknown columns, text in a column of numbers, infinite values, unreadable stamps, two rows
   with the same sequence and stamp, a label that changes inside a sequence, sequences without an outcome.
 """
@@ -199,7 +198,7 @@ def read_series(
     _check_options(window, windows, variable, value, duplicates, unusable)
     missing = None if missing is None else [text for text in _names("missing", missing) if text]
     if id is None and windows is None:
-        raise ValueError("windows: with id=None the table is one series; say how many windows a sequence has")
+        raise ValueError("windows: with id=None the table is one series; give the windows of a sequence")
     wanted = {id, time, variable, groups, *static_labels}
     source = open_table("table", table, id, wanted, missing or (), decimal)
     outcome_table = (
