@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from unbraid.data.checks import say_unlikely_axes
 from unbraid.data.formats.windows import cut_windows, scale_windows
 from unbraid.data.sequences import Sequences
 from unbraid.generation import decode, encode, evaluating
@@ -292,7 +293,10 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
             series = [check_array(rows, input_name=f"X[{i}]", **rules) for i, rows in enumerate(X)]
             flat = False
         elif getattr(X, "ndim", 2) == 3:
-            series = list(check_array(X, allow_nd=True, ensure_min_samples=fewest, **rules))
+            values = check_array(X, allow_nd=True, ensure_min_samples=fewest, **rules)
+            if reset:
+                say_unlikely_axes(values)
+            series = list(values)
             flat = False
         else:
             values = validate_data(self, X, reset=reset, ensure_min_samples=fewest, **rules)

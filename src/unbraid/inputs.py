@@ -3,7 +3,7 @@
 `read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time.
 """
 
-import warnings
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unbraid.data.features import Features
 from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
-from unbraid.data.formats.paths import files_below
+from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
 from unbraid.data.formats.spectra import frame_count, to_features
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
 from unbraid.data.own.arrays import ARRAY_ENDINGS
+from unbraid.data.own.frames import say_rates
 from unbraid.data.own.tables import read_series
 from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
+from unbraid.remarks import remark
 from unbraid.training import Run
 from unbraid.training.run import load_run_data
 from unbraid.words import nearest
@@ -64,7 +67,7 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     if path.suffix.lower() in ARRAY_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, load_run_data(run.config), run)
+        return _read_sound(path, _trained_features(run), run)
     names, sequences = next(_read_path(path, run, None))
     if len(names) > 1:
         raise ValueError(
@@ -177,31 +180,50 @@ def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Everything at or below a path that the run's model can read."""
     kind = kind_of(run.model.observation)
     if kind == "vectors":  # or sound, which has the same shape: the run's data tell
-        kind = load_run_data(run.config).kind
+        kind = "vectors" if _trained_features(run).sound is None else "sound"
     return READERS[kind](path, run, steps)
 
 
 def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """Videos and folders of images, in clips of `steps` frames (None: whole)."""
     channels, size, _ = run.model.observation
-    every = run.config["data"].get("every") or 1
+    options = run.config["data"]
+    every, fps = options.get("every") or 1, options.get("fps")
+    sources = _sources(path)
+    if fps is None:
+        say_rates([files[0] for _, files in sources])
     names: list[str] = []
     clips: list[np.ndarray] = []
-    for name, frames in _frames(path, size, channels, every):
-        if len(frames) < 2:
-            raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+    broken: list[str] = []
+    for name, files in sources:
+        try:
+            movie = files[0].suffix.lower() in MOVIE_ENDINGS
+            pictures = (
+                read_movie(files[0], size, channels, every, fps)
+                if movie
+                else read_images(files, size, channels, every)
+            )
+            frames = list(pictures)
+            if len(frames) < 2:
+                raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+        except ValueError as error:
+            broken.append(str(error))
+            continue
         count = max(1, len(frames) // steps) if steps else 1
         names += [name] if count == 1 else [f"{name}#{clip}" for clip in range(count)]
-        clips += [frames[clip * steps : (clip + 1) * steps] for clip in range(count)] if steps else [frames]
-        if len(clips) >= TOGETHER:
-            yield names, _padded(clips, path)
-            names, clips = [], []
+        length = steps or len(frames)
+        clips += [np.stack(frames[clip * length : (clip + 1) * length]) for clip in range(count)]
+        del frames
+        while len(clips) >= TOGETHER:
+            yield names[:TOGETHER], _padded(clips[:TOGETHER], path)
+            names, clips = names[TOGETHER:], clips[TOGETHER:]
+    refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
     if clips:
         yield names, _padded(clips, path)
 
 
-def _frames(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and frames `(T, C, size, size)` of every video and every folder of images at or below a path."""
+def _sources(path: Path) -> list[tuple[str, list[Path]]]:
+    """Name and files of every video and every folder of images at or below a path."""
     files = _files(path)
     movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
     images: dict[Path, list[Path]] = {}
@@ -212,11 +234,11 @@ def _frames(path: Path, size: int, channels: int, every: int) -> Iterator[tuple[
         raise ValueError(f"input: {path} is no video and holds no video and no image")
     if len(images) > 1 or movies:
         images.pop(path, None)  # a picture beside the videos, perhaps a poster or a plot
-    for file in movies:
-        yield _name(file, path), np.stack(list(read_movie(file, size, channels, every)))
-    for folder, pictures in images.items():
-        name = folder.name if folder == path else _name(folder, path)
-        yield name, np.stack(list(read_images(pictures, size, channels, every)))
+    say_left_out(path, files, [*movies, *(picture for folder in images.values() for picture in folder)])
+    return [(_name(file, path), [file]) for file in movies] + [
+        (folder.name if folder == path else _name(folder, path), pictures)
+        for folder, pictures in images.items()
+    ]
 
 
 def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
@@ -228,27 +250,45 @@ def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
     return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
 
 
+def _trained_features(run: Run) -> Features:
+    """What the run's model reads: as kept with the model, or, of a run that kept no kind of sound, as in its data."""
+    with contextlib.suppress(FileNotFoundError):
+        features = load_features(run.folder)
+        if features.sound is not None:
+            return features
+    data = load_run_data(run.config)
+    return Features(data.feature_names or (), data.units, data.scaling, data.sampling_rate, data.sound)
+
+
 def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     """The sequences of every sound file at or below a path."""
-    files = [file for file in _files(path) if file.suffix.lower() in AUDIO_ENDINGS]
+    listed = _files(path)
+    files = [file for file in listed if file.suffix.lower() in AUDIO_ENDINGS]
     if not files:
         raise ValueError(f"input: {run.folder} reads sound; {path} is no sound file and holds none")
-    trained = load_run_data(run.config)
+    say_left_out(path, listed, files)
+    trained = _trained_features(run)
+    broken: list[str] = []
     for file in files:
-        sequences = _read_sound(file, trained, run)
+        try:
+            sequences = _read_sound(file, trained, run)
+        except ValueError as error:
+            broken.append(str(error))
+            continue
         name = _name(file, path)
         several = len(sequences) > 1
         yield [f"{name}#{piece}" if several else name for piece in range(len(sequences))], sequences
+    refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
 
 
-def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
+def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
     """A sound file as features, cut and scaled as the data that the run was trained on."""
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
     kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = read_audio(path, rate)
-    for remark in recording.remarks:
-        warnings.warn(f"{path}: {remark}", stacklevel=2)
+    recording = read_audio(path, rate, run.config["data"].get("channel"))
+    for text in recording.remarks:
+        remark(f"{path}: {text}")
     if frame_count(len(recording.samples), kind, rate) < 2:
         milliseconds = 1000 * len(recording.samples) / rate
         raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")
@@ -262,7 +302,7 @@ def _read_sound(path: Path, trained: Sequences, run: Run) -> Sequences:
         sequences,
         sound=trained.sound,
         scaling=trained.scaling,
-        feature_names=trained.feature_names,
+        feature_names=trained.names,
         units=trained.units,
         sampling_rate=trained.sampling_rate,
         groups=np.zeros(len(pieces), int),

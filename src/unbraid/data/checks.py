@@ -8,6 +8,7 @@ from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.kinds import FRAME_SIZES, Kind, kind_of
 from unbraid.masks import observed_steps, observed_values
+from unbraid.remarks import remark
 from unbraid.words import nearest
 
 __all__ = [
@@ -21,9 +22,12 @@ __all__ = [
     "check_observations",
     "check_splits",
     "check_values",
+    "native",
+    "say_unlikely_axes",
 ]
 
 BLOCK = 256
+UNLIKELY = 8  # times as many features as steps
 
 
 def check_choice(argument: str, value: object, choices: Sequence[object]) -> None:
@@ -46,6 +50,27 @@ def check_clip(size: int, steps: int) -> None:
     check_choice("size", size, FRAME_SIZES)
     if steps < 2:
         raise ValueError(f"steps: is {steps}; a clip needs at least 2")
+
+
+def native(x: np.ndarray) -> np.ndarray:
+    """An array in the byte order of this machine, and in no type of more than 64 bits, for torch reads no other."""
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        return x.astype(np.float64)
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def say_unlikely_axes(x: np.ndarray) -> None:
+    """Say how the axes of x are read, where another order is as likely: time last, or frames without channels."""
+    if x.ndim == 3 and x.shape[2] > UNLIKELY * x.shape[1]:
+        remark(
+            f"x: is read as {x.shape[0]} sequences of {x.shape[1]} steps with {x.shape[2]} features; if the last axis is "
+            "time, pass x.swapaxes(1, 2)"
+        )
+    if x.ndim == 4 and x.shape[2] == x.shape[3] and x.shape[2] in FRAME_SIZES:
+        remark(
+            f"x: is read as windows of {x.shape[2]} rows with {x.shape[3]} features; if these are grey frames, add the axis "
+            "of channels: x[:, :, None]"
+        )
 
 
 def check_observations(x: np.ndarray, sound: bool) -> Kind:
@@ -85,7 +110,10 @@ def _check_frames(x: np.ndarray) -> None:
 
 def _check_features(x: np.ndarray) -> None:
     if x.dtype == np.uint8:
-        raise ValueError("x: uint8 is for frames only; give feature vectors as floats")
+        raise ValueError(
+            "x: uint8 is for frames only; give feature vectors as floats, and grey frames with an axis of channels: "
+            "x[:, :, None]"
+        )
     if not x.shape[-1]:
         raise ValueError(f"x: has shape {x.shape}, no features; the last axis holds them")
 

@@ -1,6 +1,6 @@
 """What the last axis of a data set means: names, units and scaling of features, and how they were computed from sound."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from unbraid.data.scaling import Scaling
@@ -33,12 +33,14 @@ class Features:
         units: of each feature before scaling, or None.
         scaling: learned on the train split, or None when x is not scaled.
         sampling_rate: values per second, or None.
+        sound: how they were computed from sound, or None.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...] | None
     scaling: Scaling | None
     sampling_rate: float | None
+    sound: Sound | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers, to be written to a file."""
@@ -47,6 +49,7 @@ class Features:
             "units": None if self.units is None else list(self.units),
             "scaling": None if self.scaling is None else self.scaling.to_json(),
             "sampling_rate": self.sampling_rate,
+            "sound": None if self.sound is None else asdict(self.sound),
         }
 
     @classmethod
@@ -57,4 +60,5 @@ class Features:
             None if values["units"] is None else tuple(values["units"]),
             None if values["scaling"] is None else Scaling.from_json(values["scaling"]),
             values["sampling_rate"],
+            Sound(**values["sound"]) if values.get("sound") else None,
         )

@@ -119,7 +119,8 @@ class Sequences:
         Raises:
             ValueError: shapes, types, ranges, lengths or labels that do not fit; the error names the argument.
         """
-        x = np.asarray(x)
+        x = checks.native(np.asarray(x))
+        checks.say_unlikely_axes(x)
         dynamic_labels = check_dynamic_labels(dynamic_labels, labels or {})
         if x.ndim == 5 and x.shape[2] not in (1, 2, 3, 4) and x.shape[-1] in (1, 2, 3, 4):
             x = np.moveaxis(x, -1, 2)
@@ -133,6 +134,11 @@ class Sequences:
         if count < 3:
             raise ValueError(f"x: {count} sequences are too few; training, validation and test need one each")
         group = np.arange(count) if groups is None else np.asarray(groups)
+        missing = [row for row, value in enumerate(group.tolist()) if value is None or value != value]
+        if missing:
+            raise ValueError(
+                f"groups: sequence {missing[0]} has none ({len(missing)} in all); give every sequence a group"
+            )
         if group.shape != (count,):
             raise ValueError(f"groups: has shape {group.shape} for {count} sequences; give one for each")
         return cls(

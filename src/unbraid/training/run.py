@@ -239,7 +239,7 @@ def _train(
                 raise Interrupted(stop.signal_number) from None
     model, data = _finish(plan), plan.data
     if data.feature_names is not None:
-        features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate)
+        features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound)
         save_features(features, folder / "model")
     add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
     save_model(model, folder / "model")  # last, for a run with a model.json is finished

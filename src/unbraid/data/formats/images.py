@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 __all__ = ["IMAGE_ENDINGS", "fit_frame", "open_image", "pixels", "read_images"]
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def read_images(paths: Sequence[Path], size: int, channels: int, every: int = 1) -> Iterator[np.ndarray]:
-    """Read every `every`-th image of one sequence, `(C, size, size)` uint8.
+    """Read every `every`-th image of one sequence, `(C, size, size)` uint8, turned as its EXIF orientation says.
 
     Raises:
         ValueError: a file is no image or is damaged, or the images differ in size.
@@ -21,6 +21,7 @@ def read_images(paths: Sequence[Path], size: int, channels: int, every: int = 1)
     first: tuple[int, int] | None = None
     for path in paths[::every]:
         image = open_image(path)
+        image = ImageOps.exif_transpose(image)
         if image.mode in DEEP_MODES:
             raise ValueError(
                 f"{path}: has more than 8 bits per channel (mode {image.mode}); convert it to 8 bits"
@@ -38,13 +39,18 @@ def open_image(path: Path) -> Image.Image:
     """Read an image completely.
 
     Raises:
-        ValueError: the file is no image or is damaged.
+        ValueError: the file is no image, is damaged, or holds several pictures.
     """
     try:
         with Image.open(path) as image:
             image.load()
+            count = (
+                1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            )  # a phone's MPO adds a preview
     except Exception as error:  # a damaged file can make the readers fail in any way
         raise ValueError(f"{path}: is damaged or no image ({error}); replace or remove it") from error
+    if count > 1:
+        raise ValueError(f"{path}: holds {count} pictures; save each as a file of its own")
     return image
 
 

@@ -3,12 +3,16 @@
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from unbraid.files import parts_digest
+from unbraid.remarks import remark
 
-__all__ = ["files_below", "files_digest", "name_of", "natural_order"]
+__all__ = ["files_below", "files_digest", "name_of", "natural_order", "refuse_broken", "say_left_out"]
+
+SYSTEM = ("__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN")
 
 _PARTS = (3, 4096)  # number and bytes of the parts of each file that are hashed
 
@@ -28,16 +32,46 @@ def files_below(folder: Path, endings: Collection[str] | None = None) -> list[Pa
 
     Args:
         folder: that is searched.
-        endings: of the files, in small letters (`.wav`); None for all files.
+        endings: of the files, in small letters (`.wav`); None for all files. What systems leave beside a person's files
+            (`._name`, `__MACOSX`, `Thumbs.db`) is always left out.
     """
     files = [
         file
         for file in folder.rglob("*")
         if file.is_file()
         and (endings is None or file.suffix.lower() in endings)
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith(".") or part in SYSTEM for part in file.relative_to(folder).parts)
     ]
     return sorted(files, key=lambda file: natural_order(str(file)))
+
+
+def say_left_out(folder: Path, files: Iterable[Path], used: Collection[Path]) -> None:
+    """Say in one line how many files of a folder are not used, by their endings."""
+    unused = Counter(file.suffix.lower() or file.name for file in set(files) - set(used))
+    if unused:
+        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(unused.items()))
+        remark(f"{folder}: left out {sum(unused.values())} files that are not read here: {counts}")
+
+
+def refuse_broken(errors: Sequence[str], count: int, leave_out: bool) -> None:
+    """Refuse files that cannot be read, all in one message; or say that they are left out.
+
+    Args:
+        errors: what is wrong with each of them.
+        count: of all files.
+        leave_out: whether they may be left out.
+
+    Raises:
+        ValueError: they may not, or no file can be read.
+    """
+    if not errors:
+        return
+    if len(errors) == count == 1:
+        raise ValueError(errors[0])
+    text = f"{len(errors)} of {count} cannot be read: {'; '.join(sorted(errors, key=natural_order))}"
+    if not leave_out or len(errors) == count:
+        raise ValueError(f"{text}. To read the others pass unusable='leave_out' (--data.unusable leave_out)")
+    remark(f"left out {text}")
 
 
 def files_digest(files: Iterable[Path], folder: Path) -> str:

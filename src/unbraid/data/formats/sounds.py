@@ -3,6 +3,7 @@
 Files are read by libsndfile (WAV, FLAC, OGG, MP3, AIFF, AU, NIST SPHERE) and resampled by soxr.
 """
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,12 @@ __all__ = [
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
 SEGMENT_STEPS = 20  # 200 ms
 FULL_SCALE = 0.9999
+UNKNOWN_LENGTH = 0x7FFF0000  # bytes; programs that write to a pipe declare this or more
+LOUDEST = 4.0  # of floats on the scale [-1, 1], which may be louder than full scale
+QUIETEST_INT16 = 128.0  # peak of floats on the scale of 16-bit samples
+CANCELLED = (
+    0.1  # power of the mean of channels, as a share of that of unrelated ones, below which they cancel
+)
 CLIPPED_RUN = 4  # samples in a row at full scale that count as clipped
 
 
@@ -47,15 +54,17 @@ class Recording:
     remarks: tuple[str, ...] = ()
 
 
-def read_audio(path: str | Path, sampling_rate: int | None = None) -> Recording:
+def read_audio(path: str | Path, sampling_rate: int | None = None, channel: int | None = None) -> Recording:
     """Read a sound file into one channel of samples in [-1, 1].
 
     Args:
         path: of the file.
         sampling_rate: to convert to; None keeps the file's own.
+        channel: of a file with several, counted from 1; None for the mean of all.
 
     Raises:
-        ValueError: the file is no audio, damaged, truncated, empty, silent, compressed with shorten, or holds NaN.
+        ValueError: the file is no audio, damaged, truncated, empty, silent, compressed with shorten, or holds NaN; its
+            channels cancel each other; its samples lie on no scale that we know; or it has no such channel.
         ImportError: the extra `audio` is not installed.
     """
     path, soundfile = Path(path), _soundfile(path)
@@ -68,18 +77,22 @@ def read_audio(path: str | Path, sampling_rate: int | None = None) -> Recording:
         raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
     if not len(samples):
         raise ValueError(f"{path}: holds no sound; remove it")
-    if (expected is not None and len(samples) < expected) or "(should be" in _data_line(log):
+    remarks = []
+    declared = _declared_bytes(log)
+    if declared is not None and declared >= UNKNOWN_LENGTH:
+        remarks.append("the header does not say how long the sound is; read to the end of the file")
+    elif (expected is not None and len(samples) < expected) or declared is not None:
         raise ValueError(f"{path}: is truncated, it ends before the length that it declares; replace it")
     if not np.isfinite(samples).all():
         place = int(np.argmin(np.isfinite(samples).all(1)))
         raise ValueError(f"{path}: holds NaN or infinity at {place / rate:.3f} s; repair or remove it")
-    remarks = []
-    if samples.shape[1] > 1:
-        remarks.append(f"mixed down from {samples.shape[1]} channels")
+    samples, scaled = _on_unit_scale(path, samples)
+    remarks += scaled
     full = np.abs(samples).max(1) >= FULL_SCALE
     if len(full) >= CLIPPED_RUN and np.lib.stride_tricks.sliding_window_view(full, CLIPPED_RUN).all(1).any():
         remarks.append("clipped: several samples in a row are at full scale")
-    mono = samples.mean(1)
+    mono, mixed = _one_channel(path, samples, channel)
+    remarks += mixed
     if not np.ptp(mono):
         raise ValueError(f"{path}: is silent; remove it")
     if sampling_rate is not None and rate != sampling_rate:
@@ -134,9 +147,56 @@ def _declared_samples(path: Path) -> int | None:
         raise ValueError(f"{path}: its NIST SPHERE header has no sample_count; replace it") from error
 
 
-def _data_line(log: str) -> str:
-    """The line of libsndfile's log about the chunk with the samples of a WAV file."""
-    return next((line for line in log.splitlines() if line.strip().startswith("data :")), "")
+def _declared_bytes(log: str) -> int | None:
+    """The bytes of sound that a WAV file declares, where libsndfile's log says that others are there; else None."""
+    line = next((line for line in log.splitlines() if line.strip().startswith("data :")), "")
+    declared = re.search(r"data : (\d+) \(should be", line)
+    return int(declared[1]) if declared else None
+
+
+def _on_unit_scale(path: Path, samples: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Samples on the scale [-1, 1], and what to say of it: floats may hold the numbers of 16-bit samples.
+
+    Raises:
+        ValueError: the samples are on another scale.
+    """
+    peak = float(np.abs(samples).max())
+    if peak <= LOUDEST:
+        return samples, []
+    if QUIETEST_INT16 <= peak <= 32768:
+        return samples / np.float32(32768), [
+            "its floats are on the scale of 16-bit samples; divided by 32768"
+        ]
+    raise ValueError(
+        f"{path}: its samples reach {peak:.4g}; floats must lie in [-1, 1], or be on the scale of 16-bit samples. Divide "
+        "them by their full scale and save the file again"
+    )
+
+
+def _one_channel(path: Path, samples: np.ndarray, channel: int | None) -> tuple[np.ndarray, list[str]]:
+    """One channel of `samples (n, channels)`, or the mean of all; and what to say of it.
+
+    Raises:
+        ValueError: there is no such channel, or the channels cancel each other.
+    """
+    count = samples.shape[1]
+    if channel is not None:
+        if not 1 <= channel <= count:
+            raise ValueError(f"{path}: has {count} channels; there is no channel {channel}")
+        return samples[:, channel - 1], []
+    mono = samples.mean(1)
+    if count == 1:
+        return mono, []
+    # Powers of the mean: 1 / count of this for channels that have nothing to do with one another.
+    apart = float(np.square(samples, dtype=np.float64).sum()) / count**2
+    together = float(np.square(mono, dtype=np.float64).sum())
+    if apart > 0 and together < CANCELLED * apart:
+        lost = "all" if together == 0 else f"{10 * np.log10(apart / together):.0f} dB"
+        raise ValueError(
+            f"{path}: its {count} channels cancel each other ({lost} of the sound is lost in their mean); choose one of "
+            "them with channel=1"
+        )
+    return mono, [f"mixed down from {count} channels"]
 
 
 def check_sound_options(features: str, segment: str, steps: int | None, sampling_rate: int) -> None:

@@ -1,10 +1,10 @@
 """Labels of files: from their sub-folders, from a CSV file, or from their names by a pattern."""
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from unbraid.data.formats.delimited import find_layout
 from unbraid.words import nearest
 
 __all__ = ["folder_labels", "pattern_labels", "read_labels"]
@@ -17,37 +17,36 @@ def folder_labels(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def read_labels(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of a CSV file of labels, in the order of `names`; its column `file` must hold these names.
+    r"""The columns of a CSV file of labels, in the order of `names`; its column `file` must hold these names, with `/` or `\`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it has another header, an empty field, or lacks or repeats a name.
+        ValueError: it has another header, an empty field, another encoding, or lacks or repeats a name.
     """
     if not path.is_file():
         raise FileNotFoundError(f"labels: there is no file {path}")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
-    header = [column.strip() for column in rows[0]] if rows else []
+    layout = find_layout("labels", path)
+    header = layout.header
     if len(header) < 2 or header[0] != "file" or len(set(header)) < len(header):
         raise ValueError(
             f"labels: the first line of {path} is {','.join(header)!r}; it must be file,label,..."
         )
+    known = set(names)
     table: dict[str, list[str]] = {}
-    for number, row in enumerate(rows[1:], 2):
-        if not any(row):
-            continue
+    for number, row in layout.rows():
         values = [value.strip() for value in row]
-        if len(values) != len(header) or not all(values):
+        if not all(values):
             raise ValueError(
                 f"labels: line {number} of {path} is {','.join(row)!r}; fill {len(header)} columns"
             )
-        if values[0] not in names:
+        name = values[0] if values[0] in known else values[0].replace("\\", "/")
+        if name not in known:
             raise ValueError(
                 f"labels: line {number} of {path} names {values[0]!r}{nearest(values[0], names)}"
             )
-        if values[0] in table:
+        if name in table:
             raise ValueError(f"labels: line {number} of {path} names {values[0]!r} a second time")
-        table[values[0]] = values[1:]
+        table[name] = values[1:]
     missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(f"labels: {path} has no line for {missing[0]!r} ({len(missing)} in all); add it")

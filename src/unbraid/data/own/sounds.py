@@ -10,21 +10,23 @@ group (a speaker, a session) go into one split. In a pattern, `index` is no labe
 """
 
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
+from unbraid.data.checks import check_choice
 from unbraid.data.features import FeatureKind, Segment, Sound
 from unbraid.data.formats.images import IMAGE_ENDINGS
-from unbraid.data.formats.paths import files_below, files_digest, name_of
+from unbraid.data.formats.paths import files_below, files_digest, name_of, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
     SEGMENT_STEPS,
+    Recording,
     check_sound_options,
     cut,
     read_audio,
@@ -38,6 +40,7 @@ from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.data.splits import consecutive_splits, split_by_group
 from unbraid.data.store import Space, prepared
+from unbraid.remarks import remark, some
 
 __all__ = ["holds_sound", "load_sounds", "sequences_of_sounds"]
 
@@ -58,11 +61,13 @@ def load_sounds(
     name: str | None = None,
     features: FeatureKind = "mel80",
     sampling_rate: int | None = None,
+    channel: int | None = None,
     segment: Segment = "segment",
     steps: int | None = None,
     pattern: str | None = None,
     labels: str | Path | None = None,
     dynamic_labels: Sequence[str] = (),
+    unusable: Literal["refuse", "leave_out"] = "refuse",
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     cache: str | Path | None = None,
@@ -74,6 +79,7 @@ def load_sounds(
         name: the data set's name; None for the folder's.
         features: kind of features: mel80, mel40, spec200 or linear201, see `unbraid.data.formats.spectra`.
         sampling_rate: samples per second to which all sounds are resampled; None for the rate that most files have.
+        channel: of files with several, counted from 1; None for the mean of all.
         segment: "segment" for pieces of `steps` frames (the rest at the end is dropped; a shorter recording is padded),
             "utterance" for whole recordings, padded.
         steps: frames (of 10 ms) of a segment, 20 by default. For utterances: the most frames of a sequence, by default
@@ -81,6 +87,7 @@ def load_sounds(
         pattern: of the file names without their ending, such as "{digit}_{speaker}_{index}".
         labels: CSV file with labels, instead of a pattern.
         dynamic_labels: names of the labels that describe what is spoken or what happens; the others are static.
+        unusable: what to do with files that cannot be read: `refuse`, or `leave_out`, which is said.
         fractions: shares of train, validation and test, counted in files or groups.
         seed: of the random split.
         cache: where the prepared features are kept; see `store.cache_folder`.
@@ -98,12 +105,15 @@ def load_sounds(
         raise ValueError(f"folder: {path} is one file; give a folder of at least 3 sound files")
     if pattern is not None and labels is not None:
         raise ValueError("pattern, labels: labels come from the file names or from a CSV file; give one")
-    files = files_below(path, AUDIO_ENDINGS)
+    check_choice("unusable", unusable, ("refuse", "leave_out"))
+    listed = files_below(path)
+    files = [file for file in listed if file.suffix.lower() in AUDIO_ENDINGS]
     if len(files) < 3:
         raise ValueError(
             f"folder: {path} holds {len(files)} sound files; training, validation and test need one each, at least "
-            f"3 of {', '.join(AUDIO_ENDINGS)}"
+            f"3 of {', '.join(AUDIO_ENDINGS)}. Others must be converted, such as with: ffmpeg -i sound.m4a sound.wav"
         )
+    say_left_out(path, listed, files)
     names = [file.relative_to(path).as_posix() for file in files]
     if pattern is not None:
         table = pattern_labels(pattern, names)
@@ -116,15 +126,9 @@ def load_sounds(
             f"folder: all files in {path} are of one speaker, {table['speaker'][0]}; at least two are needed. "
             "Add another, or leave the label `speaker` out"
         )
-    rate = sampling_rate or Counter(recorded_rate(file) for file in files).most_common(1)[0][0]
+    rate = sampling_rate or _usual_rate(files, unusable == "leave_out")
     check_sound_options(features, segment, steps, rate)
-    rows = split_by_group(groups, fractions, seed)
-    order = np.concatenate(list(rows.values()))
-    splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
-    as_labels = {
-        label: make_label(label, np.array(values)[order], "dynamic" if label in dynamic_labels else "static")
-        for label, values in table.items()
-    }
+    split_by_group(groups, fractions, seed)  # refuses too few groups before sounds are read
     data_name = name or name_of(path)
     options = {
         "files": files_digest(files, path),
@@ -132,6 +136,8 @@ def load_sounds(
         "dynamic_labels": list(dynamic_labels),
         "features": features,
         "sampling_rate": rate,
+        "channel": channel,
+        "unusable": unusable,
         "segment": segment,
         "steps": steps,
         "fractions": list(fractions),
@@ -139,13 +145,20 @@ def load_sounds(
     }
 
     def build(space: Space) -> Sequences:
-        data = sequences_of_sounds(space, data_name, splits, as_labels, features, rate, segment, steps)
+        kept = np.arange(len(files)) if unusable == "refuse" else _readable(files, features, rate, channel)
+        rows = {split: kept[part] for split, part in split_by_group(groups[kept], fractions, seed).items()}
+        order = np.concatenate(list(rows.values()))
+        splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
+        as_labels = {
+            key: make_label(key, np.array(values)[order], "dynamic" if key in dynamic_labels else "static")
+            for key, values in table.items()
+        }
+        data = sequences_of_sounds(
+            space, data_name, splits, as_labels, features, rate, segment, steps, channel
+        )
         if segment == "segment" and data.lengths is not None and data.groups is not None:
             short = [files[order[owner]] for owner in data.groups[data.lengths < data.steps]]
-            warnings.warn(
-                f"{_some(short)}: shorter than a segment of {data.steps} frames; padded and masked",
-                stacklevel=2,
-            )
+            remark(f"{some(short)}: shorter than a segment of {data.steps} frames; padded and masked")
         return data
 
     return prepared(data_name, options, build, cache)
@@ -160,6 +173,7 @@ def sequences_of_sounds(
     sampling_rate: int,
     segment: Segment,
     steps: int | None,
+    channel: int | None = None,
 ) -> Sequences:
     """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
 
@@ -174,30 +188,32 @@ def sequences_of_sounds(
         sampling_rate: samples per second to which sounds are resampled.
         segment: see `cut`.
         steps: see `cut`.
+        channel: see `read_audio`.
 
     Raises:
-        ValueError: a file cannot be read, see `read_audio`, or is shorter than two frames.
+        ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
     """
     paths = [path for files in splits.values() for path in files]
     counts: list[int] = []
     remarks: dict[str, list[Path]] = {}
+    broken: list[str] = []
     raw = space.folder / "frames.raw"
     with open(raw, "wb") as file:
         for done, path in enumerate(paths):
-            recording = read_audio(path, sampling_rate)
-            if frame_count(len(recording.samples), features, sampling_rate) < 2:
-                raise ValueError(
-                    f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two "
-                    "frames of features; remove it"
-                )
+            space.advance(done + 1, len(paths))
+            try:
+                recording = _read_recording(path, features, sampling_rate, channel)
+            except ValueError as error:
+                broken.append(str(error))
+                continue
             frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
             file.write(frames.numpy().tobytes())
             counts.append(len(frames))
-            for remark in recording.remarks:
-                remarks.setdefault(remark, []).append(path)
-            space.advance(done + 1, len(paths))
-    for remark, remarked in remarks.items():
-        warnings.warn(f"{_some(remarked)}: {remark}", stacklevel=2)
+            for text in recording.remarks:
+                remarks.setdefault(text, []).append(path)
+    refuse_broken(broken, len(paths), leave_out=False)
+    for text, remarked in remarks.items():
+        remark(f"{some(remarked)}: {text}")
     flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
     scaling = Scaling.fit(flat[: sum(counts[: len(splits["train"])])])
     pieces = [
@@ -228,6 +244,45 @@ def sequences_of_sounds(
     )
 
 
-def _some(paths: Sequence[Path]) -> str:
-    """The first of some files, and how many more there are."""
-    return f"{paths[0]}, and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
+def _read_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> Recording:
+    recording = read_audio(path, sampling_rate, channel)
+    if frame_count(len(recording.samples), features, sampling_rate) < 2:
+        raise ValueError(
+            f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two frames of features; "
+            "remove it"
+        )
+    return recording
+
+
+def _readable(
+    files: Sequence[Path], features: FeatureKind, sampling_rate: int, channel: int | None
+) -> np.ndarray:
+    """The numbers of the files that can be read; the others are named."""
+    kept: list[int] = []
+    broken: list[str] = []
+    for number, file in enumerate(files):
+        try:
+            _read_recording(file, features, sampling_rate, channel)
+            kept.append(number)
+        except ValueError as error:
+            broken.append(str(error))
+    refuse_broken(broken, len(files), leave_out=True)
+    return np.array(kept)
+
+
+def _usual_rate(files: Sequence[Path], leave_out: bool) -> int:
+    """The sampling rate that most files declare.
+
+    Raises:
+        ValueError: naming all files that cannot be read, unless they are left out.
+    """
+    rates: Counter[int] = Counter()
+    broken: list[str] = []
+    for file in files:
+        try:
+            rates[recorded_rate(file)] += 1
+        except ValueError as error:
+            broken.append(str(error))
+    if broken and not (leave_out and rates):
+        refuse_broken(broken, len(files), leave_out=False)
+    return rates.most_common(1)[0][0]

@@ -15,8 +15,7 @@ The rules by which a table is read:
   constant there stays 0, with a warning; a feature that is never observed there is refused.
 - Time zones. Stamps with an offset become UTC, also where the offsets differ. A table in which only some stamps have an
   offset is refused.
-- Text. Blanks around names and texts are removed. The separator and a decimal comma are found. A column without a name is
-  left out. Whatever is left out or converted is said.
+- Text. Blanks around names and texts are removed; a decimal comma is found; a column without a name is left out. All are said.
 - Refused, with file and line: rows of another length than the header, a column twice, unknown columns, text in a column of numbers, infinite values, unreadable stamps, two rows
   with the same sequence and stamp, a label that changes inside a sequence, sequences without an outcome.
 """
@@ -199,13 +198,11 @@ def read_series(
     _check_options(window, windows, variable, value, duplicates, unusable)
     missing = None if missing is None else [text for text in _names("missing", missing) if text]
     if id is None and windows is None:
-        raise ValueError(
-            "windows: with id=None the table is one long series; say how many windows a sequence has"
-        )
+        raise ValueError("windows: with id=None the table is one series; give the windows of a sequence")
     wanted = {id, time, variable, groups, *static_labels}
     source = open_table("table", table, id, wanted, missing or (), decimal)
     outcome_table = (
-        None if outcomes is None else open_table("outcomes", outcomes, id, (), missing or (), decimal)
+        outcomes if outcomes is None else open_table("outcomes", outcomes, id, (), missing or (), decimal)
     )
     if id is None:
         ids = Texts([source.name.partition(".")[0]], np.zeros(len(source.frame), dtype=np.int64))
@@ -220,10 +217,9 @@ def read_series(
     stamps = read_stamps(source, time, time_format, ids, time_zone)
     # Labels, groups and targets are looked for among the outcomes first.
     window_targets = [t for t in targets if outcome_table is None or t not in outcome_table.frame]
-    for argument, columns in (("static_labels", static_labels), ("groups", [groups] if groups else [])):
-        for column in columns:
-            if outcome_table is None or column not in outcome_table.frame:
-                source.column(argument, column)
+    for column in (*static_labels, *([groups] if groups else [])):
+        if outcome_table is None or column not in outcome_table.frame:
+            source.column("groups" if column == groups else "static_labels", column)
     if variable is None:
         measured = measure_wide(source, features, window_targets, wanted)
     else:
@@ -247,8 +243,9 @@ def read_series(
     pieces = usable_pieces(source, cut_series(grid, window, windows), len(names), window, unusable)
     owner = np.array([piece.owner for piece in pieces])
 
-    def of_sequence(argument: str, column: str) -> np.ndarray:
-        """A column's value for each piece: from the outcomes, or constant over the rows of the table."""
+    def of_sequence(
+        argument: str, column: str
+    ) -> np.ndarray:  # from the outcomes, or constant over a table's rows
         if outcome_table is not None and column in outcome_table.frame:
             by_id = outcome_values(outcome_table, str(id), column)
             where = f"outcomes: {outcome_table.name}"
