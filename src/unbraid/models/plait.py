@@ -1,0 +1,269 @@
+"""Braid, a method of unbraid's own: codes that predict, from fixed summaries and straight lines beside small nets.
+
+When to use it: for series and sound of your own, without tuning. Deep codes of a few hundred sequences lose to plain
+summaries of the raw series when a label is to be predicted. So the static code starts as these summaries, and the deep
+part only adds to them: most of what the static code predicts comes from the fixed summaries.
+
+    z                    fixed summaries of the whole sequence (`unbraid.nn.summaries`), K = S numbers
+    m, v                 mean and deviation of each feature over the observed values of the sequence
+    x~_t = (x_t - m) / (v + 0.05)          what d reads; frames are read as they are
+    g_t                  features of x~_t on its own
+    q(s | x)             mean A z + net(mean of g, z)
+    q(d_t | x)           mean B x~_t + net(LSTM over g)
+    p(x_t | s, d_t)      mean level(s) + scale(s) (C (s, d_t) + net(s, d_t)); level and log scale are straight lines of s
+    p(s) = N(0, I),   p(d_t | d_<t) an LSTM
+    loss = -log p(x | s, d) + KL_s + KL_d, weights set by the recipe
+
+The normalisation leaves level and scale to the static code, so that they follow it in a swap. A and B, C, level and scale
+start in closed form: A takes the summaries as they are; B and C are principal components of x~_t, whitened, and their
+inverse; level and scale are a ridge regression of (m, log(v + 0.05)) on z. Nets start at a tenth of their usual outputs.
+
+While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
+stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
+sound, another voice). The errors count all observed values.
+
+Level and scale as separate parts of an autoencoder of series are usual (instance normalisation); shares of fixed
+convolutions as features are those of MiniRocket (Dempster, Schmidt, Webb, KDD 2021, https://arxiv.org/abs/2012.08791).
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from unbraid.cards import ModelCard
+from unbraid.kinds import kind_of
+from unbraid.masks import inside, mean_shares, observed_steps, observed_values, zero_unobserved
+from unbraid.models.sequential_vae import SequentialVAE
+from unbraid.nn.codecs import build_encoder, encode_steps
+from unbraid.nn.likelihoods import reconstruction_error
+from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
+from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
+from unbraid.nn.summaries import Summaries, SummaryName, as_series
+from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
+
+__all__ = ["Plait"]
+
+LEAST = 0.05  # deviation that is added to a sequence's own
+QUIET = -2.0  # first log variance of the codes
+
+
+class Plait(SequentialVAE):
+    """Static code from fixed summaries and a small net, dynamic code from the normalised sequence (ours).
+
+    Args:
+        observation: shape `*X` of one observation.
+        static_size: size S of the static code, and number of summaries.
+        dynamic_size: size D of the dynamic code.
+        features: size of a step's features g_t.
+        width: channels of the first convolution, or units of the first layer for vectors and windows.
+        hidden: size of the layer before the static code, and of the prior's LSTM.
+        dynamic_hidden: size of the LSTM before the dynamic code, in each direction.
+        bidirectional: whether the LSTM before d reads in both directions.
+        summaries: "plain" (mean, deviation, bounds), "texture" (with shares of fixed convolutions), "ordered" (with the ends,
+            the slope and quarters as well) or "halves" (means, in directions that two halves of a sequence agree on).
+        static_net: whether a net adds to the summaries; without one, s is the summaries, and only its deviation is learned.
+        closed_form: whether the straight lines start in closed form.
+        normalise: whether d reads the sequence normalised by its own mean and deviation, and s gives level and scale.
+        lines: whether straight lines stand beside the nets of d and of the decoder.
+        hide: mean share of the observed values that training hides from the encoder; each sequence draws its own, up to
+            twice this.
+        jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
+        weigh_rare: whether errors of a feature are divided by its share of observed values.
+        dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
+
+    Raises:
+        ValueError: settings out of range, or observations without a codec.
+    """
+
+    card = ModelCard(
+        name="plait",
+        title="Braid: codes from fixed summaries and straight lines beside small nets",
+        authors="The unbraid authors",
+        year=2026,
+        venue="this package",
+        url="https://arxiv.org/abs/2012.08791",
+        summary="ours: static code from fixed summaries of the whole sequence; the default for your own series",
+        capabilities=frozenset(
+            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+        ),
+        deviations=("a method of ours: no paper describes it; the module says where its parts come from",),
+        variants=(
+            {"summaries": "plain", "lines": False, "closed_form": False, "normalise": False},
+            {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
+            {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
+        ),
+        symbols=(
+            ("z", "z", "fixed summaries of the sequence"),
+            ("s", "static", "static code of the sequence"),
+            ("d_t", "dynamic[:, t]", "dynamic code of step t"),
+            ("g_t", "g", "features of step t"),
+            ("m, v", "mean, deviation", "the sequence's own mean and deviation of each feature"),
+            ("A, B, C", "static_line, dynamic_line, decoder.line", "straight lines beside the nets"),
+        ),
+    )
+
+    def __init__(
+        self,
+        observation: tuple[int, ...],
+        static_size: int = 32,
+        dynamic_size: int = 8,
+        features: int = 32,
+        width: int = 32,
+        hidden: int = 64,
+        dynamic_hidden: int = 32,
+        bidirectional: bool = False,
+        summaries: SummaryName = "texture",
+        static_net: bool = True,
+        closed_form: bool = True,
+        normalise: bool = True,
+        lines: bool = True,
+        hide: float = 0.0,
+        jitter: float = 0.0,
+        weigh_rare: bool = False,
+        dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum"] = "none",
+    ) -> None:
+        super().__init__(locals())
+        if not 0 <= hide <= 0.5:
+            raise ValueError(f"model.hide: {hide} must lie between 0 and 0.5")
+        if jitter < 0:
+            raise ValueError(f"model.jitter: {jitter} must be at least 0")
+        self.static_size, self.dynamic_size = static_size, dynamic_size
+        self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
+        self.normalise = normalise and kind_of(observation) != "frames"
+        self.weigh_rare = weigh_rare
+        self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
+        values, last = torch.Size(observation).numel(), observation[-1]
+        self.summaries = Summaries(observation, static_size, summaries)
+        self.static_line = nn.Linear(static_size, static_size) if static_net else nn.Identity()
+        self.static_path = nn.Sequential(nn.Linear(features + static_size, hidden), nn.Tanh())
+        self.static_added = nn.Linear(hidden, static_size) if static_net else None
+        self.static_log_variance = nn.Linear(hidden, static_size)
+        self.encoder = build_encoder(observation, features, width)
+        self.dynamic_path = MaskedLSTM(features, dynamic_hidden, bidirectional=bidirectional)
+        self.dynamic_head = GaussianHead(self.dynamic_path.output_size, dynamic_size)
+        self.dynamic_line = nn.Linear(values, dynamic_size) if lines else None
+        self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
+        self.decoder = LineDecoder(observation, static_size, dynamic_size, width, lines, self.normalise)
+        self.register_buffer("feature_weights", torch.ones(last))
+        for layer in (self.static_added, self.dynamic_head.mean):
+            if layer is not None:
+                shrink(layer)
+        for layer in (self.static_log_variance, self.dynamic_head.log_variance):
+            nn.init.constant_(layer.bias, QUIET)
+
+    # ---- closed form --------------------------------------------------------------------------------
+
+    def start(self, batches: Iterable[Batch]) -> None:
+        """Fit the summaries, the shares of observed values, and the first straight lines, to the training sequences."""
+        parts = list(batches)
+        self.summaries.fit(parts)
+        if self.weigh_rare:
+            share = torch.stack([as_series(part.x, part.mask)[1].float().mean((0, 1)) for part in parts]).mean(0)
+            weights = 1 / share.clamp_min(0.01)
+            self.feature_weights.copy_(weights * share.sum() / (weights * share).sum())
+        if not self.closed_form:
+            return
+        if self.static_net:
+            nn.init.eye_(self.static_line.weight)
+            nn.init.zeros_(self.static_line.bias)
+        z = torch.cat([self.summaries(part.x, part.mask) for part in parts])
+        normalised = torch.cat([self._normalised(part.x, part.mask)[observed_steps(observed_values(part.x, part.mask))] for part in parts])
+        if self.dynamic_line is not None:
+            inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
+            self.decoder.start_line(*inverse)
+        if self.normalise:
+            own = [self._own_statistics(part.x, part.mask) for part in parts]
+            level = torch.cat([torch.cat([mean, (deviation + LEAST).log()], 1) for mean, deviation in own])
+            ridge_line(self.decoder.level, z, level)
+
+    # ---- codes --------------------------------------------------------------------------------------
+
+    def posterior(
+        self,
+        x: Float[Tensor, "B T *X"],
+        mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Posterior:
+        """q(s | x) and q(d | x); see the module's equations."""
+        steps = None if mask is None else inside(mask)
+        values = self._normalised(x, mask)
+        g = encode_steps(self.encoder, values, mask)
+        return Posterior(self._static(x, mask, g), self._dynamic(values, g, mask, steps))
+
+    def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
+        """-log p(x | s, d), weighed by feature, and the two KLs; `(B,)` each.
+
+        Raises:
+            ValueError: the batch lacks the view that d is read from.
+        """
+        x, mask = zero_unobserved(batch.x, batch.mask), batch.mask
+        if self.training and self.jitter:
+            x = zero_unobserved(self._moved(x, generator), mask)
+        shown = self._shown(x, mask, generator) if self.training and self.hide else mask
+        posterior = self.posterior(x, shown)
+        if self.views and self.training:
+            view = batch.view("dynamic")
+            values = self._normalised(view.x, view.mask)
+            g = encode_steps(self.encoder, values, view.mask)
+            steps = None if view.mask is None else inside(view.mask)
+            posterior = Posterior(posterior.static, self._dynamic(values, g, view.mask, steps))
+        codes = posterior.sample(generator)
+        steps = None if mask is None else inside(mask)
+        weights = self.feature_weights if self.weigh_rare else None
+        error = reconstruction_error(self.decode(codes, steps), x, mask, weights)
+        return {
+            "reconstruction": error.sum(1),
+            "kl_static": self.kl_static(posterior),
+            "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
+        }
+
+    def _static(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Normal:
+        z = self.summaries(x, mask)
+        mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
+        h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
+        deviation = (0.5 * self.static_log_variance(h).float()).exp()
+        line = self.static_line(z)
+        return Normal(line if self.static_added is None else line + self.static_added(h), deviation, validate_args=False)
+
+    def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
+        normal = self.dynamic_head(self.dynamic_path(g, steps))
+        if self.dynamic_line is None:
+            return normal
+        line = self.dynamic_line(values.flatten(2))
+        if mask is not None:
+            line = zero_unobserved(line, observed_steps(mask))
+        return Normal(normal.mean + line, normal.stddev, validate_args=False)
+
+    # ---- values -------------------------------------------------------------------------------------
+
+    def _own_statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
+        """Mean and deviation of each feature over the observed values of each sequence; 0 where there are none."""
+        series, observed = as_series(x, mask)
+        count = observed.sum(1).clamp_min(1)
+        mean = (series * observed).sum(1) / count
+        offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
+        return mean, (offset.square().sum(1) / count).sqrt()
+
+    def _normalised(self, x: Tensor, mask: Tensor | None) -> Float[Tensor, "B T *X"]:
+        """Values less the sequence's mean, over its deviation; zeros where unobserved."""
+        if not self.normalise:
+            return zero_unobserved(x, mask)
+        mean, deviation = self._own_statistics(x, mask)
+        shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
+        return zero_unobserved((x - mean.view(shape)) / (deviation + LEAST).view(shape), mask)
+
+    def _moved(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        shape = (2, len(x), *[1] * (x.ndim - 2), x.shape[-1])
+        stretch, offset = self.jitter * standard_normal(shape, x, generator)
+        return x * (stretch / 3).exp() + offset
+
+    def _shown(self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        """The mask less the values that are hidden from the encoder."""
+        device = None if generator is None else generator.device
+        share = 2 * self.hide * torch.rand(len(x), generator=generator, device=device).to(x.device)
+        drawn = torch.rand(x.shape, generator=generator, device=device).to(x.device)
+        return observed_values(x, mask) & (drawn >= share.view(-1, *[1] * (x.ndim - 1)))
