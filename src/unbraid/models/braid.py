@@ -43,7 +43,7 @@ from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.summaries import Summaries, SummaryName, as_series
-from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
+from unbraid.types import Batch, Posterior, Terms, standard_normal
 
 __all__ = ["Braid"]
 
@@ -162,7 +162,9 @@ class Braid(SequentialVAE):
         parts = list(batches)
         self.summaries.fit(parts)
         if self.weigh_rare:
-            share = torch.stack([as_series(part.x, part.mask)[1].float().mean((0, 1)) for part in parts]).mean(0)
+            share = torch.stack(
+                [as_series(part.x, part.mask)[1].float().mean((0, 1)) for part in parts]
+            ).mean(0)
             weights = 1 / share.clamp_min(0.01)
             self.feature_weights.copy_(weights * share.sum() / (weights * share).sum())
         if not self.closed_form:
@@ -171,7 +173,12 @@ class Braid(SequentialVAE):
             nn.init.eye_(self.static_line.weight)
             nn.init.zeros_(self.static_line.bias)
         z = torch.cat([self.summaries(part.x, part.mask) for part in parts])
-        normalised = torch.cat([self._normalised(part.x, part.mask)[observed_steps(observed_values(part.x, part.mask))] for part in parts])
+        normalised = torch.cat(
+            [
+                self._normalised(part.x, part.mask)[observed_steps(observed_values(part.x, part.mask))]
+                for part in parts
+            ]
+        )
         if self.dynamic_line is not None:
             inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
             self.decoder.start_line(*inverse)
@@ -227,7 +234,9 @@ class Braid(SequentialVAE):
         h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
         deviation = (0.5 * self.static_log_variance(h).float()).exp()
         line = self.static_line(z)
-        return Normal(line if self.static_added is None else line + self.static_added(h), deviation, validate_args=False)
+        return Normal(
+            line if self.static_added is None else line + self.static_added(h), deviation, validate_args=False
+        )
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
         normal = self.dynamic_head(self.dynamic_path(g, steps))
@@ -240,7 +249,9 @@ class Braid(SequentialVAE):
 
     # ---- values -------------------------------------------------------------------------------------
 
-    def _own_statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
+    def _own_statistics(
+        self, x: Tensor, mask: Tensor | None
+    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
         """Mean and deviation of each feature over the observed values of each sequence; 0 where there are none."""
         series, observed = as_series(x, mask)
         count = observed.sum(1).clamp_min(1)

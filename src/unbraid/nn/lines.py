@@ -29,7 +29,13 @@ class LineDecoder(nn.Module):
     """
 
     def __init__(
-        self, observation: tuple[int, ...], static_size: int, dynamic_size: int, width: int, line: bool, level: bool
+        self,
+        observation: tuple[int, ...],
+        static_size: int,
+        dynamic_size: int,
+        width: int,
+        line: bool,
+        level: bool,
     ) -> None:
         super().__init__()
         self.static_size, self.observation = static_size, observation
@@ -47,7 +53,9 @@ class LineDecoder(nn.Module):
         if self.line is not None:
             parts[0] = parts[0] + self.line(z).view(len(z), *self.observation)
         if self.level is not None:
-            level = self.level(z[:, : self.static_size]).view(len(z), 2, *[1] * (len(self.observation) - 1), -1)
+            level = self.level(z[:, : self.static_size]).view(
+                len(z), 2, *[1] * (len(self.observation) - 1), -1
+            )
             parts += [part.expand_as(parts[0]) for part in level.unbind(1)]
         return torch.stack(parts, 1) if len(parts) > 1 else parts[0]
 

@@ -66,9 +66,7 @@ class Summaries(nn.Module):
         self.register_buffer("middle", torch.zeros(columns))
         self.register_buffer("directions", torch.eye(columns, size))
 
-    def forward(
-        self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None
-    ) -> Float[Tensor, "B K"]:
+    def forward(self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None) -> Float[Tensor, "B K"]:
         """The summaries of each sequence; those of one without an observed value are those of the mean sequence."""
         series, observed = as_series(x, mask)
         z = (self._scaled(self._raw(series, observed)) - self.middle) @ self.directions
@@ -80,12 +78,15 @@ class Summaries(nn.Module):
         parts = [as_series(batch.x.float(), batch.mask) for batch in batches]
         length = max(series.shape[1] for series, _ in parts)
         series, observed = (
-            torch.cat([F.pad(part[i], (0, 0, 0, length - part[i].shape[1])) for part in parts]) for i in (0, 1)
+            torch.cat([F.pad(part[i], (0, 0, 0, length - part[i].shape[1])) for part in parts])
+            for i in (0, 1)
         )
         if self.which in ("texture", "ordered"):
             self._fit_texture(series, observed)
         halves = [self._raw(*half) for half in _halves(series, observed)] if self.which == "halves" else []
-        raw = torch.cat([self._raw(*part) for part in zip(series.split(256), observed.split(256), strict=True)])
+        raw = torch.cat(
+            [self._raw(*part) for part in zip(series.split(256), observed.split(256), strict=True)]
+        )
         self.center.copy_(raw.mean(0))
         deviation = raw.std(0, correction=0)
         self.scale.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
@@ -108,9 +109,13 @@ class Summaries(nn.Module):
         return sum(width for block, width in blocks.items() if block in self._blocks())
 
     def _blocks(self) -> tuple[str, ...]:
-        return {"plain": ("plain",), "texture": ("plain", "texture")}.get(self.which, ("plain", "texture", "ordered"))
+        return {"plain": ("plain",), "texture": ("plain", "texture")}.get(
+            self.which, ("plain", "texture", "ordered")
+        )
 
-    def _raw(self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]) -> Float[Tensor, "B columns"]:
+    def _raw(
+        self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
+    ) -> Float[Tensor, "B columns"]:
         if self.which == "halves":
             return _mean(series, observed)
         blocks = {"plain": _plain, "texture": self._texture, "ordered": _ordered}
@@ -165,7 +170,9 @@ class Summaries(nn.Module):
                 self.thresholds[number] = values.gather(0, place.unsqueeze(0))[0].to(self.thresholds)
 
 
-def as_series(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> tuple[Float[Tensor, "B L F"], Bool[Tensor, "B L F"]]:
+def as_series(
+    x: Float[Tensor, "B T *X"], mask: Tensor | None
+) -> tuple[Float[Tensor, "B L F"], Bool[Tensor, "B L F"]]:
     """Each sequence as a series of rows with features, and which values are observed."""
     observed, values = observed_values(x, mask), zero_unobserved(x, mask)
     kind = kind_of(tuple(x.shape[2:]))
@@ -191,7 +198,7 @@ def _mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
     return (series * observed).sum(1) / observed.sum(1).clamp_min(1)
 
 
-def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B 6F"]:
+def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
     count, mean = observed.sum(1), _mean(series, observed)
     offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
     deviation = (offset.square().sum(1) / count.clamp_min(1)).sqrt()
@@ -202,7 +209,7 @@ def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B 6F"]:
     return torch.cat([mean, deviation, (deviation + LEAST).log(), *bounds, share], 1)
 
 
-def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B 11F"]:
+def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B ordered"]:
     length = _inside(observed).sum(1, keepdim=True).clamp_min(1)
     place = (torch.arange(series.shape[1], device=series.device) + 0.5) / length  # (B, L), 0 to 1 inside
     count = observed.sum(1).clamp_min(1)
@@ -218,7 +225,9 @@ def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B 11F"]:
         within = (quarter == number).unsqueeze(2)
         means.append(_mean(series, observed & within))
         shares.append((observed & within).sum(1) / within.sum(1).clamp_min(1))
-    return torch.cat([torch.where(observed.any(1), end, 0.0) for end in (first, last)] + [slope, *means, *shares], 1)
+    return torch.cat(
+        [torch.where(observed.any(1), end, 0.0) for end in (first, last)] + [slope, *means, *shares], 1
+    )
 
 
 def _inside(observed: Bool[Tensor, "B L F"]) -> Bool[Tensor, "B L"]:
@@ -269,7 +278,9 @@ def _agreed(columns: Tensor, first: Tensor, second: Tensor) -> Float[Tensor, "co
     within = difference.T @ difference / len(difference)
     whole = (columns - columns.mean(0)) @ whitening
     between = whole.T @ whole / len(whole) - within
-    below = torch.linalg.cholesky(within + RIDGE * torch.eye(len(within), dtype=within.dtype, device=within.device))
+    below = torch.linalg.cholesky(
+        within + RIDGE * torch.eye(len(within), dtype=within.dtype, device=within.device)
+    )
     inverse = torch.linalg.inv(below)
     values, vectors = torch.linalg.eigh(inverse @ between @ inverse.T)
     order = values.argsort(descending=True)

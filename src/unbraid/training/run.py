@@ -216,7 +216,7 @@ def _train(
         trainer = lightning.Trainer(
             accelerator="cpu" if plan.device_name == "cpu" else "gpu",
             devices=1,
-            max_epochs=plan.config.max_epochs,
+            max_epochs=plan.epochs,
             callbacks=[
                 *([tracked] if tracked else []),
                 metrics,
