@@ -31,7 +31,7 @@ def test_own_series(tmp_path, capsys):
     assert len(SERIES.read_text().splitlines()) <= 40
     example = runpy.run_path(str(SERIES))
     example["machines"](24).to_csv(tmp_path / "machines.csv", index=False)
-    pipeline = example["main"](str(tmp_path / "machines.csv"), epochs=2)
+    pipeline = example["main"](str(tmp_path / "machines.csv"), steps=4)
     assert "accuracy [" in capsys.readouterr().out
     series = [np.zeros((90, 2)), np.full((40, 2), 30.0)]
     assert pipeline.predict_proba(series).shape == (2, 2)

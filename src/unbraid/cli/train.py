@@ -54,7 +54,7 @@ def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     if path is None:
         raise ValueError(f"train: name a recipe first ({', '.join(list_recipes())}), or pass --data PATH")
     model, rest = take_option("--model", rest)
-    return own_recipe(path, model or "dbse"), f"--data {path}", rest
+    return own_recipe(path, model), f"--data {path}", rest
 
 
 def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True) -> int:

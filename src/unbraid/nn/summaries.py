@@ -6,7 +6,7 @@ with its pixels averaged to 8x8 at most. Columns come in blocks:
 - plain: mean, deviation, log of the deviation, least and largest value, and share of observed values, of each feature;
 - texture: shares of positive outputs of fixed convolutions, after MiniRocket (Dempster, Schmidt, Webb, KDD 2021,
   https://arxiv.org/abs/2012.08791): the 84 kernels of length 9 with weights -1 and 2, at up to six dilations, over random
-  features; each has a threshold, a quantile of its outputs on some training sequences;
+  features; each has a threshold, a quantile of its outputs on some training sequences (a narrow sigmoid, not a step);
 - ordered: first and last value, slope, and mean and share of observed values in each quarter of the sequence.
 
 Columns are standardised by the train split, bounded, and divided by the square root of their block's width. Then principal
@@ -36,6 +36,7 @@ LEAST = 0.05  # deviation that is added before its logarithm is taken
 DILATIONS = 6
 KERNEL = 9
 THRESHOLD_SEQUENCES = 40
+SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 to 1, so that rounding changes none
 RIDGE = 0.1  # added to the variance within sequences, of whitened means
 PIXELS = 8  # height and width of the frames that are summarised
 
@@ -61,6 +62,7 @@ class Summaries(nn.Module):
         self.register_buffer("reads", torch.ones(DILATIONS, 84, features))
         self.register_buffer("dilations", torch.ones(DILATIONS, dtype=torch.int64))
         self.register_buffer("thresholds", torch.zeros(DILATIONS, 84))
+        self.register_buffer("widths", torch.ones(DILATIONS, 84))
         self.register_buffer("center", torch.zeros(columns))
         self.register_buffer("scale", torch.ones(columns))
         self.register_buffer("middle", torch.zeros(columns))
@@ -69,13 +71,15 @@ class Summaries(nn.Module):
     def forward(self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None) -> Float[Tensor, "B K"]:
         """The summaries of each sequence; those of one without an observed value are those of the mean sequence."""
         series, observed = as_series(x, mask)
-        z = (self._scaled(self._raw(series, observed)) - self.middle) @ self.directions
-        return torch.where(observed.flatten(1).any(1, keepdim=True), z, 0.0)
+        # In float64, so that the codes of a sequence do not depend on the batch that it is in.
+        columns = self._scaled(self._raw(series.double(), observed)) - self.middle
+        z = torch.where(observed.flatten(1).any(1, keepdim=True), columns @ self.directions.double(), 0.0)
+        return z.to(x.dtype)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit thresholds, scales and directions to the training sequences."""
-        parts = [as_series(batch.x.float(), batch.mask) for batch in batches]
+        parts = [as_series(batch.x.double(), batch.mask) for batch in batches]
         length = max(series.shape[1] for series, _ in parts)
         series, observed = (
             torch.cat([F.pad(part[i], (0, 0, 0, length - part[i].shape[1])) for part in parts])
@@ -90,10 +94,10 @@ class Summaries(nn.Module):
         self.center.copy_(raw.mean(0))
         deviation = raw.std(0, correction=0)
         self.scale.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
-        columns = self._scaled(raw).double()
+        columns = self._scaled(raw)
         self.middle.copy_(columns.mean(0))
         if self.which == "halves":
-            directions = _agreed(columns, *(self._scaled(half).double() for half in halves))
+            directions = _agreed(columns, *(self._scaled(half) for half in halves))
         else:
             directions = _components(columns)
         self.directions.zero_()
@@ -136,8 +140,8 @@ class Summaries(nn.Module):
         count = inside.sum(1, keepdim=True).clamp_min(1)
         shares = []
         for number, output in enumerate(self._outputs(series, observed)):
-            above = (output > self.thresholds[number].unsqueeze(1)) & inside.unsqueeze(1)
-            shares.append(above.sum(2) / count)
+            above = torch.sigmoid((output - self.thresholds[number].unsqueeze(1)) / self.widths[number].unsqueeze(1))
+            shares.append((above * inside.unsqueeze(1)).sum(2) / count)
         return torch.cat(shares, 1).to(series.dtype)
 
     def _outputs(self, series: Tensor, observed: Tensor) -> Iterable[Float[Tensor, "B 84 L"]]:
@@ -168,6 +172,7 @@ class Summaries(nn.Module):
             if len(values):
                 place = (levels[number] * (len(values) - 1)).long()
                 self.thresholds[number] = values.gather(0, place.unsqueeze(0))[0].to(self.thresholds)
+                self.widths[number] = (SOFT * values.std(0, correction=0)).clamp_min(1e-3).to(self.widths)
 
 
 def as_series(
