@@ -20,9 +20,12 @@ EXPECTED_FAILURES: dict[str, str] = {}
 SKIPPED = {"check_array_api_input": "array API dispatch is not used"}
 
 
+SIZES = {"static_size": 8, "dynamic_size": 8}
+
+
 def small(**settings):
     return SequenceDisentangler(
-        **{"steps": 8, "batch_size": 8, "random_state": 0, "window": 3, **settings}
+        **{"steps": 8, "batch_size": 8, "random_state": 0, "window": 3, **SIZES, **settings}
     )
 
 

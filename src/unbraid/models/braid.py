@@ -233,10 +233,17 @@ class Braid(SequentialVAE):
         mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
         h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
         deviation = (0.5 * self.static_log_variance(h).float()).exp()
-        line = self.static_line(z)
+        line = self._static_line(z)
         return Normal(
             line if self.static_added is None else line + self.static_added(h), deviation, validate_args=False
         )
+
+    def _static_line(self, z: Float[Tensor, "B K"]) -> Float[Tensor, "B S"]:
+        """The straight line of s, in float64, so that it does not depend on the size of the batch."""
+        if isinstance(self.static_line, nn.Identity):
+            return z
+        weight, bias = self.static_line.weight.double(), self.static_line.bias.double()
+        return nn.functional.linear(z.double(), weight, bias).to(z.dtype)
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
         normal = self.dynamic_head(self.dynamic_path(g, steps))

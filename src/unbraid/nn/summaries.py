@@ -140,7 +140,9 @@ class Summaries(nn.Module):
         count = inside.sum(1, keepdim=True).clamp_min(1)
         shares = []
         for number, output in enumerate(self._outputs(series, observed)):
-            above = torch.sigmoid((output - self.thresholds[number].unsqueeze(1)) / self.widths[number].unsqueeze(1))
+            above = torch.sigmoid(
+                (output - self.thresholds[number].unsqueeze(1)) / self.widths[number].unsqueeze(1)
+            )
             shares.append((above * inside.unsqueeze(1)).sum(2) / count)
         return torch.cat(shares, 1).to(series.dtype)
 
