@@ -110,6 +110,14 @@ def test_paths_become_absolute(tmp_path, monkeypatch):
     assert resolve_recipe("sprites/dbse", {"data.root": "raw"})["data"]["root"] == str(tmp_path / "raw")
 
 
+def test_a_budget_in_epochs_replaces_one_in_steps():
+    recipe = "air_quality/braid"
+    assert resolve_recipe(recipe)["training"]["steps"] == 1600
+    assert resolve_recipe(recipe, {"training.max_epochs": 3})["training"]["steps"] is None
+    both = resolve_recipe(recipe, {"training.max_epochs": 3, "training.steps": 5})["training"]
+    assert both["steps"] == 5
+
+
 def test_own_data_start_from_the_recipe_of_their_kind(tmp_path):
     assert own_recipe(tmp_path).name == "own/dbse"
     assert own_recipe("series.CSV").name == "own/braid-series"

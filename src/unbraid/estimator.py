@@ -21,11 +21,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from unbraid.data.checks import say_unlikely_axes
 from unbraid.data.formats.windows import cut_windows, scale_windows
 from unbraid.data.sequences import Sequences
+from unbraid.evaluation.advice import advice
 from unbraid.generation import decode, encode, evaluating
 from unbraid.masks import inside
 from unbraid.recipes import list_recipes, read_recipe
 from unbraid.registry import model_class
+from unbraid.remarks import remark
 from unbraid.training import TrainingConfig, fit
+from unbraid.training.environment import read_environment
 from unbraid.types import Codes
 
 __all__ = ["SequenceDisentangler"]
@@ -149,7 +152,10 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
             )
             with open(run.folder / "metrics.csv", newline="", encoding="utf-8") as file:
                 self.history_ = list(csv.DictReader(file))
+            steps = read_environment(run.folder)["steps"]
         self.model_ = run.model
+        for sentence in advice(run.model, data, steps, seed):
+            remark(sentence)
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803

@@ -143,6 +143,20 @@ def test_train_leaves_a_run(run, clips):
     assert (run / "model" / "model.json").is_file()
 
 
+def test_minutes_are_measured_and_then_fixed(clips, tmp_path, capsys):
+    """The number of steps stands in the run's settings, so that a resumed run has the same."""
+    import yaml
+
+    folder = tmp_path / "run"
+    words = ["train", "--data", str(clips), *FRAMES, "--run", str(folder), *TINY, "--no-evaluate"]
+    assert main([*words, "--minutes", "0.001"]) == 0
+    steps = yaml.safe_load((folder / "config.yaml").read_text())["training"]["steps"]
+    out = capsys.readouterr().out
+    assert f"About 0.001 minutes are {steps} steps here." in out
+    assert "Note: There are only" in out and "training sequences" in out
+    assert "steps, which is few" in out
+
+
 def test_a_run_is_never_overwritten(run, clips, capsys):
     before = (run / "config.yaml").stat().st_mtime_ns
     assert main(["train", "--data", str(clips), *FRAMES, "--run", str(run), *TINY]) == 2

@@ -14,7 +14,9 @@ from unbraid.training import TrainingConfig
 from unbraid.training.machine import choose_device
 from unbraid.training.plan import budget
 
-__all__ = ["measured_seconds", "recorded_seconds"]
+__all__ = ["measured_seconds", "recorded_seconds", "steps_within"]
+
+TRAINING_SHARE = 0.85  # of a run's time; validation and checkpoints take the rest
 
 
 def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, str] | None:
@@ -39,6 +41,28 @@ def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float,
 
 def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     """Seconds of training by the median of a few steps on the first training sequences; validation comes on top."""
+    batches, epochs = budget(data.splits["train"], TrainingConfig(**config["training"]))
+    return _at_most(_seconds_per_step(config, data, steps) * len(batches) * epochs, config)
+
+
+def steps_within(minutes: float, config: Config, data: Sequences, steps: int = 5) -> int:
+    """The number of training steps that take about so many minutes here, by the median of a few.
+
+    Args:
+        minutes: of training, validation and checkpoints included.
+        config: every setting of the run.
+        data: its data set.
+        steps: that are timed.
+
+    Raises:
+        ValueError: minutes that are not above 0.
+    """
+    if minutes <= 0:
+        raise ValueError(f"minutes: {minutes} must be above 0")
+    return max(1, int(60 * minutes * TRAINING_SHARE / _seconds_per_step(config, data, steps)))
+
+
+def _seconds_per_step(config: Config, data: Sequences, steps: int) -> float:
     training = TrainingConfig(**config["training"])
     rows = data.splits["train"]
     settings = {name: value for name, value in config["model"].items() if name != "name"}
@@ -48,9 +72,7 @@ def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
     step = training_step(model, data.take(rows[: training.batch_size]), training)
     step()  # the first step is slower, because it prepares memory and kernels
-    seconds = statistics.median(seconds_of(step, device) for _ in range(steps))
-    batches, epochs = budget(rows, training)
-    return _at_most(seconds * len(batches) * epochs, config)
+    return statistics.median(seconds_of(step, device) for _ in range(steps))
 
 
 def _at_most(seconds: float, config: Config) -> float:

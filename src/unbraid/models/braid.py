@@ -106,6 +106,9 @@ class Braid(SequentialVAE):
         ),
     )
 
+    feature_weights: Tensor
+    decoder: LineDecoder
+
     def __init__(
         self,
         observation: tuple[int, ...],
@@ -134,7 +137,7 @@ class Braid(SequentialVAE):
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
         self.normalise = normalise and kind_of(observation) != "frames"
-        self.weigh_rare = weigh_rare
+        self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
         self.summaries = Summaries(observation, static_size, summaries)
@@ -169,7 +172,7 @@ class Braid(SequentialVAE):
             self.feature_weights.copy_(weights * share.sum() / (weights * share).sum())
         if not self.closed_form:
             return
-        if self.static_net:
+        if isinstance(self.static_line, nn.Linear):
             nn.init.eye_(self.static_line.weight)
             nn.init.zeros_(self.static_line.bias)
         z = torch.cat([self.summaries(part.x, part.mask) for part in parts])
@@ -182,7 +185,7 @@ class Braid(SequentialVAE):
         if self.dynamic_line is not None:
             inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
             self.decoder.start_line(*inverse)
-        if self.normalise:
+        if self.decoder.level is not None:
             own = [self._own_statistics(part.x, part.mask) for part in parts]
             level = torch.cat([torch.cat([mean, (deviation + LEAST).log()], 1) for mean, deviation in own])
             ridge_line(self.decoder.level, z, level)
@@ -240,7 +243,7 @@ class Braid(SequentialVAE):
 
     def _static_line(self, z: Float[Tensor, "B K"]) -> Float[Tensor, "B S"]:
         """The straight line of s, in float64, so that it does not depend on the size of the batch."""
-        if isinstance(self.static_line, nn.Identity):
+        if not isinstance(self.static_line, nn.Linear):
             return z
         weight, bias = self.static_line.weight.double(), self.static_line.bias.double()
         return nn.functional.linear(z.double(), weight, bias).to(z.dtype)

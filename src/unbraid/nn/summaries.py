@@ -50,6 +50,16 @@ class Summaries(nn.Module):
         which: "plain"; "texture" (with the plain ones); "ordered" (with both); or "halves".
     """
 
+    weights: Tensor
+    reads: Tensor
+    dilations: Tensor
+    thresholds: Tensor
+    widths: Tensor
+    center: Tensor
+    scale: Tensor
+    middle: Tensor
+    directions: Tensor
+
     def __init__(self, observation: tuple[int, ...], size: int, which: SummaryName) -> None:
         super().__init__()
         self.which, self.size = which, size
@@ -161,8 +171,8 @@ class Summaries(nn.Module):
         share = torch.rand(DILATIONS, 84, 1, generator=generator)
         order = torch.rand(DILATIONS, 84, features, generator=generator).argsort(2)
         # The number of features that are read is spread evenly on a logarithmic scale from 1 to at most 9.
-        number = (min(features, 9) + 1) ** share
-        self.reads.copy_((order < number.floor().clamp_min(1)).to(self.reads))
+        count = ((min(features, 9) + 1) ** share).floor().clamp_min(1)
+        self.reads.copy_((order < count).to(self.reads))
         usual = float(_inside(observed).sum(1).float().median())
         highest = max(0.0, torch.tensor((usual - 1) / (KERNEL - 1)).clamp_min(1).log2().item())
         self.dilations.copy_((2 ** torch.linspace(0, highest, DILATIONS)).long().clamp_min(1))

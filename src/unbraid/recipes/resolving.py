@@ -134,7 +134,12 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
 
 
 def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
-    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping."""
+    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping.
+
+    A budget in epochs replaces one in steps.
+    """
+    if "training.max_epochs" in changes and "training.steps" not in changes:
+        config["training"]["steps"] = None
     for dotted, value in changes.items():
         part, _, name = dotted.partition(".")
         outer, _, key = name.partition(".")
