@@ -42,6 +42,7 @@ DATASETS = {
     "fsdd": "unbraid.data.sets.fsdd:load",
     "jester": "unbraid.data.sets.jester:load",
     "librispeech": "unbraid.data.sets.librispeech:load",
+    "machines": "unbraid.data.sets.machines:load",
     "moving_digits": "unbraid.data.sets.moving_digits:load",
     "mug": "unbraid.data.sets.mug:load",
     "physionet2012": "unbraid.data.sets.physionet2012.physionet2012:load",
@@ -56,6 +57,7 @@ PROTOCOLS = {
     "downstream": "unbraid.evaluation.downstream:PROTOCOL",
     "verification": "unbraid.evaluation.verification:PROTOCOL",
     "factors": "unbraid.evaluation.factors:PROTOCOL",
+    "planted": "unbraid.evaluation.planted:PROTOCOL",
 }
 
 
