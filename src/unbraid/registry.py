@@ -49,6 +49,7 @@ DATASETS = {
     "puppets": "unbraid.data.sets.puppets.puppets:load",
     "sprites": "unbraid.data.sets.sprites:load",
     "timit": "unbraid.data.sets.timit:load",
+    "voices": "unbraid.data.sets.voices.voices:load",
 }
 
 PROTOCOLS = {

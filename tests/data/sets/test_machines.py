@@ -8,7 +8,7 @@ import pytest
 from unbraid.data.sets import machines
 from unbraid.testing import check_dataset
 
-TURNS = {"slow": 0.75, "middle": 1.25, "fast": 2.0}
+TURNS = {"slow": 1.0, "middle": 1.5, "fast": 2.0}
 LAGS = {"together": 0.0, "lagging": 0.25, "opposed": 0.5}
 BASE, UNIT = np.array([6.0, 40.0, 12.0, 65.0]), np.array([2.0, 5.0, 3.0, 8.0])
 

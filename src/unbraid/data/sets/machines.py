@@ -8,7 +8,7 @@ Static factors, which stay as long as the machine runs:
 
 - `level` (a number): what all sensors are raised by, in their units.
 - `scale` (a number): the size of everything that moves.
-- `frequency` (slow, middle, fast): 0.75, 1.25 or 2 turns in a window, up to 3% more or less.
+- `frequency` (slow, middle, fast): 1, 1.5 or 2 turns in a window, up to 3% more or less.
 - `coupling` (together, lagging, opposed): the second and fourth sensor turn with the others, a quarter turn or half a turn
   behind them.
 
@@ -69,7 +69,7 @@ SENSORS = (
 )
 BASE, UNIT, LOAD, SHOCK = (np.array(column) for column in list(zip(*SENSORS, strict=True))[2:])
 FOLLOWS = np.array([0, 1, 0, 1])  # sensors that lag behind the first by the coupling
-FREQUENCIES = {"slow": 0.75, "middle": 1.25, "fast": 2.0}  # turns in a window
+FREQUENCIES = {"slow": 1.0, "middle": 1.5, "fast": 2.0}  # turns in a window
 COUPLINGS = {"together": 0.0, "lagging": 0.25, "opposed": 0.5}  # turns behind
 EVENT_SHARE, EVENT_SIZE, EVENT_DECAY = 0.15, 4.0, 0.5
 NOISE = 0.15
