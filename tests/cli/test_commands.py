@@ -13,6 +13,7 @@ from PIL import Image
 
 import unbraid
 from unbraid.cli import COMMANDS, main
+from unbraid.cli.demo import RECIPES
 from unbraid.cli.show import show_run
 
 TINY = [
@@ -395,7 +396,7 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
 
 
 def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("unbraid.cli.demo.RECIPE", recipe)
+    monkeypatch.setitem(RECIPES, "puppets", recipe)
     run = tmp_path / "demo"
     assert main(["demo", "--run", str(run)]) == 0
     first = capsys.readouterr().out

@@ -35,7 +35,7 @@ __all__ = ["FactorReader", "is_binary", "read_factors", "train_factor_reader"]
 HIDDEN = 64  # LSTM units per direction
 WIDTH = 16  # channels of the first convolution of frames
 BATCH, LEARNING_RATE = 64, 2e-3
-CHECK_STEPS, PATIENCE, MAX_STEPS = 50, 6, 2000
+CHECK_STEPS, PATIENCE, MAX_STEPS = 50, 4, 1000
 VERSION = 1  # raise when the training below changes, so that older cached readers are not used
 
 

@@ -42,6 +42,9 @@ __all__ = ["PROTOCOL", "PlantedFactor", "evaluate_planted", "planted_factors"]
 
 Measure = Literal["accuracy", "auc", "r2"]
 
+CODES = ("static", "dynamic")
+STRENGTHS = (1e-3, 1e-2, 0.1, 1.0)  # of the linear readers' regularisation
+
 
 @dataclass(frozen=True)
 class PlantedFactor:
@@ -218,7 +221,7 @@ def _read_codes(
                 advance(factor.task.name)
                 if not _columns(factor.task, of_splits["train"]):
                     return None
-                guess = read_linear(factor.task, of_splits).guesses[split]
+                guess = read_linear(factor.task, of_splits, STRENGTHS).guesses[split]
                 return factor.score(guess, factor.task.truth[split])
 
             floors = {
@@ -236,9 +239,6 @@ def _read_codes(
                 if value is not None
             }
     return {"codes": of_codes, "floors": of_floors}
-
-
-CODES = ("static", "dynamic")
 
 
 def _columns(task: Task, inputs: Inputs) -> int:
@@ -259,27 +259,28 @@ def _code_inputs(part: Sequences, codes: Codes) -> dict[str, Inputs]:
 
 def _pooled(path: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Mean, deviation, last value and change of a path, and the means of four parts of it in order."""
-    in_order = in_parts([row[known] for row, known in zip(path, steps, strict=True)])
-    return np.concatenate([path_summary(path, steps), in_order], 1)
+    return np.concatenate([path_summary(path, steps), _parts(path, steps)], 1)
+
+
+def _parts(path: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    return in_parts([row[inside_it] for row, inside_it in zip(path, steps, strict=True)])
 
 
 def _raw_inputs(data: Sequences, parts: Mapping[str, Sequences]) -> dict[str, Inputs]:
     """Raw values as inputs of the linear reader; of frames principal components, and nothing of single steps."""
-    if data.kind != "frames":
-        raw = {name: raw_inputs(part) for name, part in parts.items()}
+    if data.kind == "frames":
+        rows = [data.splits[name] for name in parts]
+        components = raw_components(data, data.take(np.concatenate(rows)))
+        tables = np.split(components, np.cumsum([len(each) for each in rows])[:-1])
         return {
-            name: replace(
-                of, table=np.concatenate([of.table, _pooled(of.path, of.steps)], 1), means=None, groups=()
-            )
-            for name, of in raw.items()
+            name: Inputs(table[:, :0], np.zeros((*part.x.shape[:2], 0)), inside(part.observed()), table)
+            for (name, part), table in zip(parts.items(), tables, strict=True)
         }
-    rows = [data.splits[name] for name in parts]
-    tables = np.split(
-        raw_components(data, data.take(np.concatenate(rows))), np.cumsum([len(r) for r in rows])[:-1]
-    )
+    raw = {name: raw_inputs(part) for name, part in parts.items()}
     return {
-        name: Inputs(table[:, :0], np.zeros((*part.x.shape[:2], 0)), inside(part.observed()), table)
-        for (name, part), table in zip(parts.items(), tables, strict=True)
+        name: Inputs(of.static, of.path, of.steps, np.concatenate([of.table, _parts(of.means, of.steps)], 1))
+        for name, of in raw.items()
+        if of.means is not None
     }
 
 

@@ -15,7 +15,7 @@ Both kinds are trained on `train` and chosen on `validation`:
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -121,7 +121,9 @@ def _has_truth(task: Task, splits: Mapping[str, Inputs]) -> dict[str, np.ndarray
 # ---- the linear reader ----------------------------------------------------------------------------------
 
 
-def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
+def read_linear(
+    task: Task, inputs: Mapping[str, Inputs], strengths: Sequence[float] | None = None
+) -> Reading:
     """Train logistic regression (classes) or ridge regression (targets) and predict all splits but `train`.
 
     Strength and groups are chosen on validation: by the cross-entropy for classes, the mean absolute error for targets.
@@ -129,6 +131,7 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
     Args:
         task: the label or target.
         inputs: of each split.
+        strengths: of regularisation to choose from, relative to the number of examples; None for 1e-4 to 100.
     """
     tables = {split: _table(task, part) for split, part in inputs.items()}
     rows = _has_truth(task, inputs)
@@ -137,7 +140,9 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
     fit_reader = _fit_target if task.kind == "target" else _fit_classes
     candidates = (
         (columns, strength, fit_reader(x[:, :columns], y, strength, len(task.classes)))
-        for columns, strength in itertools.product(_column_counts(task, inputs["train"]), STRENGTHS)
+        for columns, strength in itertools.product(
+            _column_counts(task, inputs["train"]), strengths or STRENGTHS
+        )
     )
 
     def validation_loss(candidate: tuple[int, float, Callable[[np.ndarray], np.ndarray]]) -> float:

@@ -229,7 +229,7 @@ def sequences_of_waveforms(
     sampling_rate: int,
     segment: Segment,
     steps: int | None,
-    targets: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
+    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
 ) -> Sequences:
     """Compute and scale the features of recordings, and cut them into sequences; `groups` are the recordings.
 
@@ -288,7 +288,11 @@ def sequences_of_waveforms(
 
 
 def _cut_target(
-    values: Sequence[np.ndarray], owner: np.ndarray, starts: np.ndarray, lengths: np.ndarray, longest: int
+    values: np.ndarray | Sequence[np.ndarray],
+    owner: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    longest: int,
 ) -> np.ndarray:
     """A target of recordings, `(N,)`, or of their frames, `(N, T)` and NaN after the end, for the pieces of them."""
     if np.ndim(values[0]) == 0:
