@@ -8,7 +8,7 @@ import torch
 from oracle import clips
 from tones import recordings
 
-from unbraid.evaluation import Judge, factor_reader, leakage, planted, readers
+from unbraid.evaluation import Judge, factor_reader, leakage, linear_reader, network_reader, planted
 from unbraid.evaluation.classifiers import CLASSIFIERS
 from unbraid.generation import encode
 from unbraid.masks import widen
@@ -81,8 +81,8 @@ def options(name, folder):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 1)
-    monkeypatch.setattr(readers, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(network_reader, "EPOCHS", 1)
+    monkeypatch.setattr(linear_reader, "STRENGTHS", (0.1,))
     monkeypatch.setattr(planted, "STRENGTHS", (0.1,))
     monkeypatch.setattr(factor_reader, "MAX_STEPS", 2)
     nearest = {"nearest_neighbours": CLASSIFIERS["nearest_neighbours"]}

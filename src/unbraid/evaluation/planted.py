@@ -3,7 +3,7 @@
 For data whose factors are known in full, as those that are made by code. A factor is a label or a target of the data set. Labels
 say themselves whether they are static or dynamic; a target of whole sequences is static, a target of single steps is dynamic.
 
-- *Codes*: a linear reader (see `unbraid.evaluation.readers`) predicts each factor from s alone and from d alone: for a factor of
+- *Codes*: a linear reader (see `unbraid.evaluation.linear_reader`) predicts each factor from s alone and from d alone: for a factor of
   single steps from d_t, for a factor of whole sequences from d pooled over the steps.
 - *Swaps*: a sequence is decoded from its own d and the s of another one. A network that was trained on real sequences
   (`unbraid.evaluation.factor_reader`) reads each factor from it; this is compared with the factor of the sequence that gave s
@@ -25,8 +25,9 @@ from unbraid.evaluation.factor_reader import is_binary, read_factors, train_fact
 from unbraid.evaluation.floors import constant, raw_inputs
 from unbraid.evaluation.judging import blocks
 from unbraid.evaluation.leakage import raw_components
+from unbraid.evaluation.linear_reader import read_linear
 from unbraid.evaluation.protocol import Protocol
-from unbraid.evaluation.readers import Inputs, Task, path_summary, read_linear
+from unbraid.evaluation.readers import Inputs, Task, path_summary
 from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
 from unbraid.evaluation.tasks import downstream_tasks
@@ -121,7 +122,7 @@ def evaluate_planted(
 ) -> Scores:
     """Score where the factors of a data set are: in s or in d, and which code decides them in swapped sequences.
 
-    Readers are trained on `train`, chosen on `validation` and scored on `split`.
+    Linear readers are trained on `train`, chosen on `validation`, trained again on both and scored on `split`.
 
     Keys of the result:
 
@@ -221,7 +222,7 @@ def _read_codes(
                 advance(factor.task.name)
                 if not _columns(factor.task, of_splits["train"]):
                     return None
-                guess = read_linear(factor.task, of_splits, STRENGTHS).guesses[split]
+                guess = read_linear(factor.task, of_splits, STRENGTHS, cross_validate=False).guesses[split]
                 return factor.score(guess, factor.task.truth[split])
 
             floors = {
@@ -280,7 +281,6 @@ def _raw_inputs(data: Sequences, parts: Mapping[str, Sequences]) -> dict[str, In
     return {
         name: Inputs(of.static, of.path, of.steps, np.concatenate([of.table, _parts(of.means, of.steps)], 1))
         for name, of in raw.items()
-        if of.means is not None
     }
 
 
