@@ -13,8 +13,9 @@ from torch.distributions import Independent, Normal
 from unbraid.cards import ModelCard
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import factor_reader
-from unbraid.evaluation.factor_reader import FactorReader, is_binary, train_factor_reader
-from unbraid.evaluation.planted import PROTOCOL, PlantedFactor, evaluate_planted, planted_factors
+from unbraid.evaluation.factor_reader import FactorReader, train_factor_reader
+from unbraid.evaluation.planted import PROTOCOL, evaluate_planted
+from unbraid.evaluation.planted_factors import PlantedFactor, is_binary, planted_factors
 from unbraid.evaluation.readers import Task
 from unbraid.models.base import SequenceModel
 from unbraid.report.protocols.planted import headline, section

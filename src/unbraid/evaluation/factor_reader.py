@@ -25,24 +25,19 @@ from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
 from unbraid.evaluation.judge import FEATURES, frame_trunk
 from unbraid.evaluation.judging import blocks
+from unbraid.evaluation.planted_factors import is_binary
 from unbraid.evaluation.readers import Task
 from unbraid.files import write_atomically
 from unbraid.masks import apply_to_steps, inside_steps, mean_over_steps, observed_values, zero_unobserved
 from unbraid.progress import progress_bar
 
-__all__ = ["FactorReader", "is_binary", "read_factors", "train_factor_reader"]
+__all__ = ["FactorReader", "read_factors", "train_factor_reader"]
 
 HIDDEN = 64  # LSTM units per direction
 WIDTH = 16  # channels of the first convolution of frames
 BATCH, LEARNING_RATE = 64, 2e-3
 CHECK_STEPS, PATIENCE, MAX_STEPS = 50, 4, 1000
 VERSION = 1  # raise when the training below changes, so that older cached readers are not used
-
-
-def is_binary(task: Task) -> bool:
-    """Whether a target is 0 or 1 wherever it is known on train, as for an event."""
-    values = task.truth["train"]
-    return task.kind == "target" and bool(np.isin(values[~np.isnan(values)], (0, 1)).all())
 
 
 class FactorReader(nn.Module):

@@ -11,26 +11,25 @@ say themselves whether they are static or dynamic; a target of whole sequences i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from unbraid.data.sequences import Sequences
-from unbraid.evaluation.factor_reader import is_binary, read_factors, train_factor_reader
+from unbraid.evaluation.factor_reader import read_factors, train_factor_reader
 from unbraid.evaluation.floors import constant, raw_inputs
 from unbraid.evaluation.judging import blocks
 from unbraid.evaluation.leakage import raw_components
 from unbraid.evaluation.linear_reader import read_linear
+from unbraid.evaluation.planted_factors import PlantedFactor, planted_factors
 from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.readers import Inputs, Task, path_summary
 from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
-from unbraid.evaluation.tasks import downstream_tasks
 from unbraid.evaluation.verification import in_parts
 from unbraid.generation import decode, encode, partners
 from unbraid.masks import inside, zero_unobserved
@@ -39,74 +38,10 @@ from unbraid.progress import progress_bar
 from unbraid.types import Codes
 from unbraid.words import nearest
 
-__all__ = ["PROTOCOL", "PlantedFactor", "evaluate_planted", "planted_factors"]
-
-Measure = Literal["accuracy", "auc", "r2"]
+__all__ = ["PROTOCOL", "evaluate_planted"]
 
 CODES = ("static", "dynamic")
 STRENGTHS = (1e-3, 1e-2, 0.1, 1.0)  # of the linear readers' regularisation
-
-
-@dataclass(frozen=True)
-class PlantedFactor:
-    """A label or a target whose value is known.
-
-    Attributes:
-        task: its values for each split.
-        kind: "static" if it stays over a sequence and should be in s, else "dynamic".
-        measure: "accuracy" of a label, "auc" (area under the ROC curve) of a target that is 0 or 1, "r2" of another target.
-    """
-
-    task: Task
-    kind: Literal["static", "dynamic"]
-    measure: Measure
-
-    def score(self, guess: np.ndarray, truth: np.ndarray, of: Literal["codes", "swaps"] = "codes") -> float:
-        """How well a guess agrees with the truth, where both are known.
-
-        Numbers: R² = 1 - squared error / variance; in swaps the correlation, because a decoded number may be off in its unit.
-
-        Args:
-            guess: class probabilities `(n, K)`, or values in the shape of the truth.
-            truth: `(n,)` or `(n, T)`, NaN where unknown.
-            of: what is scored.
-        """
-        if self.measure == "accuracy":
-            return float(np.mean(guess.argmax(1) == truth))
-        known = ~np.isnan(truth) & ~np.isnan(guess)
-        guess, truth = guess[known], truth[known]
-        if self.measure == "auc":
-            return float(roc_auc_score(truth, guess))
-        if of == "codes":
-            return float(1 - np.square(guess - truth).sum() / np.square(truth - truth.mean()).sum())
-        return float(np.corrcoef(guess, truth)[0, 1]) if guess.std() > 0 else 0.0
-
-    def chance(self, truth: np.ndarray) -> float:
-        """The score in swaps of a sequence that has nothing to do with the one that is asked for."""
-        if self.measure == "accuracy":
-            return float(np.square(np.bincount(truth) / len(truth)).sum())
-        return 0.5 if self.measure == "auc" else 0.0
-
-
-def planted_factors(data: Sequences, split: str = "test") -> tuple[list[PlantedFactor], dict[str, str]]:
-    """The factors of a data set, and why others are left out.
-
-    Raises:
-        ValueError: the data set has neither labels nor targets.
-    """
-    tasks, left_out = downstream_tasks(data, split)
-    factors = []
-    for task in tasks:
-        if task.name in data.labels:
-            factors.append(PlantedFactor(task, data.labels[task.name].kind, "accuracy"))
-            continue
-        kind: Literal["static", "dynamic"] = "static" if task.level == "sequence" else "dynamic"
-        flat = [values for values in task.truth.values() if np.nanmin(values) == np.nanmax(values)]
-        if flat:
-            left_out[task.name] = f"it is {np.nanmin(flat[0]):.4g} throughout a split"
-            continue
-        factors.append(PlantedFactor(task, kind, "auc" if is_binary(task) else "r2"))
-    return factors, left_out
 
 
 def evaluate_planted(
