@@ -411,6 +411,18 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
     assert "squared error" in first
 
 
+def test_each_demo_has_a_folder_and_a_recipe_of_its_own(recipe, tmp_path, monkeypatch, capsys):
+    assert RECIPES["puppets"] == "puppets/dbse" and all(name in RECIPES[name] for name in RECIPES)
+    monkeypatch.setitem(RECIPES, "machines", recipe)
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--data", "machines"]) == 0
+    assert (tmp_path / "runs" / "demo-machines" / "report.html").is_file()
+    assert not (tmp_path / "runs" / "demo").exists()
+    capsys.readouterr()
+    assert main(["demo", "--data", "sprites"]) == 2
+    assert "data" in error_line(capsys)
+
+
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m unbraid --help | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

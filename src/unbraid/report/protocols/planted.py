@@ -30,7 +30,7 @@ def headline(scores: Scores) -> str:
     ]
     wrong = [name for name in scores["labels"] if name not in right]
     sentence = f"In swapped sequences {len(right)} of {len(scores['labels'])} planted factors follow the code that should hold them"
-    return f"{sentence}, but not {' and '.join(wrong).replace('_', ' ')}." if wrong else f"{sentence}."
+    return f"{sentence}; not so {', '.join(wrong).replace('_', ' ')}." if wrong else f"{sentence}."
 
 
 def _follows(tests: dict[str, Any], kind: str) -> bool:
