@@ -20,6 +20,7 @@ import functools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,6 +34,7 @@ __all__ = [
     "UNITS",
     "feature_names",
     "frame_count",
+    "frame_middles",
     "frame_rate",
     "to_features",
     "to_waveform",
@@ -107,6 +109,12 @@ def frame_count(samples: int, kind: str = "mel80", sampling_rate: int = 16000) -
     """
     layout = _layout(kind, sampling_rate)
     return max(0, 1 + (samples + 2 * layout.margin - layout.window) // layout.shift)
+
+
+def frame_middles(frames: int, kind: str = "mel80", sampling_rate: int = 16000) -> np.ndarray:
+    """The sample in the middle of the window of each frame, `(frames,)`."""
+    layout = _layout(kind, sampling_rate)
+    return np.arange(frames) * layout.shift - layout.margin + (layout.window - 1) / 2
 
 
 def frame_rate(kind: str = "mel80", sampling_rate: int = 16000) -> float:

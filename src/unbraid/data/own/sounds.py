@@ -11,9 +11,10 @@ group (a speaker, a session) go into one split. In a pattern, `index` is no labe
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ from unbraid.data.splits import consecutive_splits, split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.remarks import remark, some
 
-__all__ = ["holds_sound", "load_sounds", "sequences_of_sounds"]
+__all__ = ["holds_sound", "load_sounds", "sequences_of_sounds", "sequences_of_waveforms"]
 
 
 def holds_sound(path: str | Path) -> bool:
@@ -194,28 +195,67 @@ def sequences_of_sounds(
         ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
     """
     paths = [path for files in splits.values() for path in files]
-    counts: list[int] = []
     remarks: dict[str, list[Path]] = {}
-    broken: list[str] = []
-    raw = space.folder / "frames.raw"
-    with open(raw, "wb") as file:
-        for done, path in enumerate(paths):
-            space.advance(done + 1, len(paths))
+
+    def waveforms() -> Iterator[np.ndarray]:
+        broken: list[str] = []
+        for path in paths:
             try:
                 recording = _read_recording(path, features, sampling_rate, channel)
             except ValueError as error:
                 broken.append(str(error))
                 continue
-            frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
-            file.write(frames.numpy().tobytes())
-            counts.append(len(frames))
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
-    refuse_broken(broken, len(paths), leave_out=False)
+            yield recording.samples
+        refuse_broken(broken, len(paths), leave_out=False)
+
+    counts = {split: len(files) for split, files in splits.items()}
+    data = sequences_of_waveforms(
+        space, name, waveforms(), counts, labels, features, sampling_rate, segment, steps
+    )
     for text, remarked in remarks.items():
         remark(f"{some(remarked)}: {text}")
+    return data
+
+
+def sequences_of_waveforms(
+    space: Space,
+    name: str,
+    waveforms: Iterable[np.ndarray],
+    counts_of_splits: Mapping[str, int],
+    labels: Mapping[str, Label],
+    features: FeatureKind,
+    sampling_rate: int,
+    segment: Segment,
+    steps: int | None,
+    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
+) -> Sequences:
+    """Compute and scale the features of recordings, and cut them into sequences; `groups` are the recordings.
+
+    Args:
+        space: x is written here.
+        name: of the data set.
+        waveforms: samples in [-1, 1] of each recording, of at least two frames, in the order of the splits.
+        counts_of_splits: recordings of each split, the train split first; scaling is learned on its frames.
+        labels: name to one value for each recording.
+        features: kind of features.
+        sampling_rate: samples per second.
+        segment: see `cut`.
+        steps: see `cut`.
+        targets: name to one number, or one number for each frame, of each recording.
+    """
+    total = sum(counts_of_splits.values())
+    counts: list[int] = []
+    raw = space.folder / "frames.raw"
+    with open(raw, "wb") as file:
+        for done, samples in enumerate(waveforms):
+            frames = to_features(torch.from_numpy(samples)[None], features, sampling_rate)[0]
+            file.write(frames.numpy().tobytes())
+            counts.append(len(frames))
+            space.advance(done + 1, total)
     flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
-    scaling = Scaling.fit(flat[: sum(counts[: len(splits["train"])])])
+    scaling = Scaling.fit(flat[: sum(counts[: counts_of_splits["train"]])])
     pieces = [
         (owner, begin + start, length)
         for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
@@ -228,13 +268,16 @@ def sequences_of_sounds(
         x[row, :length] = scaling.apply(flat[start : start + length])
     del flat
     raw.unlink()
-    files_of_splits = consecutive_splits({key: len(files) for key, files in splits.items()})
+    recordings_of_splits = consecutive_splits(counts_of_splits)
     return Sequences(
         x,
         name,
         lengths=lengths_or_none(lengths, longest),
         labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
-        splits={key: np.flatnonzero(np.isin(owner, files)) for key, files in files_of_splits.items()},
+        splits={key: np.flatnonzero(np.isin(owner, rows)) for key, rows in recordings_of_splits.items()},
+        targets={
+            key: _cut_target(values, owner, starts, lengths, longest) for key, values in targets.items()
+        },
         groups=owner,
         scaling=scaling,
         feature_names=feature_names(features, sampling_rate),
@@ -242,6 +285,23 @@ def sequences_of_sounds(
         sampling_rate=frame_rate(features, sampling_rate),
         sound=Sound(features, sampling_rate),
     )
+
+
+def _cut_target(
+    values: np.ndarray | Sequence[np.ndarray],
+    owner: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    longest: int,
+) -> np.ndarray:
+    """A target of recordings, `(N,)`, or of their frames, `(N, T)` and NaN after the end, for the pieces of them."""
+    if np.ndim(values[0]) == 0:
+        return np.array(values, np.float64)[owner]
+    flat = np.concatenate(values)
+    cut_values = np.full((len(owner), longest), np.nan)
+    for row, start, length in zip(cut_values, starts, lengths, strict=True):
+        row[:length] = flat[start : start + length]
+    return cut_values
 
 
 def _read_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> Recording:
