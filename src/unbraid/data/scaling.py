@@ -63,8 +63,20 @@ class Scaling:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scaling":
-        """The scaling that `to_json` wrote."""
-        return cls(np.asarray(values["mean"]), np.asarray(values["std"]))
+        """The scaling that `to_json` wrote.
+
+        Raises:
+            ValueError: the values are no numbers, or a standard deviation is not above 0.
+        """
+        mean, std = (np.asarray(values[name], dtype=np.float64) for name in ("mean", "std"))
+        if (
+            mean.ndim != 1
+            or mean.shape != std.shape
+            or not np.isfinite([mean, std]).all()
+            or not (std > 0).all()
+        ):
+            raise ValueError("scaling: is no list of means and of standard deviations above 0")
+        return cls(mean, std)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

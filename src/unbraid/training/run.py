@@ -36,6 +36,7 @@ from unbraid.training.run_folder import (
     new_run,
     one_writer,
     read_config,
+    read_training,
 )
 
 __all__ = ["Run", "fit", "load_run_data", "new_folder", "open_run", "read_config", "resume"]
@@ -148,8 +149,8 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
             f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on"
         )
     settings = {key: value for key, value in config["model"].items() if key != "name"}
+    training = read_training(folder, config)
     try:
-        training = TrainingConfig(**config["training"])
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{folder / 'config.yaml'}: is damaged ({' '.join(str(error).split())})") from error

@@ -8,6 +8,7 @@ import csv
 import gzip
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ MISSING = (
 )
 """Texts that always mean a missing value."""
 COMMA_NUMBER = r"([+-]?\d+),(\d+)"
+UNREADABLE = (UnicodeError, EOFError, OSError, zlib.error)  # what a damaged file raises
 FIRST = 1000  # rows by which the separator, and the columns of numbers, are found
 
 
@@ -86,7 +88,7 @@ class Layout:
                         raise ValueError(self._wrong_width(line, fields))
                     if fields:
                         yield line, fields
-        except (UnicodeError, EOFError, OSError, csv.Error) as error:
+        except (*UNREADABLE, csv.Error) as error:
             raise _unreadable(self.argument, self.path, line, error) from error
 
     def _wrong_width(self, line: int, fields: list[str]) -> str:
@@ -131,7 +133,7 @@ def find_layout(argument: str, path: Path) -> Layout:
             encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         with _open_text(path, encoding) as text:
             lines.extend(itertools.islice(text, FIRST))
-    except (UnicodeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(argument, path, len(lines), error) from error
     before = 0
     separators: tuple[str, ...] = SEPARATORS

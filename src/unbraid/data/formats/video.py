@@ -123,7 +123,7 @@ def _video(path: Path) -> Iterator[Timed]:
                 aspect = float(stream.sample_aspect_ratio or 1)
                 yield time, partial(_picture, frame, aspect, path)
             _check_whole(path, container, stream, count, end)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, UnicodeError) as error:
         raise ValueError(f"{path}: is damaged or not a video ({error}); replace or remove it") from error
 
 

@@ -80,8 +80,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_sizes(path: Path) -> None:
-    """Refuse arrays that declare more than the file can hold, before memory is taken for them."""
+    """Refuse arrays that declare more than the file can hold, before memory is taken for them, and a file that lost some."""
     with zipfile.ZipFile(path) as packed:
+        if _declared_members(path) != len(packed.infolist()):
+            raise ValueError(
+                f"it declares {_declared_members(path)} arrays, but holds {len(packed.infolist())}"
+            )
         for member in packed.infolist():
             if member.file_size > _DEFLATE_AT_MOST * member.compress_size:
                 raise ValueError(f"{member.filename} declares {member.file_size:,} bytes")
@@ -95,3 +99,11 @@ def _check_sizes(path: Path) -> None:
                 shape, _, dtype = read(file)
             if math.prod(shape) * dtype.itemsize > member.file_size:
                 raise ValueError(f"{member.filename} declares {shape} values, but holds fewer")
+
+
+def _declared_members(path: Path) -> int:
+    """How many members a zip file has by the record at its end."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16))
+        _, _, record = file.read().rpartition(b"PK\5\6")
+    return int.from_bytes(record[6:8], "little")
