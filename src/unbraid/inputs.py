@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from unbraid.data.features import Features
 from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
 from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
-from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
-from unbraid.data.formats.spectra import frame_count, to_features
+from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, open_audio
+from unbraid.data.formats.spectra import features_in_blocks, frame_count
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
@@ -286,15 +285,14 @@ def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
     kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = read_audio(path, rate, run.config["data"].get("channel"))
+    recording = open_audio(path, rate, run.config["data"].get("channel"))
     for text in recording.remarks:
         remark(f"{path}: {text}")
-    if frame_count(len(recording.samples), kind, rate) < 2:
-        milliseconds = 1000 * len(recording.samples) / rate
+    if frame_count(recording.samples, kind, rate) < 2:
+        milliseconds = 1000 * recording.samples / rate
         raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")
-    frames = trained.scaling.apply(
-        to_features(torch.from_numpy(recording.samples)[None], kind, rate)[0].numpy()
-    )
+    blocks = features_in_blocks(recording.blocks(), kind, rate)
+    frames = np.concatenate([trained.scaling.apply(block) for block in blocks])
     options = run.config["data"]
     pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
     sequences = _padded([frames[start : start + length] for start, length in pieces], path)

@@ -9,6 +9,8 @@ from unbraid.masks import observed_values, zero_unobserved
 
 __all__ = ["Scaling"]
 
+BLOCK = 2**14  # rows that are read at once
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -33,6 +35,8 @@ class Scaling:
         Raises:
             ValueError: a feature has no observed value.
         """
+        if mask is None and x.ndim == 2:
+            return cls._of_rows(x)
         seen = observed_values(x, mask)
         axes = tuple(range(x.ndim - 1))
         count = seen.sum(axes)
@@ -46,6 +50,25 @@ class Scaling:
         # from them in the last digit.
         lowest = np.where(seen, x, np.inf).min(axes)
         highest = np.where(seen, x, -np.inf).max(axes)
+        std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
+        return cls(_rounded(mean), _rounded(std))
+
+    @classmethod
+    def _of_rows(cls, x: np.ndarray) -> "Scaling":
+        """The same for `x (n, F)` that is observed, which is read in blocks; rows are summed one after the other."""
+        starts = range(0, len(x), BLOCK)
+        total, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
+        for start in starts:
+            block = x[start : start + BLOCK]
+            total = np.vstack([total, block]).sum(0, dtype=np.float64)
+            lowest, highest = np.minimum(lowest, block.min(0)), np.maximum(highest, block.max(0))
+        mean = total / len(x)
+        for start in starts:
+            squares = np.vstack([squares, np.square(x[start : start + BLOCK] - mean)]).sum(
+                0, dtype=np.float64
+            )
+        variance = squares / len(x)
         std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
         return cls(_rounded(mean), _rounded(std))
 

@@ -140,6 +140,8 @@ def find_layout(argument: str, path: Path) -> Layout:
     while before < len(lines) and (not lines[before].strip() or lines[before].startswith(("#", "sep="))):
         if lines[before].startswith("sep=") and len(lines[before].rstrip("\r\n")) == 5:
             separators = (lines[before][4],)
+            if not separators[0].isascii() or separators[0] in '"\0':
+                raise ValueError(f"{argument}: {path} cannot be read (its separator is {separators[0]!r})")
         before += 1
     if before == len(lines):
         raise ValueError(f"{argument}: {path} cannot be read (it has no header)")

@@ -15,6 +15,7 @@ import numpy as np
 from unbraid.data.checks import check_choice
 from unbraid.data.features import Segment
 from unbraid.data.formats.extras import missing_extra
+from unbraid.data.formats.sound_checks import INT16, FlacChecksum, Heard, one_channel
 from unbraid.data.formats.spectra import FEATURES, frame_count
 from unbraid.words import nearest
 
@@ -32,18 +33,12 @@ __all__ = [
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
 SEGMENT_STEPS = 20  # 200 ms
-FULL_SCALE = 0.9999
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; programs that write to a pipe declare this or more
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # samples per second that a file may declare
 BLOCK = 2**18  # samples of each channel that are in memory at once
 ESTIMATED = ("MP3",)  # formats whose header does not say how long the sound is
 LOUDEST = 4.0  # of floats on the scale [-1, 1], which may be louder than full scale
-INT16 = 32768.0
 QUIETEST_INT16 = 128.0  # peak of floats on the scale of 16-bit samples
-CANCELLED = (
-    0.1  # power of the mean of channels, as a share of that of unrelated ones, below which they cancel
-)
-CLIPPED_RUN = 4  # samples in a row at full scale that count as clipped
 
 
 @dataclass(frozen=True)
@@ -69,6 +64,7 @@ class SoundFile:
         path: of the file.
         recorded_rate: samples per second in the file.
         sampling_rate: samples per second of the blocks.
+        samples: their number in all blocks.
         channel: of a file with several, counted from 1; None for the mean of all.
         full_scale: by which samples are divided.
         remarks: what is changed or was noticed, for a warning.
@@ -77,13 +73,14 @@ class SoundFile:
     path: Path
     recorded_rate: int
     sampling_rate: int
+    samples: int
     channel: int | None
     full_scale: float
     remarks: tuple[str, ...]
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The samples of one channel in [-1, 1], `(n,)` float32, one block after the other."""
-        blocks = (_one_channel(samples, self.channel) for samples in _raw_blocks(self.path))
+        blocks = (one_channel(samples, self.channel) for samples in _raw_blocks(self.path))
         if self.full_scale != 1:
             blocks = (block / np.float32(self.full_scale) for block in blocks)
         if self.sampling_rate == self.recorded_rate:
@@ -118,9 +115,11 @@ def open_audio(path: str | Path, sampling_rate: int | None = None, channel: int 
     """
     path = Path(path)
     expected, info = _declared_samples(path), _info(path)
-    heard, remarks = _Heard(path, info.samplerate, channel), []
+    heard, remarks = Heard(path, info.samplerate, channel), []
+    checksum = FlacChecksum(path)
     for samples in _raw_blocks(path):
         heard.add(samples)
+        checksum.add(samples)
     if not heard.count:
         raise ValueError(f"{path}: holds no sound; remove it")
     declared = _declared_bytes(info.extra_info)
@@ -130,6 +129,8 @@ def open_audio(path: str | Path, sampling_rate: int | None = None, channel: int 
         remarks.append("the header does not say how long the sound is; read to the end of the file")
     elif heard.count < expected or declared is not None:
         raise ValueError(f"{path}: is truncated, it ends before the length that it declares; replace it")
+    if not checksum.is_right():
+        raise ValueError(f"{path}: is damaged, its samples are not those of its checksum; replace it")
     full_scale = _full_scale(path, heard.peak)
     if full_scale != 1:
         remarks.append("its floats are on the scale of 16-bit samples; divided by 32768")
@@ -142,9 +143,9 @@ def open_audio(path: str | Path, sampling_rate: int | None = None, channel: int 
         raise ValueError(f"{path}: is silent; remove it")
     if sampling_rate is not None and info.samplerate != sampling_rate:
         remarks.append(f"resampled from {info.samplerate} to {sampling_rate} Hz")
-    return SoundFile(
-        path, info.samplerate, sampling_rate or info.samplerate, channel, full_scale, tuple(remarks)
-    )
+    rate = sampling_rate or info.samplerate
+    count = (2 * heard.count * rate + info.samplerate) // (2 * info.samplerate)  # rounded, as by soxr
+    return SoundFile(path, info.samplerate, rate, count, channel, full_scale, tuple(remarks))
 
 
 def recorded_rate(path: Path) -> int:
@@ -181,69 +182,6 @@ def _raw_blocks(path: Path) -> Iterator[np.ndarray]:
                 yield samples
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
-
-
-class _Heard:
-    """What is found while the blocks of a file are read through."""
-
-    def __init__(self, path: Path, rate: int, channel: int | None) -> None:
-        self.path, self.rate, self.channel = path, rate, channel
-        self.count = self.channels = 0
-        self.peak = self.apart = self.together = 0.0
-        self.lowest, self.highest = np.inf, -np.inf
-        self.end = np.zeros(0, np.float32)  # the last samples of the block before
-        self.clipped: set[float] = (
-            set()
-        )  # full scales at which several samples in a row are as loud as they can be
-
-    def add(self, samples: np.ndarray) -> None:
-        """Take the next block, `(n, channels)`.
-
-        Raises:
-            ValueError: it holds NaN or infinity, or there is no such channel.
-        """
-        finite = np.isfinite(samples).all(1)
-        if not finite.all():
-            place = (self.count + int(np.argmin(finite))) / self.rate
-            raise ValueError(f"{self.path}: holds NaN or infinity at {place:.3f} s; repair or remove it")
-        self.count, self.channels = self.count + len(samples), samples.shape[1]
-        if self.channel is not None and not 1 <= self.channel <= self.channels:
-            raise ValueError(f"{self.path}: has {self.channels} channels; there is no channel {self.channel}")
-        loudest = np.concatenate([self.end, np.abs(samples).max(1)])
-        self.end = loudest[-(CLIPPED_RUN - 1) :]
-        self.peak = max(self.peak, float(loudest.max()))
-        self.clipped |= {scale for scale in (1.0, INT16) if _in_a_row(loudest >= FULL_SCALE * scale)}
-        mono = _one_channel(samples, self.channel)
-        self.lowest, self.highest = min(self.lowest, mono.min()), max(self.highest, mono.max())
-        if self.mixed:
-            self.apart += float(np.square(samples, dtype=np.float64).sum()) / self.channels**2
-            self.together += float(np.square(mono, dtype=np.float64).sum())
-
-    @property
-    def mixed(self) -> bool:
-        """Whether several channels are mixed into one."""
-        return self.channels > 1 and self.channel is None
-
-    def refuse_cancelling(self) -> None:
-        """Refuse channels that cancel each other.
-
-        Raises:
-            ValueError: they do.
-        """
-        # Powers of the mean: 1 / channels of this for channels that have nothing to do with one another.
-        if self.apart > 0 and self.together < CANCELLED * self.apart:
-            lost = "all" if self.together == 0 else f"{10 * np.log10(self.apart / self.together):.0f} dB"
-            raise ValueError(
-                f"{self.path}: its {self.channels} channels cancel each other ({lost} of the sound is lost in their mean); "
-                "choose one of them with channel=1"
-            )
-
-
-def _in_a_row(flags: np.ndarray) -> bool:
-    """Whether `CLIPPED_RUN` flags in a row are True."""
-    if len(flags) < CLIPPED_RUN:
-        return False
-    return bool(np.lib.stride_tricks.sliding_window_view(flags, CLIPPED_RUN).all(1).any())
 
 
 def _soundfile(path: Path) -> Any:
@@ -296,11 +234,6 @@ def _full_scale(path: Path, peak: float) -> float:
         f"{path}: its samples reach {peak:.4g}; floats must lie in [-1, 1], or be on the scale of 16-bit samples. Divide "
         "them by their full scale and save the file again"
     )
-
-
-def _one_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
-    """One channel of `samples (n, channels)`, counted from 1, or the mean of all."""
-    return samples.mean(1) if channel is None else np.ascontiguousarray(samples[:, channel - 1])
 
 
 def check_sound_options(features: str, segment: str, steps: int | None, sampling_rate: int) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from unbraid.data.checks import check_choice
 from unbraid.data.features import FeatureKind, Segment, Sound
@@ -26,13 +25,20 @@ from unbraid.data.formats.paths import files_below, files_digest, name_of, refus
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
     SEGMENT_STEPS,
-    Recording,
+    SoundFile,
     check_sound_options,
     cut,
-    read_audio,
+    open_audio,
     recorded_rate,
 )
-from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_count, frame_rate, to_features
+from unbraid.data.formats.spectra import (
+    FEATURES,
+    UNITS,
+    feature_names,
+    features_in_blocks,
+    frame_count,
+    frame_rate,
+)
 from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
@@ -202,13 +208,14 @@ def sequences_of_sounds(
         for done, path in enumerate(paths):
             space.advance(done + 1, len(paths))
             try:
-                recording = _read_recording(path, features, sampling_rate, channel)
+                recording = _open_recording(path, features, sampling_rate, channel)
             except ValueError as error:
                 broken.append(str(error))
                 continue
-            frames = to_features(torch.from_numpy(recording.samples)[None], features, sampling_rate)[0]
-            file.write(frames.numpy().tobytes())
-            counts.append(len(frames))
+            counts.append(0)
+            for frames in features_in_blocks(recording.blocks(), features, sampling_rate):
+                file.write(frames.tobytes())
+                counts[-1] += len(frames)
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
     refuse_broken(broken, len(paths), leave_out=False)
@@ -244,11 +251,11 @@ def sequences_of_sounds(
     )
 
 
-def _read_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> Recording:
-    recording = read_audio(path, sampling_rate, channel)
-    if frame_count(len(recording.samples), features, sampling_rate) < 2:
+def _open_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> SoundFile:
+    recording = open_audio(path, sampling_rate, channel)
+    if frame_count(recording.samples, features, sampling_rate) < 2:
         raise ValueError(
-            f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two frames of features; "
+            f"{path}: lasts {1000 * recording.samples / sampling_rate:.0f} ms, too short for two frames of features; "
             "remove it"
         )
     return recording
@@ -262,7 +269,7 @@ def _readable(
     broken: list[str] = []
     for number, file in enumerate(files):
         try:
-            _read_recording(file, features, sampling_rate, channel)
+            _open_recording(file, features, sampling_rate, channel)
             kept.append(number)
         except ValueError as error:
             broken.append(str(error))
