@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -202,23 +203,31 @@ def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
                 if movie
                 else read_images(files, size, channels, every)
             )
-            frames = list(pictures)
-            if len(frames) < 2:
-                raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+            read = _cut(pictures, steps)
+            if len(read[0]) < 2:
+                raise ValueError(f"{path}: {name} has {len(read[0])} frame; a sequence needs at least 2")
         except ValueError as error:
             broken.append(str(error))
             continue
-        count = max(1, len(frames) // steps) if steps else 1
-        names += [name] if count == 1 else [f"{name}#{clip}" for clip in range(count)]
-        length = steps or len(frames)
-        clips += [np.stack(frames[clip * length : (clip + 1) * length]) for clip in range(count)]
-        del frames
+        names += [name] if len(read) == 1 else [f"{name}#{clip}" for clip in range(len(read))]
+        clips += read
+        del read
         while len(clips) >= TOGETHER:
             yield names[:TOGETHER], _padded(clips[:TOGETHER], path)
             names, clips = names[TOGETHER:], clips[TOGETHER:]
     refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
     if clips:
         yield names, _padded(clips, path)
+
+
+def _cut(pictures: Iterator[np.ndarray], steps: int | None) -> list[np.ndarray]:
+    """Clips of `steps` pictures, one after the other; all pictures in one clip where they are fewer, or where it is None."""
+    clips: list[np.ndarray] = []
+    while rest := list(itertools.islice(pictures, steps)):
+        if clips and len(rest) < len(clips[0]):
+            break
+        clips.append(np.stack(rest))
+    return clips or [np.zeros(0)]
 
 
 def _sources(path: Path) -> list[tuple[str, list[Path]]]:

@@ -117,7 +117,9 @@ def _video(path: Path) -> Iterator[Timed]:
             if not container.streams.video:
                 raise ValueError(f"{path}: holds no picture, only {container.format.long_name}; remove it")
             stream = container.streams.video[0]
-            check_declared_size(path, stream.width, stream.height)
+            if stream.codec_context is None:
+                raise ValueError(f"{path}: is damaged or of an unknown kind; replace or remove it")
+            check_declared_size(path, stream.codec_context.width, stream.codec_context.height)
             stream.thread_type = "AUTO"
             count, end = 0, 0.0
             for frame in _decoded(container, stream):
