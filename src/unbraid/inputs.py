@@ -5,7 +5,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from unbraid.data.load import load
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.own.frames import say_rates
 from unbraid.data.own.tables import read_series
-from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
 from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
@@ -67,7 +67,7 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     if path.suffix.lower() in ARRAY_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, _trained_features(run), run)
+        return _read_sound(path, _trained_features(run), run, path.name)
     names, sequences = next(_read_path(path, run, None))
     if len(names) > 1:
         raise ValueError(
@@ -136,7 +136,7 @@ def _load_array(path: str, argument: str) -> Sequences:
 
 def _numbered(sequences: Sequences, run: Run) -> Part:
     _check(sequences, run, "input")
-    return [str(row) for row in range(len(sequences))], sequences
+    return list(sequences.names or map(str, range(len(sequences)))), sequences
 
 
 def _check(sequences: Sequences, run: Run, argument: str) -> None:
@@ -213,11 +213,11 @@ def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
         clips += read
         del read
         while len(clips) >= TOGETHER:
-            yield names[:TOGETHER], _padded(clips[:TOGETHER], path)
+            yield names[:TOGETHER], _padded(names[:TOGETHER], clips[:TOGETHER], path)
             names, clips = names[TOGETHER:], clips[TOGETHER:]
     refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
     if clips:
-        yield names, _padded(clips, path)
+        yield names, _padded(names, clips, path)
 
 
 def _cut(pictures: Iterator[np.ndarray], steps: int | None) -> list[np.ndarray]:
@@ -249,13 +249,13 @@ def _sources(path: Path) -> list[tuple[str, list[Path]]]:
     ]
 
 
-def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
+def _padded(names: Sequence[str], clips: list[np.ndarray], path: Path) -> Sequences:
     """Clips of different lengths as one set of sequences."""
     lengths = np.array([len(clip) for clip in clips])
     x = np.zeros((len(clips), lengths.max(), *clips[0].shape[1:]), clips[0].dtype)
     for row, clip in zip(x, clips, strict=True):
         row[: len(clip)] = clip
-    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
+    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]), names=tuple(names))
 
 
 def _trained_features(run: Run) -> Features:
@@ -279,17 +279,15 @@ def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     broken: list[str] = []
     for file in files:
         try:
-            sequences = _read_sound(file, trained, run)
+            sequences = _read_sound(file, trained, run, _name(file, path))
         except ValueError as error:
             broken.append(str(error))
             continue
-        name = _name(file, path)
-        several = len(sequences) > 1
-        yield [f"{name}#{piece}" if several else name for piece in range(len(sequences))], sequences
+        yield list(sequences.names or ()), sequences
     refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
 
 
-def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
+def _read_sound(path: Path, trained: Features, run: Run, name: str) -> Sequences:
     """A sound file as features, cut and scaled as the data that the run was trained on."""
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
@@ -304,7 +302,8 @@ def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
     frames = np.concatenate([trained.scaling.apply(block) for block in blocks])
     options = run.config["data"]
     pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
-    sequences = _padded([frames[start : start + length] for start, length in pieces], path)
+    named = names_of_pieces([name], np.zeros(len(pieces), int))
+    sequences = _padded(named, [frames[start : start + length] for start, length in pieces], path)
     return replace(
         sequences,
         sound=trained.sound,

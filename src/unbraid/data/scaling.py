@@ -1,5 +1,6 @@
 """Scaling of features to mean 0 and standard deviation 1, learned from training values only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,6 @@ class Scaling:
         Raises:
             ValueError: a feature has no observed value.
         """
-        if mask is None and x.ndim == 2:
-            return cls._of_rows(x)
         seen = observed_values(x, mask)
         axes = tuple(range(x.ndim - 1))
         count = seen.sum(axes)
@@ -54,21 +53,22 @@ class Scaling:
         return cls(_rounded(mean), _rounded(std))
 
     @classmethod
-    def _of_rows(cls, x: np.ndarray) -> "Scaling":
-        """The same for `x (n, F)` that is observed, which is read in blocks; rows are summed one after the other."""
-        starts = range(0, len(x), BLOCK)
-        total, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-        lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
-        for start in starts:
-            block = x[start : start + BLOCK]
+    def fit_parts(cls, parts: Sequence[np.ndarray]) -> "Scaling":
+        """Learn from values that stand in several arrays `(n, F)`, which are read in blocks; all are observed.
+
+        The result is that of `fit` for the arrays below one another: rows are summed one after the other.
+        """
+        blocks = [part[start : start + BLOCK] for part in parts for start in range(0, len(part), BLOCK)]
+        count, features = sum(map(len, blocks)), blocks[0].shape[1]
+        total, squares = np.zeros(features), np.zeros(features)
+        lowest, highest = np.full(features, np.inf), np.full(features, -np.inf)
+        for block in blocks:
             total = np.vstack([total, block]).sum(0, dtype=np.float64)
             lowest, highest = np.minimum(lowest, block.min(0)), np.maximum(highest, block.max(0))
-        mean = total / len(x)
-        for start in starts:
-            squares = np.vstack([squares, np.square(x[start : start + BLOCK] - mean)]).sum(
-                0, dtype=np.float64
-            )
-        variance = squares / len(x)
+        mean = total / count
+        for block in blocks:
+            squares = np.vstack([squares, np.square(block - mean)]).sum(0, dtype=np.float64)
+        variance = squares / count
         std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
         return cls(_rounded(mean), _rounded(std))
 

@@ -265,6 +265,8 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
     for key in ("lengths", "mask", "groups", "times"):
         if (array := getattr(data, key)) is not None:
             arrays[key] = array
+    if data.names is not None:
+        arrays["names"] = np.array(data.names)
     np.savez(space.folder / "arrays.npz", allow_pickle=False, **arrays)
     for file in _ARRAYS:
         sync(space.folder / file)
@@ -319,6 +321,7 @@ def _open(folder: Path) -> Sequences | None:
             splits={key: arrays[f"splits/{key}"] for key in meta["splits"]},
             targets={key: arrays[f"targets/{key}"] for key in meta["targets"]},
             groups=arrays.get("groups"),
+            names=tuple(arrays["names"].tolist()) if "names" in arrays else None,
             times=arrays.get("times"),
             scaling=Scaling.from_json(meta["scaling"]) if meta["scaling"] else None,
             feature_names=tuple(meta["feature_names"]) if meta["feature_names"] else None,

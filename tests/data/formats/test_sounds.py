@@ -187,7 +187,9 @@ def test_the_checksum_of_flac_is_compared(tmp_path, subtype):
     other[30] ^= 64
     for damaged in (fewer, other):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"a\.flac: is damaged, its samples are not those of its checksum"):
+        with pytest.raises(
+            ValueError, match=r"a\.flac: is damaged, its samples are not those of its checksum"
+        ):
             read_audio(path)
     content[26:42] = bytes(16)  # left out, as by some encoders
     path.write_bytes(content)

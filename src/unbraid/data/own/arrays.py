@@ -29,7 +29,7 @@ def load_arrays(
 
     Args:
         file: a `.npy` file with x, which stays memory-mapped; or a `.npz` file with `x` and, if wanted, `lengths`, `mask`,
-            `groups`. Any other array in it is a label with its name.
+            `groups`, `names`. Any other array in it is a label with its name.
         name: the data set's name; None for the file's.
         dynamic_labels: names of the labels that describe the motion; the others are static.
         fractions: shares of train, validation and test, counted in sequences or groups.
@@ -53,6 +53,7 @@ def load_arrays(
             lengths=arrays.pop("lengths", None),
             mask=arrays.pop("mask", None),
             groups=arrays.pop("groups", None),
+            names=list(arrays.pop("names")) if "names" in arrays else None,
             labels=arrays,
             dynamic_labels=dynamic_labels,
             fractions=fractions,

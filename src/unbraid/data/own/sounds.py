@@ -43,8 +43,8 @@ from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
 from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Sequences, lengths_or_none
-from unbraid.data.splits import consecutive_splits, split_by_group
+from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
+from unbraid.data.splits import split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.remarks import remark, some
 
@@ -152,22 +152,23 @@ def load_sounds(
 
     def build(space: Space) -> Sequences:
         kept = np.arange(len(files)) if unusable == "refuse" else _readable(files, features, rate, channel)
-        rows = {split: kept[part] for split, part in split_by_group(groups[kept], fractions, seed).items()}
-        order = np.concatenate(list(rows.values()))
-        splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
+        kept_files = [files[row] for row in kept]
+        rows = split_by_group(groups[kept], fractions, seed)
+        splits = {split: [kept_files[row] for row in chosen] for split, chosen in rows.items()}
         as_labels = {
-            key: make_label(key, np.array(values)[order], "dynamic" if key in dynamic_labels else "static")
+            key: make_label(key, np.array(values)[kept], "dynamic" if key in dynamic_labels else "static")
             for key, values in table.items()
         }
         data = sequences_of_sounds(
-            space, data_name, splits, as_labels, features, rate, segment, steps, channel
+            space, data_name, splits, as_labels, features, rate, segment, steps, channel, kept_files
         )
         if segment == "segment" and data.lengths is not None and data.groups is not None:
-            short = [files[order[owner]] for owner in data.groups[data.lengths < data.steps]]
+            short = [kept_files[owner] for owner in data.groups[data.lengths < data.steps]]
             remark(f"{some(short)}: shorter than a segment of {data.steps} frames; padded and masked")
-        return data
+        assert data.groups is not None
+        return replace(data, names=names_of_pieces([names[row] for row in kept], data.groups))
 
-    return prepared(data_name, options, build, cache)
+    return prepared(data_name, options, build, cache, version=2)
 
 
 def sequences_of_sounds(
@@ -180,6 +181,7 @@ def sequences_of_sounds(
     segment: Segment,
     steps: int | None,
     channel: int | None = None,
+    files: Sequence[Path] | None = None,
 ) -> Sequences:
     """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
 
@@ -188,18 +190,21 @@ def sequences_of_sounds(
     Args:
         space: x is written here.
         name: of the data set.
-        splits: the files of each split, the train split first; scaling is learned on its frames.
-        labels: name to one value for each file, in the order of the splits.
+        splits: the files of each split; scaling is learned on the frames of `train`.
+        labels: name to one value for each file, in the order of `files`.
         features: kind of features.
         sampling_rate: samples per second to which sounds are resampled.
         segment: see `cut`.
         steps: see `cut`.
         channel: see `read_audio`.
+        files: all files, in the order of the sequences; None for one split after the other.
 
     Raises:
         ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
     """
-    paths = [path for files in splits.values() for path in files]
+    paths = [path for part in splits.values() for path in part] if files is None else list(files)
+    place = {path: number for number, path in enumerate(paths)}
+    owners = {split: np.array([place[path] for path in part]) for split, part in splits.items()}
     counts: list[int] = []
     remarks: dict[str, list[Path]] = {}
     broken: list[str] = []
@@ -222,10 +227,11 @@ def sequences_of_sounds(
     for text, remarked in remarks.items():
         remark(f"{some(remarked)}: {text}")
     flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
-    scaling = Scaling.fit(flat[: sum(counts[: len(splits["train"])])])
+    ends = np.cumsum([0, *counts])
+    scaling = Scaling.fit_parts([flat[ends[owner] : ends[owner + 1]] for owner in owners["train"]])
     pieces = [
         (owner, begin + start, length)
-        for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
+        for owner, (begin, count) in enumerate(zip(ends, counts, strict=False))
         for start, length in cut(count, segment, steps)
     ]
     owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
@@ -235,13 +241,12 @@ def sequences_of_sounds(
         x[row, :length] = scaling.apply(flat[start : start + length])
     del flat
     raw.unlink()
-    files_of_splits = consecutive_splits({key: len(files) for key, files in splits.items()})
     return Sequences(
         x,
         name,
         lengths=lengths_or_none(lengths, longest),
         labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
-        splits={key: np.flatnonzero(np.isin(owner, files)) for key, files in files_of_splits.items()},
+        splits={split: np.flatnonzero(np.isin(owner, part)) for split, part in owners.items()},
         groups=owner,
         scaling=scaling,
         feature_names=feature_names(features, sampling_rate),
