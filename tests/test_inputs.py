@@ -12,6 +12,7 @@ from unbraid.inputs import READERS, read_one, read_parts
 from unbraid.kinds import KINDS
 from unbraid.models.build import build_model
 from unbraid.training import Run
+from unbraid.training.environment import write_environment
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "features": 8, "hidden": 8}
 
@@ -80,7 +81,13 @@ def test_rows_of_arrays(tmp_path):
     ((names, sequences),) = read_parts(f"{tmp_path}/x.npy", run)
     assert names == list("01234")
     np.testing.assert_array_equal(sequences.x, x)
+    write_environment(tmp_path, {"data_fingerprint": ub.load(tmp_path / "x.npy").fingerprint})
     assert len(read_one("train:0", run)) == 1
+    np.save(tmp_path / "x.npy", np.concatenate([x, x[:1]]))  # the data grew, so the splits are drawn anew
+    with pytest.raises(
+        ValueError, match=r"data: fingerprint .* differs from .*: files were added, removed or changed"
+    ):
+        read_one("test:0", run)
 
 
 def test_what_cannot_be_read_is_refused_in_plain_words(folder, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
 from unbraid.remarks import remark
 from unbraid.training import Run
-from unbraid.training.run import load_run_data
+from unbraid.training.run import check_same_data, load_run_data
 from unbraid.words import nearest
 
 __all__ = ["READERS", "read_one", "read_parts"]
@@ -118,7 +118,12 @@ def read_parts(
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
     """One row of a split of the run's data, or of an array file."""
-    sequences = load_run_data(run.config).split(place) if place in SPLITS else _load_array(place, argument)
+    if place in SPLITS:
+        data = load_run_data(run.config)
+        check_same_data(run.folder, data)
+        sequences = data.split(place)
+    else:
+        sequences = _load_array(place, argument)
     _check(sequences, run, argument)
     if row >= len(sequences):
         last = len(sequences) - 1
@@ -265,6 +270,8 @@ def _trained_features(run: Run) -> Features:
         if features.sound is not None:
             return features
     data = load_run_data(run.config)
+    if data.sound is not None:
+        check_same_data(run.folder, data)
     return Features(data.feature_names or (), data.units, data.scaling, data.sampling_rate, data.sound)
 
 

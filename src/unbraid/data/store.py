@@ -21,7 +21,6 @@ import math
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +35,7 @@ from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
 from unbraid.files import locked, read_json, sync, with_checksum, write_atomically
+from unbraid.remarks import remark
 
 __all__ = [
     "Space",
@@ -169,9 +169,7 @@ def prepared(
             for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
                 shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
-            warnings.warn(
-                f"the cache {folder} is damaged or from another version; building it again", stacklevel=3
-            )
+            remark(f"the cache {folder} is damaged or from another version; building it again")
         partial = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
         partial.mkdir()
         try:
@@ -231,9 +229,8 @@ def from_published(
         folder = raw_folder(name, root, cache)
         chosen = as_published | dict.fromkeys(published, digest(folder))
     if chosen != as_published:
-        warnings.warn(
-            f"root: the files in {folder} are not the published ones; scores do not compare with published tables",
-            stacklevel=3,
+        remark(
+            f"root: the files in {folder} are not the published ones; scores do not compare with published tables"
         )
     return prepared(name, chosen, lambda space: build(space, folder), cache)
 

@@ -25,6 +25,7 @@ from unbraid.training.environment import read_environment, write_environment
 from unbraid.values import read_value
 
 __all__ = [
+    "check_same_data",
     "is_finished",
     "load_run_data",
     "new_folder",
@@ -171,6 +172,20 @@ def read_training(folder: Path, config: Mapping[str, Any]) -> TrainingConfig:
         raise ValueError(
             f"{folder / 'config.yaml'}: is damaged or was changed (training: {error})"
         ) from error
+
+
+def check_same_data(folder: Path, data: Sequences) -> None:
+    """Refuse data that are not those that a run was started on: their splits may hold what was trained on.
+
+    Raises:
+        ValueError: the fingerprints differ, or the run does not say what it was started on.
+    """
+    started_on = read_environment(folder)["data_fingerprint"]
+    if started_on != data.fingerprint:
+        raise ValueError(
+            f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on: files were added, "
+            "removed or changed since, or options. Put the data back as they were, or train on them anew"
+        )
 
 
 def load_run_data(config: Mapping[str, Any]) -> Sequences:
