@@ -268,23 +268,35 @@ def _joined(batches: "Iterable[pyarrow.RecordBatch]", names: Sequence[str]) -> "
     import pandas
 
     texts: dict[str, dict[str, int]] = {name: {} for name in names}
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    columns: dict[str, Any] = {}
+    rows = 0
     for batch in batches:
         for name, column in zip(names, batch.columns, strict=True):
             if hasattr(column, "dictionary"):
                 places = texts[name]
                 own = [places.setdefault(value, len(places)) for value in column.dictionary.to_pylist()]
                 numbers = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-                parts[name].append(np.array([*own, -1], dtype=np.int32)[numbers])
+                values = np.array([*own, -1], dtype=np.int32)[numbers]
             else:
-                parts[name].append(column.to_numpy(zero_copy_only=False).copy())
-    columns: dict[str, Any] = {}
+                values = column.to_numpy(zero_copy_only=False)
+            columns.setdefault(name, np.empty(0, values.dtype))
+            _write_at(columns[name], rows, values)
+        rows += batch.num_rows
     for name in names:
-        values = np.concatenate(parts.pop(name) or [np.empty(0)])
-        categories = list(texts[name])
+        values = columns.pop(name, np.empty(0))
+        values.resize(rows, refcheck=False)
         is_text = values.dtype == np.int32
-        columns[name] = pandas.Categorical.from_codes(values, pandas.Index(categories)) if is_text else values
+        columns[name] = (
+            pandas.Categorical.from_codes(values, pandas.Index(list(texts[name]))) if is_text else values
+        )
     return pandas.DataFrame(columns, copy=False)
+
+
+def _write_at(array: np.ndarray, start: int, values: np.ndarray) -> None:
+    """Write values into an array, which grows in its place: joining parts at the end would take twice the memory."""
+    if len(array) < start + len(values):
+        array.resize((start + len(values)) * 9 // 8, refcheck=False)
+    array[start : start + len(values)] = values
 
 
 def _decimal_sign(argument: str, path: Path, columns: Mapping[str, Sequence[str]]) -> str:

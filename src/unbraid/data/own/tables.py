@@ -20,7 +20,6 @@ The rules by which a table is read:
   with the same sequence and stamp, a label that changes inside a sequence, sequences without an outcome.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +48,7 @@ from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.data.splits import split_by_group
 from unbraid.data.store import prepared
+from unbraid.files import digest
 from unbraid.remarks import remark
 from unbraid.words import nearest
 
@@ -158,7 +158,7 @@ def load_table(
 
     if len(paths) < 1 + (outcomes is not None) or scaling is not None:
         return read()
-    files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
+    files = [digest(path) for path in paths if path.is_file()]
     return prepared(data_name, options | {"files": files}, lambda space: read(), cache, version=2)
 
 
