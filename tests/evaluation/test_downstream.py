@@ -9,7 +9,10 @@ from torch.distributions import Independent, Normal
 
 from unbraid.cards import ModelCard
 from unbraid.data.sequences import Label, Sequences
-from unbraid.evaluation import evaluate_downstream, readers
+from unbraid.evaluation import evaluate_downstream, linear_reader, network_reader
+from unbraid.evaluation.downstream import _code_inputs
+from unbraid.evaluation.linear_reader import read_linear
+from unbraid.evaluation.network_reader import read_network
 from unbraid.evaluation.tasks import downstream_tasks
 from unbraid.generation import encode
 from unbraid.masks import zero_unobserved
@@ -80,9 +83,9 @@ def series(seed=0, masked=True):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 2)
-    monkeypatch.setattr(readers, "STRENGTHS", (1e-3, 1e-1))
-    monkeypatch.setattr(readers, "LEARNING_RATE", 0.01)
+    monkeypatch.setattr(network_reader, "EPOCHS", 2)
+    monkeypatch.setattr(linear_reader, "STRENGTHS", (1e-3, 1e-1))
+    monkeypatch.setattr(network_reader, "LEARNING_RATE", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +105,8 @@ def evaluate(model, data, folder, **settings):
 @pytest.fixture(scope="module")
 def scores(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "EPOCHS", 30)
-        patch.setattr(readers, "LEARNING_RATE", 0.02)
+        patch.setattr(network_reader, "EPOCHS", 30)
+        patch.setattr(network_reader, "LEARNING_RATE", 0.02)
         return evaluate(Mirror(data.observation), data, tmp_path_factory.mktemp("apart"))
 
 
@@ -122,7 +125,9 @@ def test_every_task_has_its_figures(scores):
         assert set(task["codes"]) == {"static", "dynamic", "both"}
         for read in task["codes"].values():
             for reader in ("linear", "network"):
-                figures = {name: value for name, value in read[reader].items() if name != "chosen"}
+                figures = {
+                    name: v for name, v in read[reader].items() if name not in ("chosen", "cross_validated")
+                }
                 assert set(figures) == set(names.get(task["kind"], ("mae", "skill")))
                 for name, figure in figures.items():
                     assert figure["low"] <= figure["high"]
@@ -152,7 +157,8 @@ def test_floors_stand_beside_the_scores(data, scores):
     share = test.labels["death"].values.mean()
     constant = tasks["death"]["floors"]["constant"]
     assert constant["auroc"]["mean"] == 0.5 and constant["auprc"]["mean"] == pytest.approx(share)
-    majority = np.bincount(data.split("train").labels["third"].values).argmax()
+    trained_on = np.concatenate([data.split(name).labels["third"].values for name in ("train", "validation")])
+    majority = np.bincount(trained_on).argmax()
     third = tasks["third"]["floors"]
     assert third["constant"]["accuracy"]["mean"] == np.mean(test.labels["third"].values == majority)
     assert third["constant"]["balanced_accuracy"]["mean"] == pytest.approx(1 / 3)
@@ -160,6 +166,8 @@ def test_floors_stand_beside_the_scores(data, scores):
         "constant",
         "raw_linear",
         "raw_chosen",
+        "raw_rich",
+        "raw_boosting",
         "raw_neighbour",
         "raw_centroid",
         "raw_network",
@@ -285,20 +293,38 @@ def test_no_test_value_chooses_anything(data, folder):
                 assert figures != changed["codes"][part][reader]
 
 
-def test_readers_say_the_same_of_validation_whatever_test_holds(data):
-    """The trained readers themselves, not only what was chosen for them."""
-    from unbraid.evaluation.downstream import _code_inputs
-
+def test_trained_readers_are_the_same_whatever_test_holds(data):
+    """The trained readers themselves, not only what was chosen for them: test in another order is predicted in it."""
     model = Mirror(data.observation)
     parts = {name: data.split(name) for name in ("train", "validation", "test")}
-    spoilt = dict(
-        parts, test=dataclasses.replace(parts["test"], x=parts["test"].x[::-1].copy(), fingerprint="")
-    )
+    turned = dict(parts, test=parts["test"].take(np.arange(len(parts["test"]))[::-1]))
     task = downstream_tasks(data, names=["death"])[0][0]
-    for read in (readers.read_linear, lambda task, views: readers.read_network(task, views, 0)):
-        said = [read(task, _code_inputs(model, p, 64)["both"]).guesses for p in (parts, spoilt)]
-        np.testing.assert_array_equal(said[0]["validation"], said[1]["validation"])
-        assert (said[0]["test"] != said[1]["test"]).any()
+    for read in (read_linear, lambda task, inputs: read_network(task, inputs, 0)):
+        guesses = [read(task, _code_inputs(model, p, 64)["both"]).guesses for p in (parts, turned)]
+        assert set(guesses[0]) == {"test"}
+        np.testing.assert_allclose(guesses[0]["test"], guesses[1]["test"][::-1], atol=1e-6)
+
+
+def test_from_both_codes_the_part_with_the_lowest_validation_loss_is_read(scores):
+    for task in scores["tasks"].values():
+        for reader in ("linear", "network"):
+            losses = {
+                code: [chosen["validation_loss"] for chosen in readers[reader]["chosen"]]
+                for code, readers in task["codes"].items()
+            }
+            for repeat, chosen in enumerate(task["codes"]["both"][reader]["chosen"]):
+                assert chosen["validation_loss"] <= min(losses[code][repeat] for code in losses)
+    death = scores["tasks"]["death"]["codes"]
+    assert death["both"]["network"]["chosen"][0]["codes"] in ("static", "both")
+    assert scores["tasks"]["temperature"]["codes"]["both"]["linear"]["chosen"][0]["codes"] != "static"
+
+
+def test_cross_validation_over_train_and_validation_stands_beside_the_scores(scores):
+    death = scores["tasks"]["death"]["codes"]
+    assert death["static"]["linear"]["cross_validated"]["auroc"] > 0.95
+    assert abs(death["dynamic"]["linear"]["cross_validated"]["auroc"] - 0.5) < 0.25
+    assert scores["tasks"]["temperature"]["codes"]["dynamic"]["linear"]["cross_validated"]["skill"] > 0.7
+    assert "cross_validated" not in death["static"]["network"]
 
 
 def test_groups_widen_the_interval(data, folder):

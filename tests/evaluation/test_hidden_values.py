@@ -8,7 +8,7 @@ import torch
 from oracle import clips
 from tones import recordings
 
-from unbraid.evaluation import Judge, leakage, readers
+from unbraid.evaluation import Judge, leakage
 from unbraid.evaluation.classifiers import CLASSIFIERS
 from unbraid.generation import encode
 from unbraid.masks import widen
@@ -79,8 +79,8 @@ def options(name, folder):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 1)
-    monkeypatch.setattr(readers, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(network_reader, "EPOCHS", 1)
+    monkeypatch.setattr(network_reader, "STRENGTHS", (0.1,))
     nearest = {"nearest_neighbours": CLASSIFIERS["nearest_neighbours"]}
     monkeypatch.setattr(leakage, "CLASSIFIERS", nearest)
 

@@ -6,9 +6,11 @@ import torch
 from scipy import stats
 
 from unbraid.data.sequences import Sequences
-from unbraid.evaluation import readers
-from unbraid.evaluation.floors import constant, plain_floors, raw_inputs, raw_summaries
-from unbraid.evaluation.readers import Inputs, Task, path_summary, read_linear, read_network
+from unbraid.evaluation import linear_reader, network_reader
+from unbraid.evaluation.floors import constant, plain_floors, raw_inputs, raw_summaries, rich_summaries
+from unbraid.evaluation.linear_reader import read_linear
+from unbraid.evaluation.network_reader import read_network
+from unbraid.evaluation.readers import Inputs, Task, path_summary
 from unbraid.masks import inside
 
 generator = np.random.default_rng(0)
@@ -45,9 +47,9 @@ def test_the_linear_reader_finds_a_line_and_chooses_no_regularisation():
     slope = np.array([1.0, -2.0, 0.5])
     task = task_of(parts, "target", "sequence", lambda part: part.static @ slope + 3)
     reading = read_linear(task, parts)
-    assert set(reading.guesses) == {"validation", "test"}
+    assert set(reading.guesses) == {"test"}
     np.testing.assert_allclose(reading.guesses["test"], task.truth["test"], atol=1e-3)
-    assert reading.chosen["strength"] == min(readers.STRENGTHS)
+    assert reading.chosen["strength"] == min(linear_reader.STRENGTHS)
 
 
 def test_the_linear_reader_shrinks_what_is_noise():
@@ -99,8 +101,8 @@ def test_a_class_that_train_lacks_gets_nothing():
 
 
 def test_steps_are_read_one_by_one_and_unknown_ones_left_out(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 15)
-    monkeypatch.setattr(readers, "LEARNING_RATE", 0.01)
+    monkeypatch.setattr(network_reader, "EPOCHS", 15)
+    monkeypatch.setattr(network_reader, "LEARNING_RATE", 0.01)
     parts = inputs(steps=12)
 
     def sums(part):
@@ -115,8 +117,8 @@ def test_steps_are_read_one_by_one_and_unknown_ones_left_out(monkeypatch):
 
 @pytest.mark.parametrize("codes", ["static", "dynamic", "both"])
 def test_the_network_reads_what_it_is_shown(codes, monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 30)
-    monkeypatch.setattr(readers, "LEARNING_RATE", 0.02)
+    monkeypatch.setattr(network_reader, "EPOCHS", 30)
+    monkeypatch.setattr(network_reader, "LEARNING_RATE", 0.02)
     parts = inputs(static=3 * (codes != "dynamic"), dynamic=2 * (codes != "static"))
 
     def label(part):
@@ -131,7 +133,7 @@ def test_the_network_reads_what_it_is_shown(codes, monkeypatch):
 
 
 def test_padding_does_not_reach_the_network(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 2)
+    monkeypatch.setattr(network_reader, "EPOCHS", 2)
     parts = inputs()
     spoilt = {
         split: Inputs(v.static, np.where(v.steps[..., None], v.path, 7.0), v.steps, v.table)
@@ -143,7 +145,7 @@ def test_padding_does_not_reach_the_network(monkeypatch):
 
 
 def test_each_network_is_trained_from_scratch_and_repeats_itself(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 3)
+    monkeypatch.setattr(network_reader, "EPOCHS", 3)
     parts = inputs()
     task = task_of(parts, "binary", "sequence", lambda part: (part.static[:, 0] > 0).astype(int), ("a", "b"))
     state = torch.random.get_rng_state()
@@ -154,27 +156,115 @@ def test_each_network_is_trained_from_scratch_and_repeats_itself(monkeypatch):
 
 
 def test_training_ends_and_the_best_epoch_is_kept(monkeypatch):
-    monkeypatch.setattr(readers, "PATIENCE", 4)
+    monkeypatch.setattr(network_reader, "PATIENCE", 4)
     random = np.random.default_rng(0)
     parts = inputs()
     task = task_of(
         parts, "binary", "sequence", lambda part: random.integers(0, 2, len(part.static)), ("a", "b")
     )
-    reading = read_network(task, parts, seed=0)
-    assert 1 <= reading.chosen["epoch"] < readers.EPOCHS - 4
+    reading = read_network(task, {split: parts[split] for split in ("train", "validation")}, seed=0)
+    assert 1 <= reading.chosen["epoch"] < network_reader.EPOCHS - 4
     p, labels = reading.guesses["validation"], task.truth["validation"]
     loss = -np.log(p[np.arange(len(p)), labels]).mean()
     assert loss == pytest.approx(reading.chosen["validation_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("read", [read_linear, lambda task, parts: read_network(task, parts, 0)])
+def test_readers_are_trained_on_validation_too_before_they_predict_test(read, monkeypatch):
+    """A class that only validation has can be predicted only by a reader that was trained on it."""
+    train_to_best = network_reader._train_to_best
+    monkeypatch.setattr(network_reader, "LEARNING_RATE", 0.02)
+    # Validation would end the first training at once, since no epoch predicts its third class.
+    monkeypatch.setattr(network_reader, "_train_to_best", lambda *args: (train_to_best(*args)[0], 40))
+    parts = inputs(static=1, dynamic=0)
+    parts = {split: dataclasses.replace(part, table=part.static) for split, part in parts.items()}
+    truth = {split: (part.static[:, 0] > 0).astype(int) for split, part in parts.items()}
+    truth["validation"] = np.where(parts["validation"].static[:, 0] > 1, 2, truth["validation"])
+    task = Task("it", "classes", "sequence", tuple("abc"), truth)
+    p = read(task, parts).guesses["test"]
+    alone = read(task, {split: parts[split] for split in ("train", "validation")}).guesses["validation"]
+    far = [part.static[:, 0] > 1 for part in (parts["test"], parts["validation"])]
+    assert p[far[0], 2].mean() > 2 * alone[far[1], 2].mean()
+
+
+def test_the_last_linear_reader_is_the_method_fitted_on_train_and_validation():
+    parts = inputs(static=4, dynamic=0)
+    random = np.random.default_rng(5)
+    slope = random.normal(size=4)
+    task = task_of(
+        parts, "target", "sequence", lambda part: part.static @ slope + random.normal(size=len(part.static))
+    )
+    reading = read_linear(task, parts)
+    x, y = (
+        np.concatenate(v)
+        for v in (
+            [parts[s].table for s in ("train", "validation")],
+            [task.truth[s] for s in ("train", "validation")],
+        )
+    )
+    mean, deviation = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1)
+    z, strength = (x - mean) / deviation, reading.chosen["strength"] * len(x)
+    weights = np.linalg.solve(z.T @ z + strength * np.eye(z.shape[1]), z.T @ (y - y.mean()))
+    expected = (parts["test"].table - mean) / deviation @ weights + y.mean()
+    np.testing.assert_allclose(reading.guesses["test"], expected, atol=1e-8)
+
+
+@pytest.mark.parametrize(("noise", "columns"), [(0.0, 3), (50.0, 2)])
+def test_columns_are_read_where_they_help_by_more_than_the_standard_error(noise, columns):
+    random = np.random.default_rng(6)
+    parts = inputs(static=3, dynamic=0)
+    task = task_of(parts, "target", "sequence", lambda part: part.static @ np.array([3.0, -3.0, 0.5]))
+    crowded = {
+        split: dataclasses.replace(
+            part,
+            table=np.concatenate(
+                [part.static[:, :2], part.static[:, 2:] + noise * random.normal(size=(len(part.static), 1))],
+                1,
+            ),
+            groups=(2, 1),
+        )
+        for split, part in parts.items()
+    }
+    assert read_linear(task, crowded).chosen["columns"] == columns
+
+
+def test_the_standard_error_counts_a_sequence_once():
+    random = np.random.default_rng(7)
+    values = random.normal(size=50)
+    alone = linear_reader._standard_error(values, np.arange(50))
+    assert alone == pytest.approx(values.std(ddof=1) / np.sqrt(50))
+    repeated = linear_reader._standard_error(values.repeat(20), np.arange(50).repeat(20))
+    assert repeated == pytest.approx(alone)
+
+
+def test_cross_validation_keeps_units_together_and_predicts_each_place_once():
+    parts = inputs(static=2, dynamic=0)
+    random = np.random.default_rng(8)
+    units = {split: random.integers(0, 30, len(part.static)) for split, part in parts.items()}
+    value = random.normal(size=30)  # nothing but the unit predicts it
+    truths = {split: value[units[split]] for split in parts}
+
+    def table(split):
+        return np.eye(30)[units[split]]
+
+    parts = {s: dataclasses.replace(part, table=table(s), units=units[s]) for s, part in parts.items()}
+    task = Task("it", "target", "sequence", (), truths)
+    crossed = read_linear(task, parts).cross_validated
+    truth = np.concatenate([truths["train"], truths["validation"]])
+    assert crossed.shape == truth.shape and np.isfinite(crossed).all()
+    assert np.corrcoef(crossed, truth)[0, 1] < 0.3
+    apart = {s: dataclasses.replace(part, units=None) for s, part in parts.items()}
+    assert np.corrcoef(read_linear(task, apart).cross_validated, truth)[0, 1] > 0.6
+
+
 # ---- floors ---------------------------------------------------------------------------------------------
 
 
-def test_constants_are_those_of_train():
-    truth = {"train": np.array([1.0, 2, np.nan, 9]), "test": np.array([4.0, 5])}
+def test_constants_are_those_of_train_and_validation():
+    truth = {"train": np.array([1.0, 2, np.nan]), "validation": np.array([9.0]), "test": np.array([4.0, 5])}
     reading = constant(Task("it", "target", "sequence", (), truth))
     assert reading.guesses["test"].tolist() == [2, 2]
-    truth = {"train": np.array([0, 2, 2]), "test": np.array([1, 0])}
+    truth = {"train": np.array([0, 2]), "validation": np.array([2]), "test": np.array([1, 0])}
     shares = constant(Task("it", "classes", "sequence", tuple("abc"), truth)).guesses["test"]
     np.testing.assert_allclose(shares, [[1 / 3, 0, 2 / 3]] * 2)
 
@@ -183,6 +273,32 @@ def test_raw_summaries_see_only_what_is_observed():
     x = np.array([[[1.0, 99], [3, 99], [99, 99]]])
     observed = np.array([[[True, False], [True, False], [False, False]]])
     np.testing.assert_allclose(raw_summaries(x, observed), [[2, 0, 3, 0, 1, 0, 2 / 3, 0]])
+
+
+def test_rich_summaries_of_a_line_with_a_gap():
+    """x = 2 t over eight rows, the third and fourth unobserved, and a padded row at the end."""
+    x = 2 * np.arange(9.0)[None, :, None]
+    observed = np.ones((1, 9, 1), dtype=bool)
+    observed[0, [2, 3, 8]] = False
+    x[0, 8] = np.nan
+    values = [0, 2, 8, 10, 12, 14]
+    mean, last, spread = np.mean(values), 14, np.std(values)
+    expected = [mean, last, spread, 6 / 9, 14, 0, 2 * 8, 1, 13, 1, 0, 1, 1]
+    np.testing.assert_allclose(rich_summaries(np.nan_to_num(x), observed)[0], expected)
+    nothing = rich_summaries(np.zeros((1, 9, 1)), np.zeros((1, 9, 1), dtype=bool))
+    assert (nothing == 0).all()
+
+
+def test_boosting_finds_what_no_line_tells():
+    random = np.random.default_rng(9)
+    truth, parts = {}, {}
+    for split, n in {"train": 300, "validation": 150, "test": 200}.items():
+        sign = random.choice([-1.0, 1.0], (n, 1, 2))
+        truth[split] = (sign[:, 0].prod(1) > 0).astype(int)
+        parts[split] = raw_inputs(Sequences((sign + random.normal(0, 0.1, (n, 5, 2))).astype(np.float32)))
+    floors = plain_floors(Task("it", "binary", "sequence", ("no", "yes"), truth), parts)
+    accuracy = {name: (r.guesses["test"].argmax(1) == truth["test"]).mean() for name, r in floors.items()}
+    assert accuracy["raw_boosting"] > 0.95 > 0.7 > accuracy["raw_linear"]
 
 
 def test_the_raw_inputs_of_windows():
@@ -222,6 +338,7 @@ def test_nearest_neighbour_and_centre():
         rows[split] = Sequences(x.astype(np.float32))
         parts[split] = raw_inputs(rows[split])
     floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), parts)
-    assert set(floors) == {"constant", "raw_linear", "raw_chosen", "raw_neighbour", "raw_centroid"}
+    plain = ("raw_linear", "raw_chosen", "raw_rich", "raw_boosting", "raw_neighbour", "raw_centroid")
+    assert set(floors) == {"constant", *plain}
     for name in ("raw_neighbour", "raw_centroid", "raw_linear"):
         assert (floors[name].guesses["test"].argmax(1) == truth["test"]).all()

@@ -20,7 +20,8 @@ from unbraid.evaluation import (
     evaluate_leakage,
     evaluate_verification,
     leakage,
-    readers,
+    linear_reader,
+    network_reader,
     write_scores,
 )
 from unbraid.evaluation.classifiers import CLASSIFIERS
@@ -82,8 +83,8 @@ def model_for(data):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 1)
-    monkeypatch.setattr(readers, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(network_reader, "EPOCHS", 1)
+    monkeypatch.setattr(linear_reader, "STRENGTHS", (0.1,))
     nearest = {"nearest_neighbours": CLASSIFIERS["nearest_neighbours"]}
     monkeypatch.setattr(leakage, "CLASSIFIERS", nearest)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from unbraid import plots
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Label, Sequences
-from unbraid.evaluation import evaluate_downstream, readers, write_scores
+from unbraid.evaluation import evaluate_downstream, linear_reader, network_reader, write_scores
 from unbraid.models.build import build_model
 from unbraid.report.page import write_report
 from unbraid.report.pictures import make_pictures
@@ -129,8 +129,8 @@ def test_pictures_of_series_repeat_themselves(tmp_path):
 
 
 def test_the_report_shows_downstream_scores_beside_their_floors(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "EPOCHS", 1)
-    monkeypatch.setattr(readers, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(network_reader, "EPOCHS", 1)
+    monkeypatch.setattr(linear_reader, "STRENGTHS", (0.1,))
     data = series()
     model = model_for(data)
     (tmp_path / "config.yaml").write_text("data: {name: noise}\nmodel: {name: dbse}\n")

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-__all__ = ["CLASSIFIERS", "Fitted", "SupportVectors", "best_of", "fit"]
+__all__ = ["CLASSIFIERS", "Fitted", "SupportVectors", "best_of", "every_class", "fit"]
 
 
 T = TypeVar("T")
@@ -31,9 +31,14 @@ class Fitted:
 
     def probabilities(self, x: Float[np.ndarray, "n P"], classes: int) -> Float[np.ndarray, "n K"]:
         """The probability of each of `classes` classes; 0 for those that training did not have."""
-        p = np.zeros((len(x), classes))
-        p[:, self.method.classes_] = self.method.predict_proba(self.scaler.transform(x))
-        return p
+        return every_class(self.method.predict_proba(self.scaler.transform(x)), self.method.classes_, classes)
+
+
+def every_class(p: Float[np.ndarray, "n k"], present: np.ndarray, classes: int) -> Float[np.ndarray, "n K"]:
+    """Probabilities of the classes that training had, as those of all `classes`, with 0 for the others."""
+    every = np.zeros((len(p), classes))
+    every[:, present] = p
+    return every
 
 
 def fit(method: Any, x: Float[np.ndarray, "n P"], y: np.ndarray) -> Fitted:

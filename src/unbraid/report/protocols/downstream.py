@@ -13,7 +13,8 @@ __all__ = ["headline", "section"]
 
 READERS = ("linear", "network")
 CAPTION = (
-    "Readers are trained on the train split with the codes as input, chosen on validation, and scored once. Filled dots: "
+    "Readers are trained on the train split with the codes as input, chosen on validation, trained again on both, and "
+    "scored once. From both codes a reader takes s, d or s with d, as validation chooses. Filled dots: "
     "the network; rings: logistic or ridge regression; grey: floors, which see no codes. The dashed line is the best of "
     "the plain floors; the network end to end on the raw series is not one of them."
 )
@@ -57,6 +58,11 @@ def _table(task: Mapping[str, Any]) -> Cells:
         [f"{title}, {reader}", *cells(task["codes"][code][reader])]
         for code, title in CODES.items()
         for reader in READERS
+    ]
+    rows += [
+        [f"{title}, linear, cross-validated", *(number(crossed[measure], False) for measure in measures)]
+        for code, title in CODES.items()
+        if (crossed := task["codes"][code]["linear"].get("cross_validated"))
     ]
     rows += [
         [f"floor: {title}", *cells(task["floors"][floor])]
