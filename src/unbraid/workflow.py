@@ -19,7 +19,7 @@ from unbraid.training import Run, TrainingConfig, fit
 from unbraid.training import resume as resume_training
 from unbraid.training.environment import read_environment
 from unbraid.training.machine import choose_device
-from unbraid.training.run import load_run_data, new_folder, read_config
+from unbraid.training.run import check_same_data, load_run_data, new_folder, read_config
 
 __all__ = [
     "advice_on",
@@ -103,8 +103,10 @@ def score(
         The error of each protocol that failed, by its name. The others are scored all the same.
 
     Raises:
-        ValueError: there is no such protocol, or no such option; nothing is scored then.
+        ValueError: there is no such protocol, or no such option, or the data are not those that the run was started on;
+            nothing is scored then.
     """
+    check_same_data(run.folder, data)
     model = run.model.to(choose_device("auto"))
     try:
         return run_protocols(model, data, run.folder, protocols or protocols_of(run, data), options)

@@ -169,7 +169,9 @@ def test_runs_are_numbered(clips, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["train", "--data", str(clips), *FRAMES, "--no-evaluate", *TINY, "--training.max_epochs", "1"]
     assert main(words) == 0 and main(words) == 0
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["clips0-dbse-1", "clips0-dbse-2"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        f"{clips.name}-dbse-{n}" for n in (1, 2)
+    ]
 
 
 def test_wrong_data_are_refused_before_there_is_a_run(tmp_path, capsys):

@@ -294,9 +294,9 @@ class SequenceModel(nn.Module, ABC):
         codes = self.encode(x, mask)
         changed = []
         for value in values:
-            parts = {"static": codes.static.clone(), "dynamic": codes.dynamic.clone()}
-            parts[code][..., column] = value
-            changed.append(self.decode(Codes(**parts), _steps(mask)).mean)
+            copy = Codes(codes.static.clone(), codes.dynamic.clone())
+            getattr(copy, code)[..., column] = value
+            changed.append(self.decode(copy, _steps(mask)).mean)
         return torch.stack(changed)
 
     @final

@@ -30,16 +30,27 @@ from unbraid.training.environment import add_to_environment, differences, enviro
 from unbraid.training.machine import keep_freed_memory
 from unbraid.training.plan import Plan, training_recordings
 from unbraid.training.run_folder import (
+    check_same_data,
     is_finished,
     load_run_data,
     new_folder,
     new_run,
     one_writer,
     read_config,
+    read_training,
 )
 from unbraid.types import Batch
 
-__all__ = ["Run", "fit", "load_run_data", "new_folder", "open_run", "read_config", "resume"]
+__all__ = [
+    "Run",
+    "check_same_data",
+    "fit",
+    "load_run_data",
+    "new_folder",
+    "open_run",
+    "read_config",
+    "resume",
+]
 
 
 @dataclass(frozen=True)
@@ -143,14 +154,10 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
     """Train to the end from the newest intact checkpoint."""
     before = read_environment(folder)
     data = data if data is not None else load_run_data(config)
-    started_on = before["data_fingerprint"]
-    if started_on != data.fingerprint:
-        raise ValueError(
-            f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on"
-        )
+    check_same_data(folder, data)
     settings = {key: value for key, value in config["model"].items() if key != "name"}
+    training = read_training(folder, config)
     try:
-        training = TrainingConfig(**config["training"])
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{folder / 'config.yaml'}: is damaged ({' '.join(str(error).split())})") from error

@@ -29,7 +29,7 @@ def load_arrays(
 
     Args:
         file: a `.npy` file with x, which stays memory-mapped; or a `.npz` file with `x` and, if wanted, `lengths`, `mask`,
-            `groups`. Any other array in it is a label with its name.
+            `groups`, `names`. Any other array in it is a label with its name.
         name: the data set's name; None for the file's.
         dynamic_labels: names of the labels that describe the motion; the others are static.
         fractions: shares of train, validation and test, counted in sequences or groups.
@@ -53,6 +53,7 @@ def load_arrays(
             lengths=arrays.pop("lengths", None),
             mask=arrays.pop("mask", None),
             groups=arrays.pop("groups", None),
+            names=list(arrays.pop("names")) if "names" in arrays else None,
             labels=arrays,
             dynamic_labels=dynamic_labels,
             fractions=fractions,
@@ -80,8 +81,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_sizes(path: Path) -> None:
-    """Refuse arrays that declare more than the file can hold, before memory is taken for them."""
+    """Refuse arrays that declare more than the file can hold, before memory is taken for them, and a file that lost some."""
     with zipfile.ZipFile(path) as packed:
+        if _declared_members(path) != len(packed.infolist()):
+            raise ValueError(
+                f"it declares {_declared_members(path)} arrays, but holds {len(packed.infolist())}"
+            )
         for member in packed.infolist():
             if member.file_size > _DEFLATE_AT_MOST * member.compress_size:
                 raise ValueError(f"{member.filename} declares {member.file_size:,} bytes")
@@ -95,3 +100,11 @@ def _check_sizes(path: Path) -> None:
                 shape, _, dtype = read(file)
             if math.prod(shape) * dtype.itemsize > member.file_size:
                 raise ValueError(f"{member.filename} declares {shape} values, but holds fewer")
+
+
+def _declared_members(path: Path) -> int:
+    """How many members a zip file has by the record at its end."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16))
+        _, _, record = file.read().rpartition(b"PK\5\6")
+    return int.from_bytes(record[6:8], "little")
