@@ -196,3 +196,22 @@ def test_series_that_cannot_be_used_are_refused(fitted):
         small(output="static").fit(made_up()).inverse_transform(np.zeros((1, 8)))
     with pytest.raises(ValueError, match="has 3 columns"):
         fitted.inverse_transform(np.zeros((1, 3)))
+
+
+def test_usual_torch_whatever_the_caller_has_set():
+    import torch
+
+    x = np.random.default_rng(0).normal(size=(12, 8, 2))
+    settings = {"window": 4, "max_epochs": 1, "random_state": 0}
+    expected = SequenceDisentangler(**settings).fit(x).transform(x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        as_double = SequenceDisentangler(**settings).fit(x).transform(x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.inference_mode():
+        inference = SequenceDisentangler(**settings).fit(x).transform(x)
+    swapped = SequenceDisentangler(**settings).fit(x.astype(">f8")).transform(x.astype(">f4"))
+    for codes in (as_double, inference):
+        np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_allclose(swapped, expected, rtol=1e-4, atol=1e-5)

@@ -13,6 +13,8 @@ from unbraid.data.features import Features
 from unbraid.data.own.tables import read_series
 from unbraid.data.scaling import Scaling
 from unbraid.generation import encode
+from unbraid.recipes import resolve_recipe
+from unbraid.recipes.resolving import own_recipe
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -66,6 +68,14 @@ def test_the_run_keeps_what_the_features_are(folder):
     _, data = read_series(folder / "vitals.csv", **options)
     np.testing.assert_array_equal(kept.scaling.mean, data.scaling.mean)
     np.testing.assert_array_equal(kept.scaling.std, data.scaling.std)
+
+
+def test_lists_are_written_with_commas(folder):
+    chosen = [
+        resolve_recipe(own_recipe(folder / "vitals.csv"), {"data.features": text})["data"]["features"]
+        for text in ("heart,pressure", "[heart, pressure]", ["heart", "pressure"])
+    ]
+    assert chosen == [["heart", "pressure"]] * 3
 
 
 def test_a_new_table_is_scaled_as_the_training_data(folder):

@@ -47,9 +47,9 @@ def write_arrays(path: Path, columns: Mapping[str, Sequence[np.ndarray]]) -> dic
     shapes = {name: _joined_shape(parts) for name, parts in columns.items()}
     with replacing(path) as temporary:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(temporary, "w") as file:
+            with zipfile.ZipFile(temporary, "w") as packed:
                 for name, parts in columns.items():
-                    with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    with packed.open(f"{name}.npy", "w", force_zip64=True) as member:
                         _write_npy(member, shapes[name], parts)
             return shapes
         import h5py

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unbraid.data.formats import text_files
 from unbraid.data.load import load
 from unbraid.data.own.tables import load_table, read_series
 from unbraid.remarks import Remark
@@ -419,3 +420,19 @@ def test_one_patient_without_a_measure_is_encoded():
         assert names == ["p1"] and said[-1].startswith("features: temp: no value in table; masked")
         assert series.mask[..., 0].all() and not series.mask[..., 1].any() and (series.x[..., 1] == 0).all()
     refused(one, "'temp' has no value", features=["heart", "temp"])
+
+
+@pytest.mark.parametrize("lines", ["one", "many"])
+def test_a_small_compressed_file_that_fills_the_memory_is_refused(tmp_path, monkeypatch, lines):
+    monkeypatch.setattr(text_files, "UNPACKED", 10**7)
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"id,time,heart\n")
+        row = b"a,1,2\n" if lines == "many" else b"1" * 6
+        for _ in range(10):
+            file.write(row * 2**18)
+    assert path.stat().st_size < 40_000
+    with pytest.raises(
+        ValueError, match=r"bomb.csv.gz cannot be read .*(200 times its size|more than 4,194,304 characters)"
+    ):
+        load_table(path, time_format="h", cache=tmp_path / "cache")

@@ -8,7 +8,6 @@ import csv
 import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unbraid.data.formats.extras import missing_extra
+from unbraid.data.formats.text_files import UNREADABLE, Unpacked, open_text, text_lines
 from unbraid.remarks import remark
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ MISSING = (
 )
 """Texts that always mean a missing value."""
 COMMA_NUMBER = r"([+-]?\d+),(\d+)"
-UNREADABLE = (UnicodeError, EOFError, OSError, zlib.error)  # what a damaged file raises
 FIRST = 1000  # rows by which the separator, and the columns of numbers, are found
 
 
@@ -77,10 +76,10 @@ class Layout:
         """
         line = self.before
         try:
-            with _open_text(self.path, self.encoding) as file:
+            with open_text(self.path, self.encoding) as file:
                 for _ in range(self.before):
                     next(file)
-                reader = csv.reader(file, delimiter=self.separator)
+                reader = csv.reader(text_lines(file), delimiter=self.separator)
                 next(reader)
                 for fields in reader:
                     line = self.before + reader.line_num
@@ -106,12 +105,6 @@ class Layout:
         return next(itertools.islice(self.rows(), row, None))[0]
 
 
-def _open_text(path: Path, encoding: str) -> Any:
-    """Open a text file, plain or compressed with gzip, for the module csv."""
-    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
-    return opener(path, "rt", encoding=encoding, newline="")
-
-
 def _unreadable(argument: str, path: Path, line: int, error: Exception) -> ValueError:
     if isinstance(error, UnicodeError):
         return ValueError(
@@ -131,9 +124,9 @@ def find_layout(argument: str, path: Path) -> Layout:
         opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
         with opener(path, "rb") as file:
             encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        with _open_text(path, encoding) as text:
-            lines.extend(itertools.islice(text, FIRST))
-    except UNREADABLE as error:
+        with open_text(path, encoding) as text:
+            lines.extend(itertools.islice(text_lines(text), FIRST))
+    except (*UNREADABLE, csv.Error) as error:
         raise _unreadable(argument, path, len(lines), error) from error
     before = 0
     separators: tuple[str, ...] = SEPARATORS
@@ -216,7 +209,7 @@ def read_delimited(
 
     def read(types: dict[str, Any]) -> "pandas.DataFrame":
         batches = arrow_csv.open_csv(
-            pyarrow.input_stream(str(path), compression="detect"),
+            pyarrow.PythonFile(Unpacked(path)) if path.suffix.lower() == ".gz" else str(path),
             arrow_csv.ReadOptions(
                 encoding="utf8" if layout.encoding == "utf-8-sig" else layout.encoding,
                 skip_rows=layout.before + 1,
@@ -242,7 +235,7 @@ def read_delimited(
             for _ in layout.rows():  # names the line of a row that is too long or too short
                 pass
             frame = read(dict.fromkeys(names, text))  # the reader of a column will name its line
-    except (pyarrow.ArrowException, OSError, UnicodeError, EOFError) as error:
+    except (pyarrow.ArrowException, *UNREADABLE) as error:
         raise ValueError(f"{argument}: {path} cannot be read ({' '.join(str(error).split())})") from error
     unnamed = [name for name in names if name.startswith("\0")]
     filled = sum(frame[name].notna().any() for name in unnamed)
