@@ -12,6 +12,7 @@ from unbraid.inputs import READERS, read_one, read_parts
 from unbraid.kinds import KINDS
 from unbraid.models.build import build_model
 from unbraid.training import Run
+from unbraid.training.environment import write_environment
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "features": 8, "hidden": 8}
 
@@ -80,7 +81,13 @@ def test_rows_of_arrays(tmp_path):
     ((names, sequences),) = read_parts(f"{tmp_path}/x.npy", run)
     assert names == list("01234")
     np.testing.assert_array_equal(sequences.x, x)
+    write_environment(tmp_path, {"data_fingerprint": ub.load(tmp_path / "x.npy").fingerprint})
     assert len(read_one("train:0", run)) == 1
+    np.save(tmp_path / "x.npy", np.concatenate([x, x[:1]]))  # the data grew, so the splits are drawn anew
+    with pytest.raises(
+        ValueError, match=r"data: fingerprint .* differs from .*: files were added, removed or changed"
+    ):
+        read_one("test:0", run)
 
 
 def test_what_cannot_be_read_is_refused_in_plain_words(folder, tmp_path, monkeypatch):
@@ -158,12 +165,11 @@ def test_a_failing_write_keeps_the_old_file(padded, tmp_path, monkeypatch, capsy
     output = tmp_path / "codes.npz"
     output.write_text("old")
 
-    def fail(path, **arrays):
-        with open(path, "w") as file:
-            file.write("half")
+    def fail(file, header):
+        file.write(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
     words = ["encode", str(folder / "run"), str(folder / "x.npz"), "--output", str(output), "--force"]
     assert main(words) == 2
     assert "no space left" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import torch
 
 import unbraid as ub
 from unbraid import workflow
+from unbraid.cli import main
 from unbraid.generation import encode
 
 SMALL = {
@@ -108,3 +109,17 @@ def test_a_finished_run_is_resumed_with_its_data(config, tmp_path):
     again, data = workflow.resume(run.folder)
     assert data.fingerprint == ub.load(tmp_path / "x.npy").fingerprint
     assert torch.equal(encode(run.model, data).static, encode(again.model, data).static)
+
+
+def test_data_that_grew_are_not_scored(config, tmp_path):
+    run = workflow.train(config, tmp_path / "run")
+    x = np.load(tmp_path / "x.npy")
+    np.save(tmp_path / "x.npy", np.concatenate([x, x[:8]]))
+    data = ub.load(tmp_path / "x.npy")
+    assert set(data.splits["test"]) != set(ub.Sequences.from_arrays(x).splits["test"])
+    with pytest.raises(
+        ValueError, match=r"data: fingerprint .* differs from .*run was started on.*Put the data back"
+    ):
+        workflow.score(run, data, ["generation"])
+    assert not (run.folder / "evaluation").exists()
+    assert main(["evaluate", str(run.folder)]) == 2

@@ -6,6 +6,7 @@ method cannot do is refused with one ValueError (`SequenceModel.require`).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -55,11 +56,13 @@ def encode_stream(model: SequenceModel, sequences: Sequences, batch_size: int = 
         with evaluating(model):
             batch = sequences.batch(rows, model.device)
             codes = model.encode(batch.x, batch.mask).to("cpu")
+        if sequences.names is not None:
+            codes = replace(codes, names=tuple(sequences.names[row] for row in rows))
         yield codes
 
 
 def encode(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Codes:
-    """Posterior means of all sequences, in order.
+    """Posterior means of all sequences, in order, with their names.
 
     Raises:
         ValueError: the method has no encoder.

@@ -4,31 +4,31 @@
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from unbraid.data.features import Features
 from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
 from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
-from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, read_audio
-from unbraid.data.formats.spectra import frame_count, to_features
+from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, open_audio
+from unbraid.data.formats.spectra import features_in_blocks, frame_count
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.own.frames import say_rates
 from unbraid.data.own.tables import read_series
-from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
 from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.registry import DATASETS
 from unbraid.remarks import remark
 from unbraid.training import Run
-from unbraid.training.run import load_run_data
+from unbraid.training.run import check_same_data, load_run_data
 from unbraid.words import nearest
 
 __all__ = ["READERS", "read_one", "read_parts"]
@@ -67,7 +67,7 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     if path.suffix.lower() in ARRAY_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, _trained_features(run), run)
+        return _read_sound(path, _trained_features(run), run, path.name)
     names, sequences = next(_read_path(path, run, None))
     if len(names) > 1:
         raise ValueError(
@@ -118,7 +118,12 @@ def read_parts(
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
     """One row of a split of the run's data, or of an array file."""
-    sequences = load_run_data(run.config).split(place) if place in SPLITS else _load_array(place, argument)
+    if place in SPLITS:
+        data = load_run_data(run.config)
+        check_same_data(run.folder, data)
+        sequences = data.split(place)
+    else:
+        sequences = _load_array(place, argument)
     _check(sequences, run, argument)
     if row >= len(sequences):
         last = len(sequences) - 1
@@ -136,7 +141,7 @@ def _load_array(path: str, argument: str) -> Sequences:
 
 def _numbered(sequences: Sequences, run: Run) -> Part:
     _check(sequences, run, "input")
-    return [str(row) for row in range(len(sequences))], sequences
+    return list(sequences.names or map(str, range(len(sequences)))), sequences
 
 
 def _check(sequences: Sequences, run: Run, argument: str) -> None:
@@ -203,23 +208,31 @@ def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
                 if movie
                 else read_images(files, size, channels, every)
             )
-            frames = list(pictures)
-            if len(frames) < 2:
-                raise ValueError(f"{path}: {name} has {len(frames)} frame; a sequence needs at least 2")
+            read = _cut(pictures, steps)
+            if len(read[0]) < 2:
+                raise ValueError(f"{path}: {name} has {len(read[0])} frame; a sequence needs at least 2")
         except ValueError as error:
             broken.append(str(error))
             continue
-        count = max(1, len(frames) // steps) if steps else 1
-        names += [name] if count == 1 else [f"{name}#{clip}" for clip in range(count)]
-        length = steps or len(frames)
-        clips += [np.stack(frames[clip * length : (clip + 1) * length]) for clip in range(count)]
-        del frames
+        names += [name] if len(read) == 1 else [f"{name}#{clip}" for clip in range(len(read))]
+        clips += read
+        del read
         while len(clips) >= TOGETHER:
-            yield names[:TOGETHER], _padded(clips[:TOGETHER], path)
+            yield names[:TOGETHER], _padded(names[:TOGETHER], clips[:TOGETHER], path)
             names, clips = names[TOGETHER:], clips[TOGETHER:]
     refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
     if clips:
-        yield names, _padded(clips, path)
+        yield names, _padded(names, clips, path)
+
+
+def _cut(pictures: Iterator[np.ndarray], steps: int | None) -> list[np.ndarray]:
+    """Clips of `steps` pictures, one after the other; all pictures in one clip where they are fewer, or where it is None."""
+    clips: list[np.ndarray] = []
+    while rest := list(itertools.islice(pictures, steps)):
+        if clips and len(rest) < len(clips[0]):
+            break
+        clips.append(np.stack(rest))
+    return clips or [np.zeros(0)]
 
 
 def _sources(path: Path) -> list[tuple[str, list[Path]]]:
@@ -241,13 +254,13 @@ def _sources(path: Path) -> list[tuple[str, list[Path]]]:
     ]
 
 
-def _padded(clips: list[np.ndarray], path: Path) -> Sequences:
+def _padded(names: Sequence[str], clips: list[np.ndarray], path: Path) -> Sequences:
     """Clips of different lengths as one set of sequences."""
     lengths = np.array([len(clip) for clip in clips])
     x = np.zeros((len(clips), lengths.max(), *clips[0].shape[1:]), clips[0].dtype)
     for row, clip in zip(x, clips, strict=True):
         row[: len(clip)] = clip
-    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]))
+    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]), names=tuple(names))
 
 
 def _trained_features(run: Run) -> Features:
@@ -257,6 +270,8 @@ def _trained_features(run: Run) -> Features:
         if features.sound is not None:
             return features
     data = load_run_data(run.config)
+    if data.sound is not None:
+        check_same_data(run.folder, data)
     return Features(data.feature_names or (), data.units, data.scaling, data.sampling_rate, data.sound)
 
 
@@ -271,33 +286,31 @@ def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
     broken: list[str] = []
     for file in files:
         try:
-            sequences = _read_sound(file, trained, run)
+            sequences = _read_sound(file, trained, run, _name(file, path))
         except ValueError as error:
             broken.append(str(error))
             continue
-        name = _name(file, path)
-        several = len(sequences) > 1
-        yield [f"{name}#{piece}" if several else name for piece in range(len(sequences))], sequences
+        yield list(sequences.names or ()), sequences
     refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
 
 
-def _read_sound(path: Path, trained: Features, run: Run) -> Sequences:
+def _read_sound(path: Path, trained: Features, run: Run, name: str) -> Sequences:
     """A sound file as features, cut and scaled as the data that the run was trained on."""
     if trained.sound is None or trained.scaling is None:
         raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
     kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = read_audio(path, rate, run.config["data"].get("channel"))
+    recording = open_audio(path, rate, run.config["data"].get("channel"))
     for text in recording.remarks:
         remark(f"{path}: {text}")
-    if frame_count(len(recording.samples), kind, rate) < 2:
-        milliseconds = 1000 * len(recording.samples) / rate
+    if frame_count(recording.samples, kind, rate) < 2:
+        milliseconds = 1000 * recording.samples / rate
         raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")
-    frames = trained.scaling.apply(
-        to_features(torch.from_numpy(recording.samples)[None], kind, rate)[0].numpy()
-    )
+    blocks = features_in_blocks(recording.blocks(), kind, rate)
+    frames = np.concatenate([trained.scaling.apply(block) for block in blocks])
     options = run.config["data"]
     pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
-    sequences = _padded([frames[start : start + length] for start, length in pieces], path)
+    named = names_of_pieces([name], np.zeros(len(pieces), int))
+    sequences = _padded(named, [frames[start : start + length] for start, length in pieces], path)
     return replace(
         sequences,
         sound=trained.sound,

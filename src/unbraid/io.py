@@ -56,7 +56,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
     try:
         model = build_model(name, observation, **settings)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({' '.join(str(error).split())})") from error
     model.load_state_dict(
         _read_weights(folder / "model.safetensors", description.get("weights_sha256"), model)
@@ -86,7 +86,7 @@ def _read_weights(path: Path, checksum: str | None, model: SequenceModel) -> dic
 def save_features(features: Features, folder: str | Path) -> Path:
     """Write `features.json` into a model's folder: names, units and scaling of what the model reads."""
     path = Path(folder) / "features.json"
-    write_atomically(path, json.dumps(features.to_json(), indent=2) + "\n")
+    write_atomically(path, json.dumps(with_checksum(features.to_json()), indent=2) + "\n")
     return path
 
 
@@ -106,5 +106,7 @@ def load_features(folder: str | Path) -> Features:
         )
     try:
         return Features.from_json(read_json(path))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
+        if str(error).startswith(str(path)):
+            raise
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

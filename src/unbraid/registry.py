@@ -28,6 +28,7 @@ MODELS = {
     "glr": "unbraid.models.glr:GLR",
     "gp_vae": "unbraid.models.gp_vae:GPVAE",
     "mocogan": "unbraid.models.mocogan:MoCoGAN",
+    "pooled": "unbraid.models.pooled:Pooled",
     "r_wae": "unbraid.models.r_wae:RWAE",
     "s3vae": "unbraid.models.s3vae:S3VAE",
     "skd": "unbraid.models.skd:SKD",

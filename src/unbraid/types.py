@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -90,20 +91,23 @@ class Codes:
     Attributes:
         static: one code per sequence.
         dynamic: one code per step.
+        names: of the sequences, or None.
     """
 
     static: Float[Tensor, "B S"]
     dynamic: Float[Tensor, "B T D"]
+    names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.static)
 
     def __getitem__(self, rows: Any) -> "Codes":
-        return Codes(self.static[rows], self.dynamic[rows])
+        names = None if self.names is None else tuple(np.array(self.names, object)[rows])
+        return Codes(self.static[rows], self.dynamic[rows], names)
 
     def to(self, device: torch.device | str) -> "Codes":
         """Return the same codes on `device`."""
-        return Codes(self.static.to(device), self.dynamic.to(device))
+        return replace(self, static=self.static.to(device), dynamic=self.dynamic.to(device))
 
     def exchange(self, other: "Codes", factor: Factor) -> "Codes":
         """These codes, with `factor` taken from `other`.
@@ -131,7 +135,12 @@ class Codes:
     @staticmethod
     def cat(parts: "list[Codes]") -> "Codes":
         """Join the codes of several batches along the first axis."""
-        return Codes(torch.cat([p.static for p in parts]), torch.cat([p.dynamic for p in parts]))
+        names = [p.names for p in parts if p.names is not None]
+        return Codes(
+            torch.cat([p.static for p in parts]),
+            torch.cat([p.dynamic for p in parts]),
+            tuple(name for part in names for name in part) if len(names) == len(parts) else None,
+        )
 
 
 @dataclass(frozen=True)

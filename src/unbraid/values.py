@@ -107,7 +107,7 @@ def _read_number(value: Any, member: type) -> int | float:
         raise _UnfitError
     try:
         number = member(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise _UnfitError from None
     return _first([number] if math.isfinite(number) else [])
 

@@ -144,6 +144,20 @@ def test_train_leaves_a_run(run, clips):
     assert (run / "model" / "model.json").is_file()
 
 
+def test_minutes_are_measured_and_then_fixed(clips, tmp_path, capsys):
+    """The number of steps stands in the run's settings, so that a resumed run has the same."""
+    import yaml
+
+    folder = tmp_path / "run"
+    words = ["train", "--data", str(clips), *FRAMES, "--run", str(folder), *TINY, "--no-evaluate"]
+    assert main([*words, "--minutes", "0.001"]) == 0
+    steps = yaml.safe_load((folder / "config.yaml").read_text())["training"]["steps"]
+    out = capsys.readouterr().out
+    assert f"About 0.001 minutes are {steps} steps here." in out
+    assert "Note: There are only" in out and "training sequences" in out
+    assert "steps, which is few" in out
+
+
 def test_a_run_is_never_overwritten(run, clips, capsys):
     before = (run / "config.yaml").stat().st_mtime_ns
     assert main(["train", "--data", str(clips), *FRAMES, "--run", str(run), *TINY]) == 2
@@ -155,7 +169,9 @@ def test_runs_are_numbered(clips, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["train", "--data", str(clips), *FRAMES, "--no-evaluate", *TINY, "--training.max_epochs", "1"]
     assert main(words) == 0 and main(words) == 0
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["clips0-dbse-1", "clips0-dbse-2"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        f"{clips.name}-dbse-{n}" for n in (1, 2)
+    ]
 
 
 def test_wrong_data_are_refused_before_there_is_a_run(tmp_path, capsys):

@@ -19,6 +19,13 @@ def test_scaling_equals_sklearn() -> None:
     np.testing.assert_allclose(ours.invert(ours.apply(x)), x, rtol=1e-5, atol=1e-5)
 
 
+def test_rows_in_blocks_give_the_same_digits() -> None:
+    x = np.random.default_rng(0).normal(3, 2, (40_000, 4)).astype(np.float32)
+    in_blocks, at_once = Scaling.fit_parts([x[:30_000], x[30_000:30_001], x[30_001:]]), Scaling.fit(x)
+    np.testing.assert_array_equal(in_blocks.mean, at_once.mean)
+    np.testing.assert_array_equal(in_blocks.std, at_once.std)
+
+
 def test_constant_feature_and_feature_never_seen() -> None:
     x = np.ones((3, 4, 2))
     assert Scaling.fit(x).std.tolist() == [1, 1]

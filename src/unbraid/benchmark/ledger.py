@@ -9,6 +9,7 @@ computed when a page is drawn.
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 from unbraid.benchmark.identity import NO_SETTING, Config, same_training, settings_hash
@@ -97,7 +98,8 @@ def read_rows(ledger: str | Path) -> list[Row]:
     except (csv.Error, ValueError) as error:
         raise ValueError(f"{ledger}: is damaged ({error})") from error
     for number, row in enumerate(rows, 1):
-        if tuple(row) != COLUMNS or None in row.values():
+        whole = tuple(row) == COLUMNS and None not in row.values()
+        if not whole or not re.fullmatch(r"scores/[\w.-]+\.json", row["scores"]):
             raise ValueError(f"{ledger}: row {number} is damaged; its columns must be {', '.join(COLUMNS)}")
     return rows
 

@@ -10,6 +10,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 
 from unbraid import __version__
+from unbraid.remarks import plain_remarks
 from unbraid.streams import unbroken
 
 __all__ = ["COMMANDS", "main"]
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the words after `unbraid`; by default those of the process.
     """
-    with redirect_stdout(unbroken(sys.stdout)), redirect_stderr(unbroken(sys.stderr)):
+    with redirect_stdout(unbroken(sys.stdout)), redirect_stderr(unbroken(sys.stderr)), plain_remarks():
         code = _run_and_report(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     return code

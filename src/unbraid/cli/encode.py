@@ -1,14 +1,8 @@
 """`unbraid encode RUN INPUT --output codes.npz`: write the codes of sequences to a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unbraid.cli.parser import call
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
 
 __all__ = ["encode", "main"]
 
@@ -47,54 +41,31 @@ def encode(
     """
     import numpy as np
 
-    from unbraid import generation
-    from unbraid.cli.output import check_output
+    from unbraid.cli.output import check_output, write_arrays
+    from unbraid.generation import encode_stream
     from unbraid.inputs import read_parts
-    from unbraid.masks import inside_steps
+    from unbraid.masks import inside
     from unbraid.training import open_run
 
     check_output(output, (".npz", ".h5"), force)
     opened = open_run(run)
     opened.model.require("encode")
-    names: list[str] = []
-    static, dynamic, lengths = [], [], []
-    labels: dict[str, list[np.ndarray]] = {}
-    for part_names, data in read_parts(input, opened, steps=steps, root=root, cache=cache):
-        codes = generation.encode(opened.model, data, batch)
-        whole = data.batch(slice(None))
-        steps_inside = inside_steps(whole.x, whole.mask).numpy()
-        names += part_names
-        static.append(codes.static.numpy())
-        dynamic.append(np.where(steps_inside[..., None], codes.dynamic.numpy(), 0))
-        lengths.append(steps_inside.sum(1))
-        for name, label in data.labels.items():
-            labels.setdefault(f"labels/{name}", []).append(np.asarray(label.values))
-    longest = max(part.shape[1] for part in dynamic)
-    arrays = {
-        "static": np.concatenate(static),
-        "dynamic": np.concatenate(
-            [np.pad(part, ((0, 0), (0, longest - part.shape[1]), (0, 0))) for part in dynamic]
-        ),
-        "lengths": np.concatenate(lengths),
-        "names": np.array(names),
-        **{name: np.concatenate(parts) for name, parts in labels.items()},
-    }
-    _write(output, arrays)
-    print(f"wrote {output}: static {arrays['static'].shape}, dynamic {arrays['dynamic'].shape}")
+    columns: dict[str, list[np.ndarray]] = {}  # each in the parts that it came in
+    for names, data in read_parts(input, opened, steps=steps, root=root, cache=cache):
+        start = 0
+        for codes in encode_stream(opened.model, data, batch):
+            rows = slice(start, start + len(codes))
+            steps_inside = inside(data.observed(rows))
+            part = {
+                "static": codes.static.numpy(),
+                "dynamic": np.where(steps_inside[..., None], codes.dynamic.numpy(), np.float32(0)),
+                "lengths": steps_inside.sum(1),
+                "names": np.array(names[rows]),
+                **{f"labels/{name}": np.asarray(label.values[rows]) for name, label in data.labels.items()},
+            }
+            for name, values in part.items():
+                columns.setdefault(name, []).append(values)
+            start += len(codes)
+    shapes = write_arrays(output, columns)
+    print(f"wrote {output}: static {shapes['static']}, dynamic {shapes['dynamic']}")
     return 0
-
-
-def _write(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
-    import numpy as np
-
-    from unbraid.files import replacing
-
-    with replacing(path) as temporary:
-        if path.suffix == ".npz":
-            np.savez(temporary, allow_pickle=False, **arrays)
-            return
-        import h5py
-
-        with h5py.File(temporary, "w", locking=False) as file:
-            for name, array in arrays.items():
-                file[name] = array.astype(object) if name == "names" else array

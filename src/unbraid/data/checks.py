@@ -244,6 +244,7 @@ def check_companions(
     *,
     targets: Mapping[str, np.ndarray],
     groups: np.ndarray | None,
+    names: tuple[str, ...] | None,
     times: np.ndarray | None,
     scaling: Scaling | None,
     feature_names: tuple[str, ...] | None,
@@ -264,6 +265,8 @@ def check_companions(
             )
     if groups is not None and groups.shape != (n,):
         raise ValueError(f"groups: has shape {groups.shape} for {n} sequences; give one for each")
+    if names is not None and len(names) != n:
+        raise ValueError(f"names: are {len(names)} for {n} sequences; give one for each")
     if times is not None and times.shape != (n, steps):
         raise ValueError(f"times: has shape {times.shape}; give {(n, steps)}, one for each step")
     described = {
@@ -281,13 +284,19 @@ def check_companions(
         raise ValueError(f"sampling_rate: is {sampling_rate}; give values per second, more than 0")
 
 
-def check_values(x: np.ndarray, kind: Kind, observed: Callable[[slice], np.ndarray]) -> None:
+def check_values(
+    x: np.ndarray,
+    kind: Kind,
+    observed: Callable[[slice], np.ndarray],
+    names: tuple[str, ...] | None = None,
+) -> None:
     """Read through all of x: refuse NaN and infinity, and float frames outside of [0, 1], where x is observed.
 
     Args:
         x: `(N, T, *X)`; uint8 can hold nothing wrong and is not read.
         kind: of the observations.
         observed: rows to what is observed of them, see `Sequences.observed`.
+        names: of the sequences, for error messages.
 
     Raises:
         ValueError: naming the sequence and the step.
@@ -301,13 +310,17 @@ def check_values(x: np.ndarray, kind: Kind, observed: Callable[[slice], np.ndarr
         if bad.any():
             row, step = (int(i) for i in np.argwhere(bad)[0][:2])
             raise ValueError(
-                f"x: NaN or infinity in sequence {start + row}, step {step}; "
+                f"x: NaN or infinity in {_sequence(start + row, names)}, step {step}; "
                 "remove it, or pass mask with False where a value is missing"
             )
         wrong = ((block < 0) | (block > 1)) & seen & (kind == "frames")
         if wrong.any():
             row, step = (int(i) for i in np.argwhere(wrong)[0][:2])
             raise ValueError(
-                f"x: float frames must lie in [0, 1], found {block[wrong][0]:.3g} in sequence "
-                f"{start + row}, step {step}; rescale them, or pass uint8"
+                f"x: float frames must lie in [0, 1], found {block[wrong][0]:.3g} in "
+                f"{_sequence(start + row, names)}, step {step}; rescale them, or pass uint8"
             )
+
+
+def _sequence(row: int, names: tuple[str, ...] | None) -> str:
+    return f"sequence {row}" if names is None else f"sequence {row} ({names[row]})"

@@ -1,5 +1,6 @@
 """Scaling of features to mean 0 and standard deviation 1, learned from training values only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from unbraid.masks import observed_values, zero_unobserved
 
 __all__ = ["Scaling"]
+
+BLOCK = 2**14  # rows that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,26 @@ class Scaling:
         std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
         return cls(_rounded(mean), _rounded(std))
 
+    @classmethod
+    def fit_parts(cls, parts: Sequence[np.ndarray]) -> "Scaling":
+        """Learn from values that stand in several arrays `(n, F)`, which are read in blocks; all are observed.
+
+        The result is that of `fit` for the arrays below one another: rows are summed one after the other.
+        """
+        blocks = [part[start : start + BLOCK] for part in parts for start in range(0, len(part), BLOCK)]
+        count, features = sum(map(len, blocks)), blocks[0].shape[1]
+        total, squares = np.zeros(features), np.zeros(features)
+        lowest, highest = np.full(features, np.inf), np.full(features, -np.inf)
+        for block in blocks:
+            total = np.vstack([total, block]).sum(0, dtype=np.float64)
+            lowest, highest = np.minimum(lowest, block.min(0)), np.maximum(highest, block.max(0))
+        mean = total / count
+        for block in blocks:
+            squares = np.vstack([squares, np.square(block - mean)]).sum(0, dtype=np.float64)
+        variance = squares / count
+        std = np.where((lowest < highest) & (variance > 0), np.sqrt(variance), 1.0)
+        return cls(_rounded(mean), _rounded(std))
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Raw to scaled values, float32."""
         return ((x - self.mean) / self.std).astype(np.float32)
@@ -63,8 +86,20 @@ class Scaling:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scaling":
-        """The scaling that `to_json` wrote."""
-        return cls(np.asarray(values["mean"]), np.asarray(values["std"]))
+        """The scaling that `to_json` wrote.
+
+        Raises:
+            ValueError: the values are no numbers, or a standard deviation is not above 0.
+        """
+        mean, std = (np.asarray(values[name], dtype=np.float64) for name in ("mean", "std"))
+        if (
+            mean.ndim != 1
+            or mean.shape != std.shape
+            or not np.isfinite([mean, std]).all()
+            or not (std > 0).all()
+        ):
+            raise ValueError("scaling: is no list of means and of standard deviations above 0")
+        return cls(mean, std)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from unbraid.masks import steps_below, widen, zero_unobserved
 from unbraid.types import Batch
 from unbraid.words import nearest
 
-__all__ = ["Label", "Sequences", "lengths_or_none"]
+__all__ = ["Label", "Sequences", "lengths_or_none", "names_of_pieces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Sequences:
         splits: split name to the rows that belong to it.
         targets: name to `(N,)` or `(N, T)` floats that are predicted from the codes and never trained on; NaN = unknown.
         groups: `(N,)` number of the recording, patient or station that each sequence was cut from, or None.
+        names: of the N sequences: file or id, with `#0`, `#1`, ... for the pieces of one; or None.
         times: `(N, T)` datetime64[s], when each step begins, or None.
         scaling: how raw features became `x`, learned on the train split, or None when x is not scaled.
         feature_names: names of the F features, or None.
@@ -53,6 +54,7 @@ class Sequences:
     splits: Mapping[str, np.ndarray] = field(default_factory=dict)
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
     times: np.ndarray | None = None
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
@@ -72,6 +74,7 @@ class Sequences:
             kind,
             targets=self.targets,
             groups=self.groups,
+            names=self.names,
             times=self.times,
             scaling=self.scaling,
             feature_names=self.feature_names,
@@ -79,7 +82,7 @@ class Sequences:
             sampling_rate=self.sampling_rate,
         )
         if not self.fingerprint:
-            checks.check_values(self.x, kind, self.observed)
+            checks.check_values(self.x, kind, self.observed, self.names)
             object.__setattr__(self, "fingerprint", fingerprint(self))
 
     @classmethod
@@ -93,6 +96,7 @@ class Sequences:
         labels: Mapping[str, Any] | None = None,
         dynamic_labels: Sequence[str] = (),
         groups: np.ndarray | None = None,
+        names: Sequence[str] | None = None,
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
         seed: int = 0,
         feature_names: Sequence[str] | None = None,
@@ -110,6 +114,7 @@ class Sequences:
             labels: name to `(N,)` values of any type, which become class numbers, or to a Label.
             dynamic_labels: names of the labels that describe the motion; the others are static.
             groups: `(N,)`; all sequences of a group (a person, a device) go into one split.
+            names: of the N sequences.
             fractions: shares of train, validation and test.
             seed: of the random split.
             feature_names: names of the F features.
@@ -148,6 +153,7 @@ class Sequences:
             mask=None if mask is None else np.asarray(mask),
             labels=as_labels,
             splits=split_by_group(group, fractions, seed),
+            names=None if names is None else tuple(map(str, names)),
             feature_names=None if feature_names is None else tuple(feature_names),
             units=None if units is None else tuple(units),
             sampling_rate=sampling_rate,
@@ -224,6 +230,7 @@ class Sequences:
             labels={name: replace(label, values=label.values[rows]) for name, label in self.labels.items()},
             targets={name: values[rows] for name, values in self.targets.items()},
             groups=None if self.groups is None else self.groups[rows],
+            names=None if self.names is None else tuple(self.names[row] for row in index),
             times=None if self.times is None else self.times[rows],
             splits={},
             fingerprint=digest.hexdigest()[:16],
@@ -254,6 +261,25 @@ class Sequences:
         mask = None if self.mask is None and self.lengths is None else move(self.observed(index))
         labels = {name: move(label.values[index]) for name, label in self.labels.items()}
         return Batch(zero_unobserved(x, mask), mask, labels, move(index))
+
+
+def names_of_pieces(names: Sequence[str], owner: np.ndarray) -> tuple[str, ...]:
+    """A name for each sequence: that of its recording, with `#0`, `#1`, ... where the recording was cut into several.
+
+    >>> names_of_pieces(["a.wav", "b.wav"], np.array([0, 0, 1]))
+    ('a.wav#0', 'a.wav#1', 'b.wav')
+
+    Args:
+        names: of the recordings.
+        owner: the number of each sequence's recording.
+    """
+    pieces = np.bincount(owner, minlength=len(names))
+    count = [0] * len(names)
+    named = []
+    for number in owner.tolist():
+        named.append(names[number] if pieces[number] == 1 else f"{names[number]}#{count[number]}")
+        count[number] += 1
+    return tuple(named)
 
 
 def lengths_or_none(lengths: np.ndarray, steps: int) -> np.ndarray | None:

@@ -21,7 +21,6 @@ import math
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +35,7 @@ from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
 from unbraid.files import locked, read_json, sync, with_checksum, write_atomically
+from unbraid.remarks import remark
 
 __all__ = [
     "Space",
@@ -169,9 +169,7 @@ def prepared(
             for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
                 shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
-            warnings.warn(
-                f"the cache {folder} is damaged or from another version; building it again", stacklevel=3
-            )
+            remark(f"the cache {folder} is damaged or from another version; building it again")
         partial = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
         partial.mkdir()
         try:
@@ -231,9 +229,8 @@ def from_published(
         folder = raw_folder(name, root, cache)
         chosen = as_published | dict.fromkeys(published, digest(folder))
     if chosen != as_published:
-        warnings.warn(
-            f"root: the files in {folder} are not the published ones; scores do not compare with published tables",
-            stacklevel=3,
+        remark(
+            f"root: the files in {folder} are not the published ones; scores do not compare with published tables"
         )
     return prepared(name, chosen, lambda space: build(space, folder), cache)
 
@@ -265,6 +262,8 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
     for key in ("lengths", "mask", "groups", "times"):
         if (array := getattr(data, key)) is not None:
             arrays[key] = array
+    if data.names is not None:
+        arrays["names"] = np.array(data.names)
     np.savez(space.folder / "arrays.npz", allow_pickle=False, **arrays)
     for file in _ARRAYS:
         sync(space.folder / file)
@@ -319,6 +318,7 @@ def _open(folder: Path) -> Sequences | None:
             splits={key: arrays[f"splits/{key}"] for key in meta["splits"]},
             targets={key: arrays[f"targets/{key}"] for key in meta["targets"]},
             groups=arrays.get("groups"),
+            names=tuple(arrays["names"].tolist()) if "names" in arrays else None,
             times=arrays.get("times"),
             scaling=Scaling.from_json(meta["scaling"]) if meta["scaling"] else None,
             feature_names=tuple(meta["feature_names"]) if meta["feature_names"] else None,

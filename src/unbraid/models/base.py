@@ -165,6 +165,12 @@ class SequenceModel(nn.Module, ABC):
         self.require("static_prior", "dynamic_prior")
         return Codes(self.draw_static(n, generator), self.roll(n, length, generator))
 
+    def start(self, batches: Iterable[Batch]) -> None:
+        """Fit what is computed once before training, from all training sequences. By default nothing.
+
+        Called in evaluation mode, without gradients, before the first step; a resumed training has it in its checkpoint.
+        """
+
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit what is computed once after training, from all training sequences; buffers keep it. By default nothing.
 
@@ -288,9 +294,9 @@ class SequenceModel(nn.Module, ABC):
         codes = self.encode(x, mask)
         changed = []
         for value in values:
-            parts = {"static": codes.static.clone(), "dynamic": codes.dynamic.clone()}
-            parts[code][..., column] = value
-            changed.append(self.decode(Codes(**parts), _steps(mask)).mean)
+            copy = Codes(codes.static.clone(), codes.dynamic.clone())
+            getattr(copy, code)[..., column] = value
+            changed.append(self.decode(copy, _steps(mask)).mean)
         return torch.stack(changed)
 
     @final

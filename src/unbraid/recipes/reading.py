@@ -63,7 +63,10 @@ def read_recipe(name: str | Path) -> Recipe:
 def _read(name: str, extended_by: tuple[str, ...]) -> Recipe:
     if name in extended_by:
         raise ValueError(f"recipe {name}: extends itself, by way of {' and '.join(extended_by)}")
-    text = _path(name).read_text(encoding="utf-8")
+    try:
+        text = _path(name).read_text(encoding="utf-8")
+    except UnicodeError as error:
+        raise ValueError(f"recipe {name}: is not written in UTF-8 ({error})") from None
     parts = _parts(name, text)
     about = "\n".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
     base = _read(str(parts["extends"]), (*extended_by, name)) if "extends" in parts else None
@@ -91,7 +94,7 @@ def _parts(name: str, text: str) -> dict[str, Any]:
     """The parts of a recipe's file: mappings, and perhaps the recipe that it extends."""
     try:
         parts = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"recipe {name}: is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(parts, dict):
         raise ValueError(f"recipe {name}: must be a mapping with the parts {', '.join(PARTS)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from unbraid.evaluation.scores import Figure, Scores, figures
+from unbraid.files import read_json, write_atomically
 
 __all__ = [
     "Block",
@@ -29,7 +30,10 @@ __all__ = [
     "left_out",
     "number",
     "stored_picture",
+    "write_names",
 ]
+
+_NAMES = "names.json"  # of the sequences in pictures
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,28 @@ def drawn(figure: Any, description: str, caption: str = "") -> Picture:
     return Picture([Image(buffer.getvalue(), "png", description)], caption)
 
 
+def write_names(pictures: Path, names: Mapping[str, Sequence[str] | None]) -> None:
+    """Write which sequences pictures show, for their captions; see `stored_picture`."""
+    told = {picture: list(shown) for picture, shown in names.items() if shown}
+    if told:
+        write_atomically(pictures / _NAMES, json.dumps(told) + "\n")
+
+
 def stored_picture(folder: Path, name: str, heading: str, caption: str) -> list[Block]:
-    """A picture of `folder/pictures` under a heading, the moving form first; nothing where it was not drawn."""
+    """A picture of `folder/pictures` under a heading, the moving form first; nothing where it was not drawn.
+
+    The caption ends with the names of the sequences in it, where they are known.
+    """
     kinds: tuple[Literal["gif", "png"], ...] = ("gif", "png")
     images = [
         Image(path.read_bytes(), kind, heading)
         for kind in kinds
         if (path := folder / "pictures" / f"{name}.{kind}").is_file()
     ]
+    told = folder / "pictures" / _NAMES
+    names = read_json(told).get(name) if told.is_file() else None
+    if isinstance(names, list):
+        caption = f"{caption} In order: {', '.join(map(str, names))}."
     return [Heading(heading), Picture(images, caption)] if images else []
 
 

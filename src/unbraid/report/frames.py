@@ -14,6 +14,7 @@ from unbraid.evaluation.factor_maps import exchange_factors
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
+from unbraid.report.blocks import write_names
 from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
 from unbraid.types import Codes, Factor
 
@@ -57,6 +58,7 @@ def draw(model: SequenceModel, clips: Sequences, data: Sequences, folder: Path, 
     codes, x = encode(model, chosen), _real(chosen)
     rebuilt = _decoded(model, codes, chosen)
     plots.plot_reconstructions(x[:4], rebuilt[:4]).savefig(pictures / "reconstruction.png")
+    write_names(pictures, {"reconstruction": chosen.names and chosen.names[:4], "swap": chosen.names})
     if model.can("decoded_static"):
         _picture_swaps(model, codes, chosen, pictures)
         _picture_interpolation(model, data, chosen, folder)

@@ -62,7 +62,7 @@ def make_pictures(model: SequenceModel, data: Sequences, folder: str | Path, *, 
     """
     pictures = Path(folder) / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    for path in [*pictures.glob("*.png"), *pictures.glob("*.gif")]:
+    for path in [*pictures.glob("*.png"), *pictures.glob("*.gif"), *pictures.glob("*.json")]:
         path.unlink()  # of an earlier report
     if not (model.can("encode") and model.can("decode")):
         return pictures

@@ -183,9 +183,14 @@ def _mean_of_known(values: Float[np.ndarray, "N *T"]) -> Float[np.ndarray, "N"]:
 
 
 def _titles(data: Sequences) -> list[str]:
-    """The first day of each sequence and its classes, as far as they are known; else its number."""
+    """The name, the first day and the classes of each sequence, as far as they are known; else its number."""
     classes = [
-        " · ".join(label.classes[label.values[row]] for label in list(data.heads.values())[:3])
+        " · ".join(
+            [
+                *([data.names[row]] if data.names else []),
+                *(label.classes[label.values[row]] for label in list(data.heads.values())[:3]),
+            ]
+        )
         for row in range(len(data))
     ]
     if data.times is None:

@@ -19,9 +19,21 @@ from unbraid.files import (
     temporary_beside,
     write_atomically,
 )
+from unbraid.parameters import parameters
+from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import read_environment, write_environment
+from unbraid.values import read_value
 
-__all__ = ["is_finished", "load_run_data", "new_folder", "new_run", "one_writer", "read_config"]
+__all__ = [
+    "check_same_data",
+    "is_finished",
+    "load_run_data",
+    "new_folder",
+    "new_run",
+    "one_writer",
+    "read_config",
+    "read_training",
+]
 
 
 def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
@@ -141,6 +153,39 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(config[part].get("name"), str):
             raise ValueError(f"{path}: is damaged (it does not name the {part})")
     return config
+
+
+def read_training(folder: Path, config: Mapping[str, Any]) -> TrainingConfig:
+    """How a run is trained, from its settings.
+
+    Raises:
+        ValueError: a setting has a value of another kind, or there is no such setting.
+    """
+    kinds = parameters(TrainingConfig)
+    try:
+        training = {
+            name: read_value(value, kinds[name].annotation, name)
+            for name, value in config["training"].items()
+        }
+        return TrainingConfig(**training)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / 'config.yaml'}: is damaged or was changed (training: {error})"
+        ) from error
+
+
+def check_same_data(folder: Path, data: Sequences) -> None:
+    """Refuse data that are not those that a run was started on: their splits may hold what was trained on.
+
+    Raises:
+        ValueError: the fingerprints differ, or the run does not say what it was started on.
+    """
+    started_on = read_environment(folder)["data_fingerprint"]
+    if started_on != data.fingerprint:
+        raise ValueError(
+            f"data: fingerprint {data.fingerprint} differs from {started_on}, which {folder} was started on: files were added, "
+            "removed or changed since, or options. Put the data back as they were, or train on them anew"
+        )
 
 
 def load_run_data(config: Mapping[str, Any]) -> Sequences:

@@ -4,9 +4,10 @@ import os
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from sound_files import to_pcm, tone, write_sphere, write_wav
 
-from unbraid.data.formats.sounds import cut, read_audio, recorded_rate
+from unbraid.data.formats.sounds import cut, open_audio, read_audio, recorded_rate
 
 
 def test_wav(tmp_path):
@@ -171,3 +172,46 @@ def test_utterances_stay_whole_or_are_cut_evenly():
         assert sum(length for _, length in pieces) == frames
         assert all(1 < length <= 7 for _, length in pieces) or frames < 4
         assert [start + length for start, length in pieces[:-1]] == [start for start, _ in pieces[1:]]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+def test_the_checksum_of_flac_is_compared(tmp_path, subtype):
+    path = tmp_path / "a.flac"
+    stereo = np.stack([tone(200, 400_000), tone(90, 400_000)], 1)  # more than one block
+    soundfile.write(path, stereo, 8000, subtype)
+    read_audio(path)
+    content = bytearray(path.read_bytes())
+    fewer = content.copy()
+    fewer[24:26] = b"\1\0"  # the number of samples, which is read no further
+    other = content.copy()
+    other[30] ^= 64
+    for damaged in (fewer, other):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"a\.flac: is damaged, its samples are not those of its checksum"
+        ):
+            read_audio(path)
+    content[26:42] = bytes(16)  # left out, as by some encoders
+    path.write_bytes(content)
+    read_audio(path)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2**31 - 1])
+def test_rates_that_no_sound_has(tmp_path, rate):
+    write_wav(tmp_path / "a.wav", tone(200), rate)
+    with pytest.raises(ValueError, match=f"a.wav: is damaged, it declares {rate} samples per second"):
+        read_audio(tmp_path / "a.wav", 16000)
+
+
+@pytest.mark.parametrize("rates", [(8000, None), (44100, 16000), (8000, 11025)])
+def test_blocks_are_the_whole_sound(tmp_path, rates):
+    recorded, wanted = rates
+    samples = tone(200, 600_000)
+    write_wav(tmp_path / "a.wav", samples, recorded)
+    file = open_audio(tmp_path / "a.wav", wanted)
+    blocks = list(file.blocks())
+    assert len(blocks) > 2 and sum(map(len, blocks)) == file.samples
+    expected = to_pcm(samples).astype(np.float32) / 32768
+    if wanted:
+        expected = soxr.resample(expected, recorded, wanted)
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)

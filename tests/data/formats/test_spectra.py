@@ -10,6 +10,7 @@ from unbraid.data.formats import spectra as audio_features
 from unbraid.data.formats.spectra import (
     FEATURES,
     feature_names,
+    features_in_blocks,
     frame_count,
     frame_rate,
     to_features,
@@ -203,3 +204,15 @@ def test_on_a_gpu(kind):
     heard = to_waveform(there[0], kind, 8000)
     again = to_features(heard[None], kind, 8000)[0]
     assert heard.is_cuda and (again - there[0]).abs().mean() < 0.25 * there[0].std()
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+@pytest.mark.parametrize("samples", [100, 200, 5000, 700_000])
+def test_blocks_give_the_features_of_the_whole_sound(kind, samples):
+    waveform = noise(samples)[0]
+    parts = list(features_in_blocks([block.numpy() for block in waveform.split(7777)], kind, 8000))
+    if not frame_count(samples, kind, 8000):
+        assert parts == []
+        return
+    expected = to_features(waveform[None], kind, 8000)[0].numpy()
+    np.testing.assert_array_equal(np.concatenate(parts), expected)

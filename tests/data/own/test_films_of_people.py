@@ -2,6 +2,7 @@
 
 import struct
 import warnings
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -250,3 +251,27 @@ def test_case_06_one_damaged(tmp_path):
     rows = {clip.tobytes() for clip in clips.x}
     assert clips.x.shape == encoded.x.shape and rows == {clip.tobytes() for clip in encoded.x}
     assert sorted(np.concatenate(list(clips.splits.values()))) == list(range(12))
+
+
+@pytest.mark.parametrize("ending", [".png", ".gif"])
+def test_a_small_file_that_declares_a_huge_picture_takes_no_memory(tmp_path, ending):
+    path = tmp_path / f"huge{ending}"
+    Image.new("L", (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    if ending == ".png":
+        content[16:24] = struct.pack(">II", 13_000, 13_000)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    else:
+        content[6:10] = struct.pack("<HH", 13_000, 13_000)
+    path.write_bytes(content)
+    read = read_movie(path, 16, 3) if ending == ".gif" else read_images([path], 16, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own, above 89 million pixels
+        with pytest.raises(ValueError, match=r"huge.*it declares 13000x13000 pixels in \d+ bytes"):
+            next(iter(read))
+
+
+def test_a_large_plain_picture_is_read(tmp_path):
+    path = tmp_path / "plain.png"
+    Image.new("RGB", (4000, 4000), (9, 8, 7)).save(path)  # 1 byte for 300 pixels
+    assert next(read_images([path], 16, 3))[:, 0, 0].tolist() == [9, 8, 7]

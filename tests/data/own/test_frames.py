@@ -124,11 +124,6 @@ def test_transparent_pixels_are_black(tmp_path):
     assert not load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache").x.any()
 
 
-def test_splits_are_pieces_of_the_file(gifs, tmp_path):
-    clips = load_frames(gifs, size=16, cache=tmp_path / "cache")
-    assert all(np.shares_memory(clips.split(name).x, clips.x) for name in clips.splits)
-
-
 def test_sub_folders_are_labels(tmp_path):
     for who in ("ann", "bob"):
         for place in range(3):

@@ -8,6 +8,7 @@ import csv
 import gzip
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ MISSING = (
 )
 """Texts that always mean a missing value."""
 COMMA_NUMBER = r"([+-]?\d+),(\d+)"
+UNREADABLE = (UnicodeError, EOFError, OSError, zlib.error)  # what a damaged file raises
 FIRST = 1000  # rows by which the separator, and the columns of numbers, are found
 
 
@@ -86,7 +88,7 @@ class Layout:
                         raise ValueError(self._wrong_width(line, fields))
                     if fields:
                         yield line, fields
-        except (UnicodeError, EOFError, OSError, csv.Error) as error:
+        except (*UNREADABLE, csv.Error) as error:
             raise _unreadable(self.argument, self.path, line, error) from error
 
     def _wrong_width(self, line: int, fields: list[str]) -> str:
@@ -131,13 +133,15 @@ def find_layout(argument: str, path: Path) -> Layout:
             encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         with _open_text(path, encoding) as text:
             lines.extend(itertools.islice(text, FIRST))
-    except (UnicodeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(argument, path, len(lines), error) from error
     before = 0
     separators: tuple[str, ...] = SEPARATORS
     while before < len(lines) and (not lines[before].strip() or lines[before].startswith(("#", "sep="))):
         if lines[before].startswith("sep=") and len(lines[before].rstrip("\r\n")) == 5:
             separators = (lines[before][4],)
+            if not separators[0].isascii() or separators[0] in '"\0':
+                raise ValueError(f"{argument}: {path} cannot be read (its separator is {separators[0]!r})")
         before += 1
     if before == len(lines):
         raise ValueError(f"{argument}: {path} cannot be read (it has no header)")
@@ -264,23 +268,35 @@ def _joined(batches: "Iterable[pyarrow.RecordBatch]", names: Sequence[str]) -> "
     import pandas
 
     texts: dict[str, dict[str, int]] = {name: {} for name in names}
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    columns: dict[str, Any] = {}
+    rows = 0
     for batch in batches:
         for name, column in zip(names, batch.columns, strict=True):
             if hasattr(column, "dictionary"):
                 places = texts[name]
                 own = [places.setdefault(value, len(places)) for value in column.dictionary.to_pylist()]
                 numbers = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-                parts[name].append(np.array([*own, -1], dtype=np.int32)[numbers])
+                values = np.array([*own, -1], dtype=np.int32)[numbers]
             else:
-                parts[name].append(column.to_numpy(zero_copy_only=False).copy())
-    columns: dict[str, Any] = {}
+                values = column.to_numpy(zero_copy_only=False)
+            columns.setdefault(name, np.empty(0, values.dtype))
+            _write_at(columns[name], rows, values)
+        rows += batch.num_rows
     for name in names:
-        values = np.concatenate(parts.pop(name) or [np.empty(0)])
-        categories = list(texts[name])
+        values = columns.pop(name, np.empty(0))
+        values.resize(rows, refcheck=False)
         is_text = values.dtype == np.int32
-        columns[name] = pandas.Categorical.from_codes(values, pandas.Index(categories)) if is_text else values
+        columns[name] = (
+            pandas.Categorical.from_codes(values, pandas.Index(list(texts[name]))) if is_text else values
+        )
     return pandas.DataFrame(columns, copy=False)
+
+
+def _write_at(array: np.ndarray, start: int, values: np.ndarray) -> None:
+    """Write values into an array, which grows in its place: joining parts at the end would take twice the memory."""
+    if len(array) < start + len(values):
+        array.resize((start + len(values)) * 9 // 8, refcheck=False)
+    array[start : start + len(values)] = values
 
 
 def _decimal_sign(argument: str, path: Path, columns: Mapping[str, Sequence[str]]) -> str:

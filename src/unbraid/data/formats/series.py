@@ -167,15 +167,16 @@ def bin_series(
     del steps, offset
     filled = int(np.count_nonzero(np.bincount(where, minlength=int(ends[-1]))))
     _refuse_sparse(table, owner, stamps, filled, int(ends[-1]), length)
-    once = len(np.unique(where)) == len(
-        where
-    )  # one row in each step: nothing is averaged, and order means nothing
-    means = np.empty((int(ends[-1]), len(measured.columns)))
+    once = filled == len(where)  # one row in each step: nothing is averaged, and order means nothing
+    means = np.full((int(ends[-1]), len(measured.columns)), np.nan)
     for place in range(len(measured.columns)):
         chosen, values = measured.read(place)
-        if not once:  # sorted, so that the last digit of a sum does not depend on the order of the rows
-            order = np.lexsort((values, stamps[chosen], owner[chosen]))
-            chosen, values = chosen[order], values[order]
+        if once:
+            means[where[chosen], place] = values + 0.0  # -0.0 becomes 0.0, as in a sum
+            continue
+        # Sorted, so that the last digit of a sum does not depend on the order of the rows.
+        order = np.lexsort((values, stamps[chosen], owner[chosen]))
+        chosen, values = chosen[order], values[order]
         means[:, place] = bin_means(values, (where[chosen],), (int(ends[-1]),))
     return SeriesGrid(names, length, first, ends, means)
 

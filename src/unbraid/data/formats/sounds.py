@@ -4,6 +4,7 @@ Files are read by libsndfile (WAV, FLAC, OGG, MP3, AIFF, AU, NIST SPHERE) and re
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from unbraid.data.checks import check_choice
 from unbraid.data.features import Segment
 from unbraid.data.formats.extras import missing_extra
+from unbraid.data.formats.sound_checks import INT16, FlacChecksum, Heard, one_channel
 from unbraid.data.formats.spectra import FEATURES, frame_count
 from unbraid.words import nearest
 
@@ -21,22 +23,22 @@ __all__ = [
     "AUDIO_ENDINGS",
     "SEGMENT_STEPS",
     "Recording",
+    "SoundFile",
     "check_sound_options",
     "cut",
+    "open_audio",
     "read_audio",
     "recorded_rate",
 ]
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
 SEGMENT_STEPS = 20  # 200 ms
-FULL_SCALE = 0.9999
 UNKNOWN_LENGTH = 0x7FFF0000  # bytes; programs that write to a pipe declare this or more
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # samples per second that a file may declare
+BLOCK = 2**18  # samples of each channel that are in memory at once
+ESTIMATED = ("MP3",)  # formats whose header does not say how long the sound is
 LOUDEST = 4.0  # of floats on the scale [-1, 1], which may be louder than full scale
 QUIETEST_INT16 = 128.0  # peak of floats on the scale of 16-bit samples
-CANCELLED = (
-    0.1  # power of the mean of channels, as a share of that of unrelated ones, below which they cancel
-)
-CLIPPED_RUN = 4  # samples in a row at full scale that count as clipped
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,52 @@ class Recording:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class SoundFile:
+    """A sound file that was read through once and found sound; it is read again in blocks, so that hours take little memory.
+
+    Attributes:
+        path: of the file.
+        recorded_rate: samples per second in the file.
+        sampling_rate: samples per second of the blocks.
+        samples: their number in all blocks.
+        channel: of a file with several, counted from 1; None for the mean of all.
+        full_scale: by which samples are divided.
+        remarks: what is changed or was noticed, for a warning.
+    """
+
+    path: Path
+    recorded_rate: int
+    sampling_rate: int
+    samples: int
+    channel: int | None
+    full_scale: float
+    remarks: tuple[str, ...]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The samples of one channel in [-1, 1], `(n,)` float32, one block after the other."""
+        blocks = (one_channel(samples, self.channel) for samples in _raw_blocks(self.path))
+        if self.full_scale != 1:
+            blocks = (block / np.float32(self.full_scale) for block in blocks)
+        if self.sampling_rate == self.recorded_rate:
+            yield from blocks
+            return
+        import soxr
+
+        stream = soxr.ResampleStream(self.recorded_rate, self.sampling_rate, 1, "float32")
+        for block in blocks:
+            yield stream.resample_chunk(block)
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
 def read_audio(path: str | Path, sampling_rate: int | None = None, channel: int | None = None) -> Recording:
-    """Read a sound file into one channel of samples in [-1, 1].
+    """Read a sound file into one channel of samples in [-1, 1]; see `open_audio`."""
+    file = open_audio(path, sampling_rate, channel)
+    return Recording(np.concatenate(list(file.blocks())), file.sampling_rate, file.remarks)
+
+
+def open_audio(path: str | Path, sampling_rate: int | None = None, channel: int | None = None) -> SoundFile:
+    """Read a sound file through, to check it.
 
     Args:
         path: of the file.
@@ -67,53 +113,73 @@ def read_audio(path: str | Path, sampling_rate: int | None = None, channel: int 
             channels cancel each other; its samples lie on no scale that we know; or it has no such channel.
         ImportError: the extra `audio` is not installed.
     """
-    path, soundfile = Path(path), _soundfile(path)
-    expected = _declared_samples(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, log = file.samplerate, file.extra_info
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
-    if not len(samples):
+    path = Path(path)
+    expected, info = _declared_samples(path), _info(path)
+    heard, remarks = Heard(path, info.samplerate, channel), []
+    checksum = FlacChecksum(path)
+    for samples in _raw_blocks(path):
+        heard.add(samples)
+        checksum.add(samples)
+    if not heard.count:
         raise ValueError(f"{path}: holds no sound; remove it")
-    remarks = []
-    declared = _declared_bytes(log)
+    declared = _declared_bytes(info.extra_info)
+    if expected is None:
+        expected = 0 if info.format in ESTIMATED or info.frames > 2**62 else info.frames
     if declared is not None and declared >= UNKNOWN_LENGTH:
         remarks.append("the header does not say how long the sound is; read to the end of the file")
-    elif (expected is not None and len(samples) < expected) or declared is not None:
+    elif heard.count < expected or declared is not None:
         raise ValueError(f"{path}: is truncated, it ends before the length that it declares; replace it")
-    if not np.isfinite(samples).all():
-        place = int(np.argmin(np.isfinite(samples).all(1)))
-        raise ValueError(f"{path}: holds NaN or infinity at {place / rate:.3f} s; repair or remove it")
-    samples, scaled = _on_unit_scale(path, samples)
-    remarks += scaled
-    full = np.abs(samples).max(1) >= FULL_SCALE
-    if len(full) >= CLIPPED_RUN and np.lib.stride_tricks.sliding_window_view(full, CLIPPED_RUN).all(1).any():
+    if not checksum.is_right():
+        raise ValueError(f"{path}: is damaged, its samples are not those of its checksum; replace it")
+    full_scale = _full_scale(path, heard.peak)
+    if full_scale != 1:
+        remarks.append("its floats are on the scale of 16-bit samples; divided by 32768")
+    if full_scale in heard.clipped:
         remarks.append("clipped: several samples in a row are at full scale")
-    mono, mixed = _one_channel(path, samples, channel)
-    remarks += mixed
-    if not np.ptp(mono):
+    heard.refuse_cancelling()
+    if heard.mixed:
+        remarks.append(f"mixed down from {heard.channels} channels")
+    if heard.lowest == heard.highest:
         raise ValueError(f"{path}: is silent; remove it")
-    if sampling_rate is not None and rate != sampling_rate:
-        import soxr
-
-        remarks.append(f"resampled from {rate} to {sampling_rate} Hz")
-        mono, rate = soxr.resample(mono, rate, sampling_rate), sampling_rate
-    return Recording(np.ascontiguousarray(mono, np.float32), rate, tuple(remarks))
+    if sampling_rate is not None and info.samplerate != sampling_rate:
+        remarks.append(f"resampled from {info.samplerate} to {sampling_rate} Hz")
+    rate = sampling_rate or info.samplerate
+    count = (2 * heard.count * rate + info.samplerate) // (2 * info.samplerate)  # rounded, as by soxr
+    return SoundFile(path, info.samplerate, rate, count, channel, full_scale, tuple(remarks))
 
 
 def recorded_rate(path: Path) -> int:
     """The sampling rate that a file declares.
 
     Raises:
-        ValueError: the file is no audio.
+        ValueError: the file is no audio, or declares a rate that no sound has.
         ImportError: the extra `audio` is not installed.
     """
-    soundfile = _soundfile(path)
     _declared_samples(path)
+    return _info(path).samplerate
+
+
+def _info(path: Path) -> Any:
+    """What a file declares."""
+    soundfile = _soundfile(path)
     try:
-        return soundfile.info(path).samplerate
+        info = soundfile.info(path, verbose=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
+    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
+        raise ValueError(
+            f"{path}: is damaged, it declares {info.samplerate} samples per second; replace or remove it"
+        )
+    return info
+
+
+def _raw_blocks(path: Path) -> Iterator[np.ndarray]:
+    """The samples of a file as they are, `(n, channels)` float32, one block after the other."""
+    soundfile = _soundfile(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            while len(samples := file.read(BLOCK, dtype="float32", always_2d=True)):
+                yield samples
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ValueError(f"{path}: is damaged or not audio ({error}); replace or remove it") from error
 
@@ -154,49 +220,20 @@ def _declared_bytes(log: str) -> int | None:
     return int(declared[1]) if declared else None
 
 
-def _on_unit_scale(path: Path, samples: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Samples on the scale [-1, 1], and what to say of it: floats may hold the numbers of 16-bit samples.
+def _full_scale(path: Path, peak: float) -> float:
+    """By what samples are divided to lie in [-1, 1]: floats may hold the numbers of 16-bit samples.
 
     Raises:
         ValueError: the samples are on another scale.
     """
-    peak = float(np.abs(samples).max())
     if peak <= LOUDEST:
-        return samples, []
-    if QUIETEST_INT16 <= peak <= 32768:
-        return samples / np.float32(32768), [
-            "its floats are on the scale of 16-bit samples; divided by 32768"
-        ]
+        return 1.0
+    if QUIETEST_INT16 <= peak <= INT16:
+        return INT16
     raise ValueError(
         f"{path}: its samples reach {peak:.4g}; floats must lie in [-1, 1], or be on the scale of 16-bit samples. Divide "
         "them by their full scale and save the file again"
     )
-
-
-def _one_channel(path: Path, samples: np.ndarray, channel: int | None) -> tuple[np.ndarray, list[str]]:
-    """One channel of `samples (n, channels)`, or the mean of all; and what to say of it.
-
-    Raises:
-        ValueError: there is no such channel, or the channels cancel each other.
-    """
-    count = samples.shape[1]
-    if channel is not None:
-        if not 1 <= channel <= count:
-            raise ValueError(f"{path}: has {count} channels; there is no channel {channel}")
-        return samples[:, channel - 1], []
-    mono = samples.mean(1)
-    if count == 1:
-        return mono, []
-    # Powers of the mean: 1 / count of this for channels that have nothing to do with one another.
-    apart = float(np.square(samples, dtype=np.float64).sum()) / count**2
-    together = float(np.square(mono, dtype=np.float64).sum())
-    if apart > 0 and together < CANCELLED * apart:
-        lost = "all" if together == 0 else f"{10 * np.log10(apart / together):.0f} dB"
-        raise ValueError(
-            f"{path}: its {count} channels cancel each other ({lost} of the sound is lost in their mean); choose one of "
-            "them with channel=1"
-        )
-    return mono, [f"mixed down from {count} channels"]
 
 
 def check_sound_options(features: str, segment: str, steps: int | None, sampling_rate: int) -> None:

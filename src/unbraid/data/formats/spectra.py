@@ -17,7 +17,9 @@ fit it (Griffin and Lim, 1984, with the momentum of Perraudin, Balazs and Sonder
 """
 
 import functools
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +35,7 @@ __all__ = [
     "FEATURES",
     "UNITS",
     "feature_names",
+    "features_in_blocks",
     "frame_count",
     "frame_middles",
     "frame_rate",
@@ -157,6 +160,38 @@ def to_features(
         waveform = waveform - PRE_EMPHASIS * torch.cat([waveform[:, :1], waveform[:, :-1]], 1)
     blocks = layout.frames(waveform).split(max(1, BLOCK // len(waveform)), 1)
     return torch.cat([_features_of(frames, layout) for frames in blocks], 1)
+
+
+def features_in_blocks(
+    blocks: Iterable[np.ndarray], kind: FeatureKind = "mel80", sampling_rate: int = 16000
+) -> Iterator[Float[np.ndarray, "T F"]]:
+    """The features of one sound that comes in blocks, block by block; together they are those of `to_features`.
+
+    Args:
+        blocks: `(n,)` float32 samples in [-1, 1], which follow one another.
+        kind: see the table of this module.
+        sampling_rate: samples per second.
+
+    Raises:
+        ValueError: no such kind, or a sampling rate that the kind does not support.
+    """
+    layout = _layout(kind, sampling_rate)
+    waiting = torch.zeros(layout.margin)  # samples whose windows are not computed yet
+    before: Tensor | None = None
+    for block in itertools.chain(blocks, [None]):
+        samples = torch.zeros(layout.margin) if block is None else torch.from_numpy(block)
+        if layout.mel and len(samples):
+            shifted = torch.cat([samples[:1] if before is None else before, samples[:-1]])
+            before = samples[-1:]
+            samples = samples - PRE_EMPHASIS * shifted
+        waiting = torch.cat([waiting, samples])
+        ready = max(0, 1 + (len(waiting) - layout.window) // layout.shift)
+        if block is not None:
+            ready = ready // BLOCK * BLOCK
+        for start in range(0, ready, BLOCK):
+            frames = waiting.unfold(0, layout.window, layout.shift)[start : min(start + BLOCK, ready)]
+            yield _features_of(frames[None], layout)[0].numpy()
+        waiting = waiting[ready * layout.shift :]
 
 
 def _features_of(frames: Tensor, layout: Layout) -> Tensor:

@@ -133,6 +133,10 @@ def _parse(
             errors="coerce",
         )
     except ValueError as error:
+        if "timezone" in str(error).lower():
+            raise ValueError(
+                f"{table.name}: stamps of column {name!r} differ in their time zones; give all an offset, or none"
+            ) from error
         raise ValueError(f"time_format: {time_format!r} is no pattern of a time ({error})") from error
     unread = np.flatnonzero(parsed.isna())
     if len(unread):

@@ -128,9 +128,8 @@ def open_table(
             frame, line = read_delimited(argument, path, texts, missing, decimal)
             row = partial(_at_line, path, line)
         else:
-            read = pandas.read_feather if ending == ".feather" else pandas.read_parquet
             try:
-                frame = read(path)
+                frame = _read_columns(path, ending)
             except ImportError as error:
                 raise missing_extra(f"{path}: a Parquet file", "series") from error
             except Exception as error:  # a damaged file makes pyarrow fail in many ways
@@ -146,6 +145,16 @@ def open_table(
     if not len(frame):
         raise ValueError(f"{argument}: {name} has no rows")
     return SourceTable(_without_blanks(argument, name, frame, texts), name, row, tuple(missing))
+
+
+def _read_columns(path: Path, ending: str) -> "pandas.DataFrame":
+    """The table of a Feather or Parquet file, after all places in its buffers were checked: wrong ones end the process."""
+    from pyarrow import feather, parquet
+
+    read = partial(feather.read_table, memory_map=False) if ending == ".feather" else parquet.read_table
+    table = read(path)
+    table.validate(full=True)
+    return table.to_pandas()
 
 
 def table_hint(path: str | Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from unbraid.data.formats.extras import missing_extra
-from unbraid.data.formats.images import fit_frame, pixels
+from unbraid.data.formats.images import DeclaredSizeError, check_declared_size, fit_frame, pixels
 
 __all__ = ["MOVIE_ENDINGS", "frame_rate", "read_movie"]
 
@@ -25,6 +25,7 @@ MOVIE_ENDINGS = (
 )  # fmt: skip
 
 
+WIDEST = 10  # a pixel may be so many times as wide as high, or as high as wide
 Timed = tuple[float, Callable[[], Image.Image]]
 """The time of a frame in seconds, and what makes its picture."""
 
@@ -92,6 +93,7 @@ def _at_rate(timed: Iterator[Timed], fps: float) -> Iterator[Callable[[], Image.
 def _gif(path: Path) -> Iterator[Timed]:
     try:
         with Image.open(path) as image:
+            check_declared_size(path, *image.size)
             time = 0.0
             for frame in ImageSequence.Iterator(image):
                 picture = frame.convert("RGBA")
@@ -115,6 +117,9 @@ def _video(path: Path) -> Iterator[Timed]:
             if not container.streams.video:
                 raise ValueError(f"{path}: holds no picture, only {container.format.long_name}; remove it")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError(f"{path}: is damaged or of an unknown kind; replace or remove it")
+            check_declared_size(path, stream.codec_context.width, stream.codec_context.height)
             stream.thread_type = "AUTO"
             count, end = 0, 0.0
             for frame in _decoded(container, stream):
@@ -123,7 +128,7 @@ def _video(path: Path) -> Iterator[Timed]:
                 aspect = float(stream.sample_aspect_ratio or 1)
                 yield time, partial(_picture, frame, aspect, path)
             _check_whole(path, container, stream, count, end)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, UnicodeError, DeclaredSizeError) as error:
         raise ValueError(f"{path}: is damaged or not a video ({error}); replace or remove it") from error
 
 
@@ -144,6 +149,8 @@ def _picture(frame: Any, aspect: float, path: Path) -> Image.Image:
     """A frame as players show it; `aspect` is the width of a pixel for its height."""
     alpha = any(component.is_alpha for component in frame.format.components)
     image = Image.fromarray(frame.to_ndarray(format="rgba")) if alpha else frame.to_image()
+    if not 1 / WIDEST <= aspect <= WIDEST:
+        raise ValueError(f"{path}: is damaged, it declares pixels of {aspect:.3g} times their height")
     if aspect != 1:
         image = image.resize((max(1, round(image.width * aspect)), image.height), Image.Resampling.BILINEAR)
     return _turned(image, frame, path)

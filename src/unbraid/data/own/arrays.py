@@ -10,7 +10,7 @@ import numpy as np
 from unbraid.data.formats.paths import name_of
 from unbraid.data.sequences import Sequences
 
-__all__ = ["ARRAY_ENDINGS", "load_arrays"]
+__all__ = ["ARRAY_ENDINGS", "load_arrays", "read_arrays"]
 
 ARRAY_ENDINGS = (".npy", ".npz")
 _DEFLATE_AT_MOST = 1033  # bytes that one packed byte can become
@@ -29,7 +29,7 @@ def load_arrays(
 
     Args:
         file: a `.npy` file with x, which stays memory-mapped; or a `.npz` file with `x` and, if wanted, `lengths`, `mask`,
-            `groups`. Any other array in it is a label with its name.
+            `groups`, `names`. Any other array in it is a label with its name.
         name: the data set's name; None for the file's.
         dynamic_labels: names of the labels that describe the motion; the others are static.
         fractions: shares of train, validation and test, counted in sequences or groups.
@@ -43,7 +43,7 @@ def load_arrays(
     path = Path(file).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"file: there is no file {path}")
-    arrays = _read(path)
+    arrays = read_arrays(path)
     if "x" not in arrays:
         raise ValueError(f"{path}: has no array called 'x'; found {', '.join(arrays) or 'nothing'}")
     try:
@@ -53,6 +53,7 @@ def load_arrays(
             lengths=arrays.pop("lengths", None),
             mask=arrays.pop("mask", None),
             groups=arrays.pop("groups", None),
+            names=list(arrays.pop("names")) if "names" in arrays else None,
             labels=arrays,
             dynamic_labels=dynamic_labels,
             fractions=fractions,
@@ -62,7 +63,7 @@ def load_arrays(
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name; that of a `.npy` file is `x`.
 
     Raises:
@@ -80,8 +81,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_sizes(path: Path) -> None:
-    """Refuse arrays that declare more than the file can hold, before memory is taken for them."""
+    """Refuse arrays that declare more than the file can hold, before memory is taken for them, and a file that lost some."""
     with zipfile.ZipFile(path) as packed:
+        if _declared_members(path) != len(packed.infolist()):
+            raise ValueError(
+                f"it declares {_declared_members(path)} arrays, but holds {len(packed.infolist())}"
+            )
         for member in packed.infolist():
             if member.file_size > _DEFLATE_AT_MOST * member.compress_size:
                 raise ValueError(f"{member.filename} declares {member.file_size:,} bytes")
@@ -95,3 +100,11 @@ def _check_sizes(path: Path) -> None:
                 shape, _, dtype = read(file)
             if math.prod(shape) * dtype.itemsize > member.file_size:
                 raise ValueError(f"{member.filename} declares {shape} values, but holds fewer")
+
+
+def _declared_members(path: Path) -> int:
+    """How many members a zip file has by the record at its end."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16))
+        _, _, record = file.read().rpartition(b"PK\5\6")
+    return int.from_bytes(record[6:8], "little")

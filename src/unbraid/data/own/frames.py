@@ -32,7 +32,7 @@ from unbraid.data.formats.paths import (
 from unbraid.data.formats.video import MOVIE_ENDINGS, frame_rate, read_movie
 from unbraid.data.labels import check_dynamic_labels
 from unbraid.data.own.labels import folder_labels, read_labels
-from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
 from unbraid.data.splits import split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.kinds import FRAME_SIZES
@@ -107,10 +107,7 @@ def load_frames(
     table = read_labels(Path(labels).expanduser(), names) if labels else folder_labels(names)
     groups = np.array(table.pop("group", names))
     dynamic_labels = check_dynamic_labels(dynamic_labels, table)
-    # Rows in the order of the splits, so that each split is one block of the prepared file.
-    order = np.concatenate(list(split_by_group(groups, fractions, seed).values()))
-    sources, groups = [sources[place] for place in order], groups[order]
-    table = {label: [values[place] for place in order] for label, values in table.items()}
+    split_by_group(groups, fractions, seed)  # refuses too few groups before films are read
     options = {
         "files": files_digest((file for source in sources for file in source.files), path),
         "labels": hashlib.sha256(repr((table, groups.tolist())).encode()).hexdigest(),
@@ -142,11 +139,12 @@ def load_frames(
             labels={key: np.asarray(values)[owner] for key, values in table.items()},
             dynamic_labels=dynamic_labels,
             groups=groups[owner],
+            names=names_of_pieces(names, owner),
             fractions=fractions,
             seed=seed,
         )
 
-    return prepared(data_name, options, build, cache)
+    return prepared(data_name, options, build, cache, version=2)
 
 
 def _find(folder: Path) -> list[Source]:

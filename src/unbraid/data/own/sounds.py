@@ -14,36 +14,32 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-import torch
 
 from unbraid.data.checks import check_choice
-from unbraid.data.features import FeatureKind, Segment, Sound
+from unbraid.data.features import FeatureKind, Segment
 from unbraid.data.formats.images import IMAGE_ENDINGS
 from unbraid.data.formats.paths import files_below, files_digest, name_of, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
-    SEGMENT_STEPS,
-    Recording,
+    SoundFile,
     check_sound_options,
-    cut,
-    read_audio,
+    open_audio,
     recorded_rate,
 )
-from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_count, frame_rate, to_features
+from unbraid.data.formats.spectra import features_in_blocks, frame_count
 from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
-from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Sequences, lengths_or_none
-from unbraid.data.splits import consecutive_splits, split_by_group
+from unbraid.data.own.recordings import sequences_of_recordings
+from unbraid.data.sequences import Sequences, names_of_pieces
+from unbraid.data.splits import split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.remarks import remark, some
 
-__all__ = ["holds_sound", "load_sounds", "sequences_of_sounds", "sequences_of_waveforms"]
+__all__ = ["holds_sound", "load_sounds", "sequences_of_sounds"]
 
 
 def holds_sound(path: str | Path) -> bool:
@@ -147,22 +143,23 @@ def load_sounds(
 
     def build(space: Space) -> Sequences:
         kept = np.arange(len(files)) if unusable == "refuse" else _readable(files, features, rate, channel)
-        rows = {split: kept[part] for split, part in split_by_group(groups[kept], fractions, seed).items()}
-        order = np.concatenate(list(rows.values()))
-        splits = {split: [files[row] for row in chosen] for split, chosen in rows.items()}
+        kept_files = [files[row] for row in kept]
+        rows = split_by_group(groups[kept], fractions, seed)
+        splits = {split: [kept_files[row] for row in chosen] for split, chosen in rows.items()}
         as_labels = {
-            key: make_label(key, np.array(values)[order], "dynamic" if key in dynamic_labels else "static")
+            key: make_label(key, np.array(values)[kept], "dynamic" if key in dynamic_labels else "static")
             for key, values in table.items()
         }
         data = sequences_of_sounds(
-            space, data_name, splits, as_labels, features, rate, segment, steps, channel
+            space, data_name, splits, as_labels, features, rate, segment, steps, channel, kept_files
         )
         if segment == "segment" and data.lengths is not None and data.groups is not None:
-            short = [files[order[owner]] for owner in data.groups[data.lengths < data.steps]]
+            short = [kept_files[owner] for owner in data.groups[data.lengths < data.steps]]
             remark(f"{some(short)}: shorter than a segment of {data.steps} frames; padded and masked")
-        return data
+        assert data.groups is not None
+        return replace(data, names=names_of_pieces([names[row] for row in kept], data.groups))
 
-    return prepared(data_name, options, build, cache)
+    return prepared(data_name, options, build, cache, version=2)
 
 
 def sequences_of_sounds(
@@ -175,6 +172,7 @@ def sequences_of_sounds(
     segment: Segment,
     steps: int | None,
     channel: int | None = None,
+    files: Sequence[Path] | None = None,
 ) -> Sequences:
     """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
 
@@ -183,132 +181,49 @@ def sequences_of_sounds(
     Args:
         space: x is written here.
         name: of the data set.
-        splits: the files of each split, the train split first; scaling is learned on its frames.
-        labels: name to one value for each file, in the order of the splits.
+        splits: the files of each split; scaling is learned on the frames of `train`.
+        labels: name to one value for each file, in the order of `files`.
         features: kind of features.
         sampling_rate: samples per second to which sounds are resampled.
         segment: see `cut`.
         steps: see `cut`.
         channel: see `read_audio`.
+        files: all files, in the order of the sequences; None for one split after the other.
 
     Raises:
         ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
     """
-    paths = [path for files in splits.values() for path in files]
+    paths = [path for part in splits.values() for path in part] if files is None else list(files)
+    place = {path: number for number, path in enumerate(paths)}
+    owners = {split: np.array([place[path] for path in part]) for split, part in splits.items()}
     remarks: dict[str, list[Path]] = {}
 
-    def waveforms() -> Iterator[np.ndarray]:
+    def recordings() -> Iterator[Iterable[np.ndarray]]:
         broken: list[str] = []
         for path in paths:
             try:
-                recording = _read_recording(path, features, sampling_rate, channel)
+                recording = _open_recording(path, features, sampling_rate, channel)
             except ValueError as error:
                 broken.append(str(error))
                 continue
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
-            yield recording.samples
+            yield features_in_blocks(recording.blocks(), features, sampling_rate)
         refuse_broken(broken, len(paths), leave_out=False)
 
-    counts = {split: len(files) for split, files in splits.items()}
-    data = sequences_of_waveforms(
-        space, name, waveforms(), counts, labels, features, sampling_rate, segment, steps
+    data = sequences_of_recordings(
+        space, name, recordings(), owners, labels, features, sampling_rate, segment, steps
     )
     for text, remarked in remarks.items():
         remark(f"{some(remarked)}: {text}")
     return data
 
 
-def sequences_of_waveforms(
-    space: Space,
-    name: str,
-    waveforms: Iterable[np.ndarray],
-    counts_of_splits: Mapping[str, int],
-    labels: Mapping[str, Label],
-    features: FeatureKind,
-    sampling_rate: int,
-    segment: Segment,
-    steps: int | None,
-    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
-) -> Sequences:
-    """Compute and scale the features of recordings, and cut them into sequences; `groups` are the recordings.
-
-    Args:
-        space: x is written here.
-        name: of the data set.
-        waveforms: samples in [-1, 1] of each recording, of at least two frames, in the order of the splits.
-        counts_of_splits: recordings of each split, the train split first; scaling is learned on its frames.
-        labels: name to one value for each recording.
-        features: kind of features.
-        sampling_rate: samples per second.
-        segment: see `cut`.
-        steps: see `cut`.
-        targets: name to one number, or one number for each frame, of each recording.
-    """
-    total = sum(counts_of_splits.values())
-    counts: list[int] = []
-    raw = space.folder / "frames.raw"
-    with open(raw, "wb") as file:
-        for done, samples in enumerate(waveforms):
-            frames = to_features(torch.from_numpy(samples)[None], features, sampling_rate)[0]
-            file.write(frames.numpy().tobytes())
-            counts.append(len(frames))
-            space.advance(done + 1, total)
-    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
-    scaling = Scaling.fit(flat[: sum(counts[: counts_of_splits["train"]])])
-    pieces = [
-        (owner, begin + start, length)
-        for owner, (begin, count) in enumerate(zip(np.cumsum([0, *counts[:-1]]), counts, strict=True))
-        for start, length in cut(count, segment, steps)
-    ]
-    owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
-    longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
-    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
-    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        x[row, :length] = scaling.apply(flat[start : start + length])
-    del flat
-    raw.unlink()
-    recordings_of_splits = consecutive_splits(counts_of_splits)
-    return Sequences(
-        x,
-        name,
-        lengths=lengths_or_none(lengths, longest),
-        labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
-        splits={key: np.flatnonzero(np.isin(owner, rows)) for key, rows in recordings_of_splits.items()},
-        targets={
-            key: _cut_target(values, owner, starts, lengths, longest) for key, values in targets.items()
-        },
-        groups=owner,
-        scaling=scaling,
-        feature_names=feature_names(features, sampling_rate),
-        units=(UNITS[features],) * FEATURES[features],
-        sampling_rate=frame_rate(features, sampling_rate),
-        sound=Sound(features, sampling_rate),
-    )
-
-
-def _cut_target(
-    values: np.ndarray | Sequence[np.ndarray],
-    owner: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    longest: int,
-) -> np.ndarray:
-    """A target of recordings, `(N,)`, or of their frames, `(N, T)` and NaN after the end, for the pieces of them."""
-    if np.ndim(values[0]) == 0:
-        return np.array(values, np.float64)[owner]
-    flat = np.concatenate(values)
-    cut_values = np.full((len(owner), longest), np.nan)
-    for row, start, length in zip(cut_values, starts, lengths, strict=True):
-        row[:length] = flat[start : start + length]
-    return cut_values
-
-
-def _read_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> Recording:
-    recording = read_audio(path, sampling_rate, channel)
-    if frame_count(len(recording.samples), features, sampling_rate) < 2:
+def _open_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> SoundFile:
+    recording = open_audio(path, sampling_rate, channel)
+    if frame_count(recording.samples, features, sampling_rate) < 2:
         raise ValueError(
-            f"{path}: lasts {1000 * len(recording.samples) / sampling_rate:.0f} ms, too short for two frames of features; "
+            f"{path}: lasts {1000 * recording.samples / sampling_rate:.0f} ms, too short for two frames of features; "
             "remove it"
         )
     return recording
@@ -322,7 +237,7 @@ def _readable(
     broken: list[str] = []
     for number, file in enumerate(files):
         try:
-            _read_recording(file, features, sampling_rate, channel)
+            _open_recording(file, features, sampling_rate, channel)
             kept.append(number)
         except ValueError as error:
             broken.append(str(error))

@@ -20,9 +20,7 @@ The rules by which a table is read:
   with the same sequence and stamp, a label that changes inside a sequence, sequences without an outcome.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,8 +46,9 @@ from unbraid.data.formats.windows import cut_windows, window_means
 from unbraid.data.labels import make_label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences, lengths_or_none
-from unbraid.data.splits import in_order_of_splits, split_by_group
+from unbraid.data.splits import split_by_group
 from unbraid.data.store import prepared
+from unbraid.files import digest
 from unbraid.remarks import remark
 from unbraid.words import nearest
 
@@ -159,8 +158,8 @@ def load_table(
 
     if len(paths) < 1 + (outcomes is not None) or scaling is not None:
         return read()
-    files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
-    return prepared(data_name, options | {"files": files}, lambda space: read(), cache)
+    files = [digest(path) for path in paths if path.is_file()]
+    return prepared(data_name, options | {"files": files}, lambda space: read(), cache, version=2)
 
 
 def read_series(
@@ -268,14 +267,10 @@ def read_series(
     group = owner if id is not None else np.arange(len(pieces))
     if groups is not None:
         _, group = np.unique([str(text) for text in of_sequence("groups", groups)], return_inverse=True)
-    if scaling is None:
-        order, splits = in_order_of_splits(_split(group, fractions, seed))
-    else:
-        order, splits = np.arange(len(pieces)), {}
+    splits = _split(group, fractions, seed) if scaling is None else {}
 
-    begin = np.array([pieces[place].start for place in order])
-    piece_names = [pieces[place].name for place in order]
-    series = [pieces[place].rows for place in order]
+    begin = np.array([piece.start for piece in pieces])
+    piece_names, series = [piece.name for piece in pieces], [piece.rows for piece in pieces]
     del grid, pieces
     raw, lengths = cut_windows(series, window)
     del series
@@ -289,14 +284,15 @@ def read_series(
         name,
         lengths=lengths_or_none(lengths, x.shape[1]),
         mask=None if mask.all() else mask,
-        labels={key: replace(label, values=label.values[order]) for key, label in labels.items()},
+        labels=labels,
         splits=splits,
-        targets={target: values[order] for target, values in sequence_targets.items()}
+        targets=sequence_targets
         | {
             target: window_means(flat[..., place], window)
             for place, target in enumerate(window_targets, len(names))
         },
-        groups=group[order],
+        groups=group,
+        names=tuple(piece_names),
         times=None
         if counts_from_zero(time_format)
         else times.astype("datetime64[us]").astype("datetime64[s]"),

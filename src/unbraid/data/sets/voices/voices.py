@@ -29,7 +29,7 @@ from unbraid.data.features import FeatureKind, Segment
 from unbraid.data.formats.sounds import check_sound_options
 from unbraid.data.formats.spectra import frame_count, frame_middles
 from unbraid.data.labels import Label
-from unbraid.data.own.sounds import sequences_of_waveforms
+from unbraid.data.own.recordings import sequences_of_waveforms
 from unbraid.data.sequences import Sequences
 from unbraid.data.sets.voices.speech import MELODIES, RATE, WORDS, Utterance, Voice, pronounce, speak
 from unbraid.data.splits import split_by_group
