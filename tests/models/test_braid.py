@@ -112,8 +112,8 @@ def test_hidden_values_are_counted_but_not_read():
     shares = 1 - shown.float().mean((1, 2, 3))
     assert shares.mean().item() == pytest.approx(0.5, abs=0.05) and shares.std() > 0.2
     read = []
-    posterior = model.posterior
-    model.posterior = lambda x, mask: read.append(mask) or posterior(x, mask)
+    posterior = model._posterior
+    model._posterior = lambda x, mask, z: read.append(mask) or posterior(x, mask, z)
     terms = model.terms(Batch(x), torch.Generator().manual_seed(0))
     assert not read[0].all()
     assert model.eval().terms(Batch(x))["reconstruction"].shape == terms["reconstruction"].shape
@@ -150,3 +150,22 @@ def test_the_view_is_read_by_the_dynamic_code_alone():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         braid(**settings)
+
+
+def test_summaries_of_training_sequences_are_computed_once(monkeypatch):
+    x, _ = sensors(6)
+    model = started(braid(), x).train()
+    batch = Batch(x, index=torch.arange(6))
+    first = model.terms(batch, torch.Generator().manual_seed(0))
+    computed = []
+    forward = model.summaries.forward
+    monkeypatch.setattr(
+        model.summaries, "forward", lambda *args, **more: computed.append(args) or forward(*args, **more)
+    )
+    again = model.terms(batch, torch.Generator().manual_seed(0))
+    assert not computed
+    for name, term in first.items():
+        torch.testing.assert_close(term, again[name])
+    other = Batch(x + 1, index=torch.full((6,), -1))  # of another split
+    model.terms(other, torch.Generator().manual_seed(0))
+    assert len(computed) == 1

@@ -141,6 +141,7 @@ class Braid(SequentialVAE):
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
         self.summaries = Summaries(observation, static_size, summaries)
+        self.kept: dict[int, Tensor] = {}
         self.static_line = nn.Linear(static_size, static_size) if static_net else nn.Identity()
         self.static_path = nn.Sequential(nn.Linear(features + static_size, hidden), nn.Tanh())
         self.static_added = nn.Linear(hidden, static_size) if static_net else None
@@ -163,6 +164,7 @@ class Braid(SequentialVAE):
     def start(self, batches: Iterable[Batch]) -> None:
         """Fit the summaries, the shares of observed values, and the first straight lines, to the training sequences."""
         parts = list(batches)
+        self.kept.clear()
         self.summaries.fit(parts)
         if self.weigh_rare:
             share = torch.stack(
@@ -199,10 +201,7 @@ class Braid(SequentialVAE):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x) and q(d | x); see the module's equations."""
-        steps = None if mask is None else inside(mask)
-        values = self._normalised(x, mask)
-        g = encode_steps(self.encoder, values, mask)
-        return Posterior(self._static(x, mask, g), self._dynamic(values, g, mask, steps))
+        return self._posterior(x, mask, self.summaries(x, mask))
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """-log p(x | s, d), weighed by feature, and the two KLs; `(B,)` each.
@@ -214,7 +213,9 @@ class Braid(SequentialVAE):
         if self.training and self.jitter:
             x = zero_unobserved(self._moved(x, generator), mask)
         shown = self._shown(x, mask, generator) if self.training and self.hide else mask
-        posterior = self.posterior(x, shown)
+        changed = self.training and (self.hide or self.jitter)
+        z = self.summaries(x, shown, exact=False) if changed else self._summaries_of(batch)
+        posterior = self._posterior(x, shown, z)
         if self.views and self.training:
             view = batch.view("dynamic")
             values = self._normalised(view.x, view.mask)
@@ -231,8 +232,25 @@ class Braid(SequentialVAE):
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }
 
-    def _static(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Normal:
-        z = self.summaries(x, mask)
+    def _summaries_of(self, batch: Batch) -> Float[Tensor, "B K"]:
+        """The summaries of a batch; those of a training sequence are computed once and kept in memory."""
+        if batch.index is None or not self.training or (batch.index < 0).any():
+            return self.summaries(batch.x, batch.mask)
+        place = batch.index.tolist()
+        new = [row for row, number in enumerate(place) if number not in self.kept]
+        if new:
+            mask = None if batch.mask is None else batch.mask[new]
+            z = self.summaries(batch.x[new], mask).detach()
+            self.kept.update({place[row]: part for row, part in zip(new, z, strict=True)})
+        return torch.stack([self.kept[number] for number in place])
+
+    def _posterior(self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"]) -> Posterior:
+        steps = None if mask is None else inside(mask)
+        values = self._normalised(x, mask)
+        g = encode_steps(self.encoder, values, mask)
+        return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
+
+    def _static(self, z: Float[Tensor, "B K"], mask: Tensor | None, g: Tensor) -> Normal:
         mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
         h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
         deviation = (0.5 * self.static_log_variance(h).float()).exp()

@@ -78,12 +78,20 @@ class Summaries(nn.Module):
         self.register_buffer("middle", torch.zeros(columns))
         self.register_buffer("directions", torch.eye(columns, size))
 
-    def forward(self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None) -> Float[Tensor, "B K"]:
-        """The summaries of each sequence; those of one without an observed value are those of the mean sequence."""
+    def forward(
+        self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None, exact: bool = True
+    ) -> Float[Tensor, "B K"]:
+        """The summaries of each sequence; those of one without an observed value are those of the mean sequence.
+
+        Args:
+            x: observations.
+            mask: `(B, T)` or `(B, T, *X)`, True = observed.
+            exact: compute in float64, so that a sequence's summaries do not depend on the batch that it is in.
+        """
         series, observed = as_series(x, mask)
-        # In float64, so that the codes of a sequence do not depend on the batch that it is in.
-        columns = self._scaled(self._raw(series.double(), observed)) - self.middle
-        z = torch.where(observed.flatten(1).any(1, keepdim=True), columns @ self.directions.double(), 0.0)
+        columns = self._scaled(self._raw(series.double() if exact else series, observed)) - self.middle
+        directions = self.directions.to(columns.dtype)
+        z = torch.where(observed.flatten(1).any(1, keepdim=True), columns @ directions, 0.0)
         return z.to(x.dtype)
 
     @torch.no_grad()
