@@ -1,15 +1,18 @@
 """From recordings, as features or as samples, to sequences: scaled and cut."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import torch
 
-from unbraid.data.features import FeatureKind, Segment
-from unbraid.data.formats.spectra import to_features
+from unbraid.data.features import FeatureKind, Segment, Sound
+from unbraid.data.formats.sounds import SEGMENT_STEPS, cut
+from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_rate, to_features
 from unbraid.data.labels import Label
-from unbraid.data.sequences import Sequences
+from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Sequences, lengths_or_none
 from unbraid.data.splits import consecutive_splits
 from unbraid.data.store import Space
 
