@@ -24,12 +24,12 @@ def machines(n: int = 60) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def main(file: str | None = None, epochs: int = 50) -> Pipeline:
+def main(file: str | None = None, steps: int = 800) -> Pipeline:
     """Predict `kind` of each series from its codes; the columns are id, hour, kind and the features (with gaps)."""
     groups = (machines() if file is None else pd.read_csv(file)).sort_values(["id", "hour"]).groupby("id")
     series = [rows.drop(columns=["id", "hour", "kind"]).to_numpy() for _, rows in groups]
     kinds = groups["kind"].first()
-    codes = ub.SequenceDisentangler(window=12, dynamic="summary", max_epochs=epochs, random_state=0)
+    codes = ub.SequenceDisentangler(window=12, dynamic="summary", steps=steps, random_state=0)
     pipeline = make_pipeline(codes, StandardScaler(), LogisticRegression())
     print("accuracy", cross_val_score(pipeline, series, kinds, cv=3).round(2))
     return pipeline.fit(series, kinds)

@@ -20,9 +20,12 @@ EXPECTED_FAILURES: dict[str, str] = {}
 SKIPPED = {"check_array_api_input": "array API dispatch is not used"}
 
 
+SIZES = {"static_size": 8, "dynamic_size": 8}
+
+
 def small(**settings):
     return SequenceDisentangler(
-        **{"max_epochs": 2, "batch_size": 8, "random_state": 0, "window": 3, **settings}
+        **{"steps": 8, "batch_size": 8, "random_state": 0, "window": 3, **SIZES, **settings}
     )
 
 
@@ -39,7 +42,7 @@ def fitted():
 
 def test_scikit_learn_s_own_checks():
     torch.set_num_threads(1)
-    model = SequenceDisentangler(max_epochs=1, window=1, batch_size=16, random_state=0)
+    model = SequenceDisentangler(steps=1, window=1, batch_size=16, random_state=0)
     results = check_estimator(model, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
     other = {r["check_name"]: r["exception"] for r in results if r["status"] not in ("passed", "xfail")}
     assert len(results) > 40
@@ -109,7 +112,7 @@ def test_missing_values_and_series_of_different_lengths(fitted):
 
 def test_series_come_back_in_their_units():
     x = made_up(30, 12)
-    model = small(max_epochs=60, batch_size=40, learning_rate=0.02).fit(x)
+    model = small(steps=60, batch_size=40, learning_rate=0.02).fit(x)
     again = model.inverse_transform(model.transform(x))
     assert again.shape == x.shape
     left = np.square(again - x).mean() / np.square(x - x.mean((0, 1))).mean()

@@ -31,11 +31,11 @@ def test_own_series(tmp_path, capsys):
     assert len(SERIES.read_text().splitlines()) <= 40
     example = runpy.run_path(str(SERIES))
     example["machines"](24).to_csv(tmp_path / "machines.csv", index=False)
-    pipeline = example["main"](str(tmp_path / "machines.csv"), epochs=2)
+    pipeline = example["main"](str(tmp_path / "machines.csv"), steps=4)
     assert "accuracy [" in capsys.readouterr().out
     series = [np.zeros((90, 2)), np.full((40, 2), 30.0)]
     assert pipeline.predict_proba(series).shape == (2, 2)
-    assert list(pipeline[0].get_feature_names_out()[[0, 8, 16]]) == [
+    assert list(pipeline[0].get_feature_names_out()[[0, 32, 36]]) == [
         "static_0",
         "dynamic_mean_0",
         "dynamic_std_0",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -33,6 +34,8 @@ def test_recipes_are_the_yaml_files_of_the_package():
 def test_every_recipe_is_short_and_makes_a_configuration(name, tmp_path):
     recipe = read_recipe(name)
     assert recipe.about and len(recipe.about.splitlines()) <= 5
+    if name.endswith("-sound"):
+        (tmp_path / "sound.wav").touch()
     changes = {"data.name": tmp_path} if name.startswith("own/") else {}
     config = resolve_recipe(name, changes)
     assert config["recipe"] == name
@@ -107,9 +110,26 @@ def test_paths_become_absolute(tmp_path, monkeypatch):
     assert resolve_recipe("sprites/dbse", {"data.root": "raw"})["data"]["root"] == str(tmp_path / "raw")
 
 
+def test_a_budget_in_epochs_replaces_one_in_steps():
+    recipe = "air_quality/braid"
+    assert resolve_recipe(recipe)["training"]["steps"] == 1600
+    assert resolve_recipe(recipe, {"training.max_epochs": 3})["training"]["steps"] is None
+    both = resolve_recipe(recipe, {"training.max_epochs": 3, "training.steps": 5})["training"]
+    assert both["steps"] == 5
+
+
 def test_own_data_start_from_the_recipe_of_their_kind(tmp_path):
     assert own_recipe(tmp_path).name == "own/dbse"
+    assert own_recipe("series.CSV").name == "own/braid-series"
     assert own_recipe("series.CSV", "vae").name == "own/vae-series"
+    np.save(tmp_path / "windows.npy", np.zeros((4, 5, 6, 2)))
+    np.save(tmp_path / "frames.npy", np.zeros((4, 5, 3, 16, 16)))
+    assert own_recipe(tmp_path / "windows.npy").name == "own/braid-series"
+    assert own_recipe(tmp_path / "frames.npy").name == "own/dbse"
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "a.wav").touch()
+    assert own_recipe(tmp_path / "sounds").name == "own/braid-sound"
+    assert own_recipe(tmp_path / "sounds", "vae").name == "own/vae"
     assert own_recipe("series.csv").data["name"] == "series.csv"
     with pytest.raises(ValueError, match="no recipe is called 'own/nothing'"):
         own_recipe(tmp_path, "nothing")

@@ -21,17 +21,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from unbraid.data.checks import say_unlikely_axes
 from unbraid.data.formats.windows import cut_windows, scale_windows
 from unbraid.data.sequences import Sequences
+from unbraid.evaluation.advice import advice
 from unbraid.generation import decode, encode, evaluating
 from unbraid.masks import inside
 from unbraid.recipes import list_recipes, read_recipe
 from unbraid.registry import model_class
+from unbraid.remarks import remark
 from unbraid.training import TrainingConfig, fit
+from unbraid.training.environment import read_environment
 from unbraid.types import Codes
 
 __all__ = ["SequenceDisentangler"]
 
 OUTPUTS = ("both", "static", "dynamic")
 FORMS = ("windows", "summary")
+WARMUP, CLIP = 50, 100.0  # steps and norm of the gradient, as in own/braid-series
 FEWEST = 3  # series: two to train on, one for validation
 
 
@@ -46,14 +50,14 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         model: a registered model, see `unbraid.list_models()`.
         window: rows of a window; None for a twelfth of the longest series in `fit`, at least 1.
         static_size: size S of the static code, for models that have this setting.
-        dynamic_size: size D of the dynamic code of a window.
+        dynamic_size: size D of the dynamic code of a window; None for 4 up to four features, else 8.
         output: the codes that `transform` returns: "both", "static" or "dynamic".
         dynamic: the form of the dynamic codes: "windows" for the codes of all windows side by side, with NaN for windows
             after the end of a series; "summary" for their mean and standard deviation over the windows of a series,
             which has the same number of columns for series of every length.
         settings: other settings of the model; by default those of the recipe `own/<model>-series`.
         weights: weight of each term of the model; by default those of that recipe.
-        max_epochs: passes over the series.
+        steps: steps of training, rounded up to whole passes over the series.
         batch_size: series in a training step, at least 2.
         learning_rate: highest learning rate of Adam.
         validation_fraction: share of the series, at least one, for validation (see `history_`); they are not trained on.
@@ -72,18 +76,18 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: str = "dbse",
+        model: str = "braid",
         *,
         window: int | None = None,
-        static_size: int = 8,
-        dynamic_size: int = 8,
+        static_size: int = 32,
+        dynamic_size: int | None = None,
         output: Literal["both", "static", "dynamic"] = "both",
         dynamic: Literal["windows", "summary"] = "windows",
         settings: dict[str, Any] | None = None,
         weights: dict[str, Any] | None = None,
-        max_epochs: int = 100,
+        steps: int = 800,
         batch_size: int = 32,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 2e-3,
         validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -96,7 +100,7 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         self.dynamic = dynamic
         self.settings = settings
         self.weights = weights
-        self.max_epochs = max_epochs
+        self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
@@ -127,9 +131,11 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         x, mask, self.scaling_ = scale_windows(windows, np.arange(len(series)))
         splits = {"validation": np.sort(order[:held_out]), "train": np.sort(order[held_out:])}
         data = Sequences(x, "series", mask=mask, splits=splits, scaling=self.scaling_)
-        settings, weights = self._settings_and_weights()
+        settings, weights = self._settings_and_weights(x.shape[-1])
         training = TrainingConfig(
-            max_epochs=self.max_epochs,
+            steps=self.steps,
+            warmup_steps=min(WARMUP, self.steps // 4),
+            gradient_clip=CLIP,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weights=weights,
@@ -146,7 +152,10 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
             )
             with open(run.folder / "metrics.csv", newline="", encoding="utf-8") as file:
                 self.history_ = list(csv.DictReader(file))
+            steps = read_environment(run.folder)["steps"]
         self.model_ = run.model
+        for sentence in advice(run.model, data, steps, seed):
+            remark(sentence)
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -251,14 +260,17 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction: {self.validation_fraction} must be in [0, 1)")
 
-    def _settings_and_weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _settings_and_weights(self, features: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """The model's settings and the weights of its terms: those of its recipe for series, changed as asked."""
         name = f"own/{self.model}-series"
         recipe = read_recipe(name) if name in list_recipes() else None
         settings = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
-        for key in ("static_size", "dynamic_size"):
-            if key in model_class(self.model).setting_names():
-                settings[key] = getattr(self, key)
+        sizes = {
+            "static_size": self.static_size,
+            "dynamic_size": self.dynamic_size or (4 if features <= 4 else 8),
+        }
+        names = model_class(self.model).setting_names()
+        settings |= {key: size for key, size in sizes.items() if key in names}
         weights = recipe.training["weights"] if recipe and self.weights is None else self.weights
         return settings | (self.settings or {}), weights or {}
 

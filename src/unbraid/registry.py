@@ -28,6 +28,7 @@ MODELS = {
     "glr": "unbraid.models.glr:GLR",
     "gp_vae": "unbraid.models.gp_vae:GPVAE",
     "mocogan": "unbraid.models.mocogan:MoCoGAN",
+    "pooled": "unbraid.models.pooled:Pooled",
     "r_wae": "unbraid.models.r_wae:RWAE",
     "s3vae": "unbraid.models.s3vae:S3VAE",
     "skd": "unbraid.models.skd:SKD",
@@ -42,12 +43,14 @@ DATASETS = {
     "fsdd": "unbraid.data.sets.fsdd:load",
     "jester": "unbraid.data.sets.jester:load",
     "librispeech": "unbraid.data.sets.librispeech:load",
+    "machines": "unbraid.data.sets.machines:load",
     "moving_digits": "unbraid.data.sets.moving_digits:load",
     "mug": "unbraid.data.sets.mug:load",
     "physionet2012": "unbraid.data.sets.physionet2012.physionet2012:load",
     "puppets": "unbraid.data.sets.puppets.puppets:load",
     "sprites": "unbraid.data.sets.sprites:load",
     "timit": "unbraid.data.sets.timit:load",
+    "voices": "unbraid.data.sets.voices.voices:load",
 }
 
 PROTOCOLS = {
@@ -56,6 +59,7 @@ PROTOCOLS = {
     "downstream": "unbraid.evaluation.downstream:PROTOCOL",
     "verification": "unbraid.evaluation.verification:PROTOCOL",
     "factors": "unbraid.evaluation.factors:PROTOCOL",
+    "planted": "unbraid.evaluation.planted:PROTOCOL",
 }
 
 

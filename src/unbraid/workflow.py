@@ -13,13 +13,24 @@ from typing import Any
 
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import fitting_protocols, run_protocols
+from unbraid.evaluation.advice import advice
 from unbraid.report.page import write_report
 from unbraid.training import Run, TrainingConfig, fit
 from unbraid.training import resume as resume_training
+from unbraid.training.environment import read_environment
 from unbraid.training.machine import choose_device
 from unbraid.training.run import check_same_data, load_run_data, new_folder, read_config
 
-__all__ = ["protocols_of", "report", "resume", "run_folder", "score", "train", "train_score_report"]
+__all__ = [
+    "advice_on",
+    "protocols_of",
+    "report",
+    "resume",
+    "run_folder",
+    "score",
+    "train",
+    "train_score_report",
+]
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -44,6 +55,16 @@ def train(config: Mapping[str, Any], folder: str | Path | None = None, data: Seq
     data = load_run_data(dict(config)) if data is None else data
     training = TrainingConfig(**config["training"])
     return fit(data, name, folder=folder, settings=settings, training=training, config=dict(config))
+
+
+def advice_on(run: Run, data: Sequences) -> list[str]:
+    """What is likely to be wrong with a run that was just trained, and what to do: a sentence each.
+
+    Args:
+        run: a trained run.
+        data: its data set.
+    """
+    return advice(run.model, data, read_environment(run.folder)["steps"])
 
 
 def resume(folder: str | Path, data: Sequences | None = None) -> tuple[Run, Sequences]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_runs import settings
 
-from unbraid.benchmark.duration import measured_seconds, recorded_seconds
+from unbraid.benchmark.duration import measured_seconds, recorded_seconds, steps_within
 from unbraid.benchmark.runs import Trained
 from unbraid.data.sequences import Sequences
 
@@ -45,3 +45,11 @@ def test_time_is_measured_by_a_few_steps():
     assert 0 < ten < 60 and measured_seconds(config, data) > 10 * ten
     config["training"]["max_minutes"] = 0.001
     assert measured_seconds(config, data) == pytest.approx(0.06)
+
+
+def test_a_budget_in_minutes_becomes_steps(monkeypatch):
+    monkeypatch.setattr("unbraid.benchmark.duration._seconds_per_step", lambda config, data, steps: 0.1)
+    assert steps_within(2, {}, None) == 60 * 2 * 10 * 0.85
+    assert steps_within(1e-6, {}, None) == 1
+    with pytest.raises(ValueError, match="minutes: 0 must be above 0"):
+        steps_within(0, {}, None)

@@ -101,6 +101,17 @@ def test_scores_are_found_by_their_paths():
         assert figure_at(every, path) is None
 
 
+def test_factors_of_a_kind_are_those_of_the_protocol_that_describes_them():
+    kinds = {"pitch": "static", "tract": "static", "word": "dynamic"}
+    planted = {
+        "swaps": {name: {"static_donor": figure(0.2 * place)} for place, name in enumerate(kinds)},
+        "labels": {name: {"kind": kind, "part_of": None} for name, kind in kinds.items()},
+    }
+    every = {"verification": {"labels": {"speaker": "speaker", "content": None}}, "planted": planted}
+    assert figure_at(every, "planted/swaps/{static}/static_donor").mean == pytest.approx(0.1)
+    assert figure_at(every, "planted/swaps/{dynamic}/static_donor").mean == pytest.approx(0.4)
+
+
 def test_spreads_over_seeds_and_over_repeats_are_separate():
     share = ScoreColumn("a", "a", "a", percent=True)
     assert show(share, [0.9, 0.94, 0.98], 0.002) == "94.0 ± 4.0 [0.2]"

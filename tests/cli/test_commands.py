@@ -13,6 +13,7 @@ from PIL import Image
 
 import unbraid
 from unbraid.cli import COMMANDS, main
+from unbraid.cli.demo import RECIPES
 from unbraid.cli.show import show_run
 
 TINY = [
@@ -141,6 +142,20 @@ def test_train_leaves_a_run(run, clips):
     assert config["data"]["name"] == str(clips.resolve()) and config["data"]["size"] == 16
     assert config["model"]["width"] == 4 and config["training"]["max_epochs"] == 2
     assert (run / "model" / "model.json").is_file()
+
+
+def test_minutes_are_measured_and_then_fixed(clips, tmp_path, capsys):
+    """The number of steps stands in the run's settings, so that a resumed run has the same."""
+    import yaml
+
+    folder = tmp_path / "run"
+    words = ["train", "--data", str(clips), *FRAMES, "--run", str(folder), *TINY, "--no-evaluate"]
+    assert main([*words, "--minutes", "0.001"]) == 0
+    steps = yaml.safe_load((folder / "config.yaml").read_text())["training"]["steps"]
+    out = capsys.readouterr().out
+    assert f"About 0.001 minutes are {steps} steps here." in out
+    assert "Note: There are only" in out and "training sequences" in out
+    assert "steps, which is few" in out
 
 
 def test_a_run_is_never_overwritten(run, clips, capsys):
@@ -397,7 +412,7 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
 
 
 def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("unbraid.cli.demo.RECIPE", recipe)
+    monkeypatch.setitem(RECIPES, "puppets", recipe)
     run = tmp_path / "demo"
     assert main(["demo", "--run", str(run)]) == 0
     first = capsys.readouterr().out
@@ -410,6 +425,18 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
     assert main(["demo", "--run", str(run)]) == 0
     assert "Going on" in capsys.readouterr().out and (run / "report.html").is_file()
     assert "squared error" in first
+
+
+def test_each_demo_has_a_folder_and_a_recipe_of_its_own(recipe, tmp_path, monkeypatch, capsys):
+    assert RECIPES["puppets"] == "puppets/dbse" and all(name in RECIPES[name] for name in RECIPES)
+    monkeypatch.setitem(RECIPES, "machines", recipe)
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--data", "machines"]) == 0
+    assert (tmp_path / "runs" / "demo-machines" / "report.html").is_file()
+    assert not (tmp_path / "runs" / "demo").exists()
+    capsys.readouterr()
+    assert main(["demo", "--data", "sprites"]) == 2
+    assert "data" in error_line(capsys)
 
 
 def test_a_closed_pipe_is_no_error():

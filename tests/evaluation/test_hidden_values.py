@@ -8,7 +8,7 @@ import torch
 from oracle import clips
 from tones import recordings
 
-from unbraid.evaluation import Judge, leakage
+from unbraid.evaluation import Judge, factor_reader, leakage, linear_reader, network_reader, planted
 from unbraid.evaluation.classifiers import CLASSIFIERS
 from unbraid.generation import encode
 from unbraid.masks import widen
@@ -54,6 +54,7 @@ DATA = {
     "factors": frames,
     "downstream": series,
     "verification": sounds,
+    "planted": series,
 }
 
 
@@ -73,6 +74,7 @@ def options(name, folder):
         "factors": {"repeats": 1, **judged},
         "downstream": {"repeats": 1, "resamples": 5, "cache": folder},
         "verification": {"resamples": 5},
+        "planted": {"repeats": 1, "cache": folder},
     }
     return each[name]
 
@@ -80,7 +82,9 @@ def options(name, folder):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(network_reader, "EPOCHS", 1)
-    monkeypatch.setattr(network_reader, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(linear_reader, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(planted, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(factor_reader, "MAX_STEPS", 2)
     nearest = {"nearest_neighbours": CLASSIFIERS["nearest_neighbours"]}
     monkeypatch.setattr(leakage, "CLASSIFIERS", nearest)
 

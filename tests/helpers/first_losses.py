@@ -25,14 +25,15 @@ LONGEST, LARGEST = (
     5,
     32,
 )  # made-up sequences are shorter and frames smaller than the data, for the sake of time
-OWN = {"frames": (5, 3, 32, 32), "series": (5, 24, 4)}
+OWN = {"series": (5, 24, 4), "sound": (5, 80)}
+OWN_FRAMES = (5, 3, 32, 32)
 
 
 def shape_of(recipe: str) -> tuple[int, ...]:
     """Steps and observation `(T, *X)` of a recipe's data."""
     options = read_recipe(recipe).data
     if options.get("name") not in DATASETS:
-        return OWN["series" if recipe.endswith("-series") else "frames"]
+        return OWN.get(recipe.rpartition("-")[2], OWN_FRAMES)
     shape = info(options["name"]).shape
     length, size = min(shape[0], LONGEST), min(options.get("size", LARGEST), LARGEST)
     return (length, shape[1], size, size) if len(shape) == 4 else (length, *shape[1:])
@@ -65,6 +66,9 @@ def first_losses(recipe: str) -> list[float]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(read.model["name"], data.observation, **settings)
+    model.eval()
+    with torch.no_grad():
+        model.start([data.batch(np.arange(BATCH))])
     step = TrainingStep(model.train(), config, STEPS, BATCH, torch.Generator().manual_seed(0))
     return [float(step.take(data.batch(np.arange(BATCH)), number).total) for number in range(STEPS)]
 

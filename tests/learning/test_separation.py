@@ -42,7 +42,7 @@ CASES = [
         {"max_epochs": 40, "learning_rate": 5e-3},
     ),
     (
-        "braid",
+        "pooled",
         "vectors",
         {"dynamic_size": 2},
         {"contrastive_static": 20, "kl_static": 0.3, "kl_dynamic": 1},
@@ -56,7 +56,7 @@ CASES = [
         {"kl_static": 0.01, "kl_dynamic": 1.5, "counterfactual": 3},
         {"max_epochs": 45, "learning_rate": 5e-3},
     ),
-    ("braid", "windows", {}, {"contrastive_static": 20, "kl_static": 0.3, "kl_dynamic": 0.3}, {}),
+    ("pooled", "windows", {}, {"contrastive_static": 20, "kl_static": 0.3, "kl_dynamic": 0.3}, {}),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
 ]
 

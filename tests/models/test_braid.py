@@ -1,141 +1,171 @@
-"""Braid against its equations: the mean, the subtraction, the views, and DBSE's net of the dynamic code."""
+"""Braid: its closed-form start, what s and d read, and what a swap carries."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
 
+from unbraid.augment import draw_views
 from unbraid.models.build import build_model
-from unbraid.testing import tiny_batch
+from unbraid.types import Batch
 
-SIZES = {"static_size": 3, "dynamic_size": 4, "features": 6, "width": 4, "hidden": 5}
-NO_ESTIMATES = dict.fromkeys(("static_estimate", "dynamic_estimate", "pair_estimate"), "none")
+SIZES = {"static_size": 6, "dynamic_size": 3, "features": 8, "width": 4, "hidden": 8, "dynamic_hidden": 5}
 
 
-def braid(observation=(7,), **settings):
+def braid(observation=(8, 2), **settings):
     with torch.random.fork_rng():
-        torch.manual_seed(1)
+        torch.manual_seed(0)
         return build_model("braid", observation, **{**SIZES, **settings})
 
 
-def batch_for(model, size=4, length=5):
-    return tiny_batch(model.observation, size, length, views=model.views)
+def sensors(n=60, steps=12, rows=8, seed=0):
+    """Two features with a level and a scale of each sequence, and a slow wave whose phase and events change."""
+    random = np.random.default_rng(seed)
+    place = np.arange(steps * rows)
+    wave = np.sin(place / 9 + random.uniform(0, 6.3, (n, 1)))
+    events = (random.random((n, steps)) < 0.2).repeat(rows, 1)
+    level, scale = random.normal(0, 2, (n, 1, 2)), np.exp(random.normal(0, 0.7, (n, 1, 2)))
+    series = level + scale * np.stack([wave + events, wave - 2 * events], 2)
+    x = torch.from_numpy(series).float().view(n, steps, rows, 2)
+    return x / x.std(), torch.from_numpy(level[:, 0] / x.std().item())
 
 
-def gaussian(head, h):
-    return Normal(head.mean(h), (head.log_variance(h) / 2).exp())
+def started(model, x, mask=None):
+    model.eval()
+    model.start([Batch(x, mask)])
+    return model
 
 
-def contrast(u, v, temperature):
-    codes, total = torch.cat([u, v]), 0.0
-    for i in range(len(codes)):
-        similarity = torch.cosine_similarity(codes[i], codes, dim=1) / temperature
-        others = torch.arange(len(codes)) != i
-        total = total - similarity[(i + len(u)) % len(codes)] + similarity[others].logsumexp(0)
-    return total / len(codes)
+def test_before_training_the_static_code_is_the_summaries():
+    x, _ = sensors()
+    model = started(braid(), x)
+    with torch.no_grad():
+        model.static_added.weight.zero_()
+        model.static_added.bias.zero_()
+        torch.testing.assert_close(model.posterior(x).static.mean, model.summaries(x))
 
 
-def test_terms_of_the_causal_form_equal_the_equations():
-    """Two draws of the codes, each step's features less their mean, one causal LSTM."""
-    model = braid(dynamic_net="causal", dynamic_hidden=6, samples=2, **NO_ESTIMATES).train()
-    batch, noise = batch_for(model), torch.Generator().manual_seed(3)
-    terms = model.terms(batch, torch.Generator().manual_seed(3))
-    g = model.encoder(batch.x.flatten(0, 1)).unflatten(0, (4, 5))
-    mean = g.mean(1)
-    q_s = gaussian(model.static_head, torch.tanh(model.static_path[0](mean)))
-    q_d = gaussian(model.dynamic_head, model.onwards.lstm(g - mean.unsqueeze(1))[0])
-    s = q_s.mean.repeat(2, 1) + q_s.stddev.repeat(2, 1) * torch.randn(8, 3, generator=noise)
-    d = q_d.mean.repeat(2, 1, 1) + q_d.stddev.repeat(2, 1, 1) * torch.randn(8, 5, 4, generator=noise)
-    x_hat = model.decoder(torch.cat([s.unsqueeze(1).expand(-1, 5, -1), d], 2).flatten(0, 1)).unflatten(
-        0, (8, 5)
+def test_before_training_level_and_scale_come_from_the_static_code():
+    x, level = sensors()
+    model = started(braid(static_size=12), x)
+    with torch.no_grad():
+        codes = model.encode(x)
+        swapped = model.decode(dataclasses.replace(codes, static=codes.static.roll(1, 0))).mean
+    own, donor = level, level.roll(1, 0)
+    mean = swapped.mean((1, 2)).double()
+    assert np.corrcoef(mean[:, 0], donor[:, 0])[0, 1] > 0.9
+    assert abs(np.corrcoef(mean[:, 0], own[:, 0])[0, 1]) < 0.3
+
+
+def test_the_lines_alone_rebuild_most_of_the_normalised_sequence():
+    x, _ = sensors()
+    model = started(braid(static_size=12, dynamic_size=8), x)
+    with torch.no_grad():
+        rebuilt = model.reconstruct(x)
+    share = 1 - (x - rebuilt).square().mean() / (x - x.mean((1, 2), keepdim=True)).square().mean()
+    assert share > 0.7
+
+
+@pytest.mark.parametrize("observation", [(5,), (8, 2)])
+def test_the_dynamic_code_does_not_see_level_and_scale(observation):
+    x = torch.randn(4, 6, *observation, generator=torch.Generator().manual_seed(0))
+    model = braid(observation).eval()
+    moved = 3 * x + 5
+    with torch.no_grad():
+        codes, other = model.encode(100 * x), model.encode(100 * moved)
+    torch.testing.assert_close(codes.dynamic, other.dynamic, atol=2e-2, rtol=2e-2)
+    assert not torch.allclose(codes.static, other.static, atol=0.1)
+
+
+def test_terms_equal_the_equations():
+    x = torch.randn(5, 6, 8, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.8
+    model = braid().eval()
+    with torch.no_grad():
+        terms = model.terms(Batch(x, mask), torch.Generator().manual_seed(3))
+        posterior = model.posterior(x, mask)
+        codes = posterior.sample(torch.Generator().manual_seed(3))
+        p = model.decode(codes)
+        error = (-p.log_prob(x) * mask).sum((1, 2, 3))
+        s = posterior.static
+        kl = 0.5 * (s.mean.square() + s.variance - 1 - s.variance.log()).sum(1)
+    torch.testing.assert_close(terms["reconstruction"], error)
+    torch.testing.assert_close(terms["kl_static"], kl)
+
+
+def test_rare_features_weigh_as_much_as_others():
+    x = torch.randn(40, 6, 8, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(x.shape, dtype=torch.bool)
+    mask[..., 1] = torch.rand(x.shape[:-1], generator=torch.Generator().manual_seed(1)) < 0.1
+    model = started(braid(weigh_rare=True), x, mask)
+    share = mask.float().mean((0, 1, 2))
+    weights = model.feature_weights
+    torch.testing.assert_close(weights[0] * share[0], weights[1] * share[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close((weights * share).sum(), share.sum())
+
+
+def test_hidden_values_are_counted_but_not_read():
+    x = torch.randn(3, 6, 8, 2, generator=torch.Generator().manual_seed(0))
+    model = braid(hide=0.5).train()
+    shown = model._shown(x.repeat(100, 1, 1, 1), None, torch.Generator().manual_seed(0))
+    shares = 1 - shown.float().mean((1, 2, 3))
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.05) and shares.std() > 0.2
+    read = []
+    posterior = model._posterior
+    model._posterior = lambda x, mask, z: read.append(mask) or posterior(x, mask, z)
+    terms = model.terms(Batch(x), torch.Generator().manual_seed(0))
+    assert not read[0].all()
+    assert model.eval().terms(Batch(x))["reconstruction"].shape == terms["reconstruction"].shape
+    assert read[1] is None
+
+
+def test_jitter_moves_a_sequence_as_a_whole():
+    x = torch.randn(200, 6, 8, 2, generator=torch.Generator().manual_seed(0))
+    moved = braid(jitter=0.6)._moved(x, torch.Generator().manual_seed(1))
+    factor = moved.std((1, 2)) / x.std((1, 2))
+    torch.testing.assert_close(
+        moved,
+        x * factor[:, None, None] + (moved - x * factor[:, None, None]).mean((1, 2), keepdim=True),
+        atol=1e-4,
+        rtol=1e-3,
     )
-    error = (x_hat - batch.x.repeat(2, 1, 1)).square().sum((1, 2))
-    kl = kl_divergence(Normal(q_d.mean.repeat(2, 1, 1), q_d.stddev.repeat(2, 1, 1)), model.prior(d)).sum(
-        (1, 2)
-    )
-    expected = {
-        "reconstruction": error.view(2, 4).mean(0),
-        "kl_static": kl_divergence(q_s, Normal(torch.zeros(3), 1.0)).sum(1),
-        "kl_dynamic": kl.view(2, 4).mean(0),
-    }
-    assert terms.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(terms[name], value, rtol=1e-4, atol=1e-5)
+    assert factor.log().std().item() == pytest.approx(0.2, abs=0.03)
 
 
-def test_the_form_of_c_dsvae_has_its_terms():
-    """Static code from the ends, shuffled steps, all estimates: the very terms of C-DSVAE with the same weights."""
-    settings = {"dynamic_estimate": "contrastive", "pair_estimate": "per_step", "subtract": False}
-    ours = braid(static_from="ends", static_view="shuffle", **settings)
-    theirs = build_model("c_dsvae", (7,), **SIZES)
-    theirs.load_state_dict(ours.state_dict())
-    batch = batch_for(ours)
-    assert ours.views == theirs.views
-    first, second = (m.train().terms(batch, torch.Generator().manual_seed(0)) for m in (ours, theirs))
-    assert first.keys() == second.keys()
-    for name in first:
-        torch.testing.assert_close(first[name], second[name])
-
-
-@pytest.mark.parametrize("settings", [{"subtract": False}, {"subtract": False, "static_from": "ends"}, {}])
-@pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
-def test_halves_are_contrasted_as_if_they_were_sequences(settings, observation):
-    """The contrast is that of the codes of the two stretches, each encoded on its own, at the temperature of s."""
-    model = braid(observation, static_temperature=2.0, **settings).eval()
-    batch = batch_for(model, size=6, length=8)
-    codes = []
-    for name in ("static_other", "static"):
-        stretch = batch.views[name]
-        lengths = stretch.mask.sum(1).tolist()
-        codes.append(
-            torch.cat([model.encode(stretch.x[i : i + 1, :n]).static for i, n in enumerate(lengths)])
-        )
-    contrastive = model.terms(batch, torch.Generator().manual_seed(0))["contrastive_static"]
-    torch.testing.assert_close(contrastive, contrast(*codes, temperature=2.0), rtol=1e-4, atol=1e-5)
-
-
-def test_scattered_steps_are_contrasted_with_the_sequence():
-    model = braid((3, 16, 16), static_view="scatter").eval()
-    batch = batch_for(model, size=6, length=8)
-    codes = [model.encode(x).static for x in (batch.x, batch.views["static"].x)]
-    assert not torch.allclose(*codes, atol=1e-3)
-    contrastive = model.terms(batch, torch.Generator().manual_seed(0))["contrastive_static"]
-    torch.testing.assert_close(contrastive, contrast(*codes, temperature=0.5), rtol=1e-4, atol=1e-5)
-
-
-def test_static_code_of_the_mean_does_not_depend_on_the_order():
-    model = braid(subtract=False).eval()
-    x = batch_for(model).x
-    order = torch.tensor([3, 0, 4, 1, 2])
-    torch.testing.assert_close(model.encode(x).static, model.encode(x[:, order]).static)
-    g = model.encoder(x.flatten(0, 1)).unflatten(0, (4, 5)).mean(1)
-    torch.testing.assert_close(model.encode(x).static, gaussian(model.static_head, model.static_path(g)).mean)
-
-
-def test_subtraction_removes_a_constant_offset_from_the_features_of_d():
-    """Features with an offset that is the same at all steps, padding aside, give the same dynamic codes."""
-    model, plain = braid().eval(), braid(subtract=False).eval()
-    g = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
-    steps = torch.arange(5) < torch.tensor([5, 3, 4]).unsqueeze(1)
-    offset = torch.randn(3, 1, 6, generator=torch.Generator().manual_seed(1))
-    for built, same in ((model, True), (plain, False)):
-        codes = [built._posterior(features, steps).dynamic.mean[steps] for features in (g, g + offset)]
-        assert torch.allclose(*codes, atol=1e-5) == same
+def test_the_view_is_read_by_the_dynamic_code_alone():
+    model = braid((16,), dynamic_view="spectrum", summaries="halves", static_net=False).train()
+    x = torch.randn(4, 6, 16, generator=torch.Generator().manual_seed(0))
+    batch = Batch(x)
+    batch = dataclasses.replace(batch, views=draw_views(model.views, batch, torch.Generator().manual_seed(1)))
+    other = dataclasses.replace(batch, views={"dynamic": dataclasses.replace(batch.views["dynamic"], x=x)})
+    terms, plain = (model.terms(b, torch.Generator().manual_seed(2)) for b in (batch, other))
+    torch.testing.assert_close(terms["kl_static"], plain["kl_static"])
+    assert not torch.allclose(terms["kl_dynamic"], plain["kl_dynamic"])
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"static_temperature": -1.0}, r"static_temperature: -1.0 must be above 0"),
-        ({"samples": 0}, r"samples: 0 must be at least 1"),
-        ({"static_view": "shuffle"}, r"static_view: shuffled steps have the same mean"),
-        ({"static_from": "ends"}, r"subtract: with static_from=ends the static code"),
-        (
-            {"static_from": "ends", "subtract": False, "dynamic_net": "causal"},
-            r"dynamic_net: static_from=ends reads",
-        ),
-        ({"dynamic_net": "both"}, r"dynamic_net: 'both' is no choice; did you mean 'both_ways'"),
-    ],
+    ("settings", "message"), [({"hide": 0.6}, "model.hide"), ({"jitter": -1.0}, "model.jitter")]
 )
-def test_settings_are_checked(settings, message):
+def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         braid(**settings)
+
+
+def test_summaries_of_training_sequences_are_computed_once(monkeypatch):
+    x, _ = sensors(6)
+    model = started(braid(), x).train()
+    batch = Batch(x, index=torch.arange(6))
+    first = model.terms(batch, torch.Generator().manual_seed(0))
+    computed = []
+    forward = model.summaries.forward
+    monkeypatch.setattr(
+        model.summaries, "forward", lambda *args, **more: computed.append(args) or forward(*args, **more)
+    )
+    again = model.terms(batch, torch.Generator().manual_seed(0))
+    assert not computed
+    for name, term in first.items():
+        torch.testing.assert_close(term, again[name])
+    other = Batch(x + 1, index=torch.full((6,), -1))  # of another split
+    model.terms(other, torch.Generator().manual_seed(0))
+    assert len(computed) == 1

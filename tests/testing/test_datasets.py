@@ -27,12 +27,14 @@ RAW = {
     "fsdd": (raw_files.write_fsdd, {}),
     "jester": (lambda folder: raw_files.write_jester(folder, frames=12), {"size": 16}),
     "librispeech": (raw_files.write_librispeech, {}),
+    "machines": (None, {"sequences": 20}),
     "moving_digits": (None, {"size": 16, "train": 20, "validation": 5, "test": 5}),
     "mug": (raw_files.write_mug, {"subjects": 3, "size": 16, "fractions": (0.5, 0.25, 0.25)}),
     "physionet2012": (raw_files.write_ten_stays, {"form": "official"}),
     "puppets": (None, {"size": 16, "characters": 5}),
     "sprites": (raw_files.write_sprites, {"size": 16}),
     "timit": (raw_files.write_timit, {}),
+    "voices": (None, {"speakers": 10, "seed": 3}),  # its longest word is as long as that of all speakers
 }
 tiny_files = pytest.mark.filterwarnings(
     "ignore:.*do not compare with published tables", "ignore:mug. no face was found"

@@ -8,6 +8,7 @@ from unbraid.objectives.schedules import learning_rate_share, weight_at
 from unbraid.training import TrainingConfig, fit, open_run
 from unbraid.training.batches import Batches
 from unbraid.training.phases import TrainingStep
+from unbraid.training.plan import budget
 
 SETTINGS = {"width": 4, "static_size": 3, "dynamic_size": 4, "features": 8, "hidden": 6}
 
@@ -175,3 +176,33 @@ def test_wrong_names_are_refused_before_a_folder_is_made(tmp_path, change, messa
 def test_bad_settings_are_named(setting, value):
     with pytest.raises(ValueError, match=f"training.{setting}"):
         TrainingConfig(**{setting: value})
+
+
+def test_several_passes_are_one_epoch_and_can_be_interrupted_anywhere():
+    def drawn(batches):
+        return [batch.tolist() for batch in batches]
+
+    epochs = Batches(np.arange(23), 5, seed=1, passes=3)
+    assert len(epochs) == 12
+    first, second = drawn(epochs), drawn(epochs)
+    single = Batches(np.arange(23), 5, seed=1)
+    assert first + second == [batch for _ in range(6) for batch in drawn(single)]
+    resumed = Batches(np.arange(23), 5, seed=1, passes=3)
+    for batch, _ in zip(resumed, range(7), strict=False):
+        assert batch.tolist() in first
+    again = Batches(np.arange(23), 5, seed=1, passes=3)
+    again.load_state_dict(resumed.state_dict())
+    rest = drawn(again)
+    assert rest == first[-len(rest) :] and 0 < len(rest) < 6
+
+
+def test_a_budget_in_steps_makes_epochs_of_enough_steps():
+    rows = np.arange(36)
+    batches, epochs = budget(rows, TrainingConfig(batch_size=32, steps=800))
+    assert len(batches) == 50 and epochs == 16
+    batches, epochs = budget(np.arange(6400), TrainingConfig(batch_size=32, steps=800))
+    assert len(batches) == 200 and epochs == 4
+    batches, epochs = budget(rows, TrainingConfig(batch_size=32, steps=3))
+    assert len(batches) * epochs == 3
+    batches, epochs = budget(rows, TrainingConfig(batch_size=32, max_epochs=7))
+    assert len(batches) == 1 and epochs == 7

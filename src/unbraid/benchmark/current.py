@@ -38,7 +38,7 @@ def current_trainings(trained: Iterable[Trained], data: str) -> Groups:
 
 
 def main_recipes(groups: Groups) -> Groups:
-    """The groups of a data set's main recipes: those of `fsdd/braid`, not of `fsdd/braid-words` or changed settings."""
+    """The groups of a data set's main recipes: those of `fsdd/pooled`, not of `fsdd/pooled-words` or changed settings."""
     return {title: runs for title, runs in groups.items() if "-" not in title and "`" not in title}
 
 

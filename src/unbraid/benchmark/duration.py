@@ -12,27 +12,57 @@ from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import choose_device
+from unbraid.training.plan import budget
 
-__all__ = ["measured_seconds", "recorded_seconds"]
+__all__ = ["measured_seconds", "recorded_seconds", "steps_within"]
+
+TRAINING_SHARE = 0.85  # of a run's time; validation and checkpoints take the rest
 
 
 def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, str] | None:
     """Seconds that a training will take according to recorded trainings, and the hardware of the last of them.
 
     Trainings with the same settings and any seed are used; without one, trainings of the same recipe with other
-    settings. Seconds are proportional to epochs, and end with `max_minutes`. None where there is no such training.
+    settings. Seconds are proportional to epochs where the budget is in epochs, and end with `max_minutes`. None where there
+    is no such training.
     """
     timed = [run for run in trained if run.seconds]
     same = [run for run in timed if settings_hash(run.config) == settings_hash(config)]
     similar = same or [run for run in timed if run.config.get("recipe") == config["recipe"]]
     if not similar:
         return None
-    seconds_per_epoch = statistics.fmean((run.seconds or 0.0) / run.epochs for run in similar)
-    return _at_most(seconds_per_epoch * config["training"]["max_epochs"], config), similar[-1].hardware
+    in_steps = config["training"].get("steps") is not None
+    factors = [1.0 if in_steps else config["training"]["max_epochs"] / run.epochs for run in similar]
+    seconds = statistics.fmean(
+        (run.seconds or 0.0) * factor for run, factor in zip(similar, factors, strict=True)
+    )
+    return _at_most(seconds, config), similar[-1].hardware
 
 
 def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     """Seconds of training by the median of a few steps on the first training sequences; validation comes on top."""
+    batches, epochs = budget(data.splits["train"], TrainingConfig(**config["training"]))
+    return _at_most(_seconds_per_step(config, data, steps) * len(batches) * epochs, config)
+
+
+def steps_within(minutes: float, config: Config, data: Sequences, steps: int = 5) -> int:
+    """The number of training steps that take about so many minutes here, by the median of a few.
+
+    Args:
+        minutes: of training, validation and checkpoints included.
+        config: every setting of the run.
+        data: its data set.
+        steps: that are timed.
+
+    Raises:
+        ValueError: minutes that are not above 0.
+    """
+    if minutes <= 0:
+        raise ValueError(f"minutes: {minutes} must be above 0")
+    return max(1, int(60 * minutes * TRAINING_SHARE / _seconds_per_step(config, data, steps)))
+
+
+def _seconds_per_step(config: Config, data: Sequences, steps: int) -> float:
     training = TrainingConfig(**config["training"])
     rows = data.splits["train"]
     settings = {name: value for name, value in config["model"].items() if name != "name"}
@@ -42,8 +72,7 @@ def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
     step = training_step(model, data.take(rows[: training.batch_size]), training)
     step()  # the first step is slower, because it prepares memory and kernels
-    seconds = statistics.median(seconds_of(step, device) for _ in range(steps))
-    return _at_most(seconds * (len(rows) / training.batch_size) * training.max_epochs, config)
+    return statistics.median(seconds_of(step, device) for _ in range(steps))
 
 
 def _at_most(seconds: float, config: Config) -> float:

@@ -127,11 +127,12 @@ def _follow(level: Mapping[str, Any], part: str, scores: Mapping[str, Any]) -> l
 def _labels(scores: Mapping[str, Any], kind: str) -> list[str]:
     """The labels of a kind that are no part of another, as any of the protocols describes them."""
     for protocol in scores.values():
-        if labels := protocol.get("labels"):
+        described = {
+            name: label for name, label in protocol.get("labels", {}).items() if isinstance(label, Mapping)
+        }
+        if described:
             return [
-                name
-                for name, label in labels.items()
-                if isinstance(label, Mapping) and label["kind"] == kind and not label["part_of"]
+                name for name, label in described.items() if label["kind"] == kind and not label["part_of"]
             ]
     return []
 

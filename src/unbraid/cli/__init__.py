@@ -16,7 +16,7 @@ from unbraid.streams import unbroken
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "demo": "train, score and picture a small model: about five minutes",
+    "demo": "train, score and picture a small model on built-in data: about five minutes",
     "train": "train a model from a recipe, or on your own data, and score it",
     "resume": "go on with a training that was stopped",
     "evaluate": "score a trained model, and write its pictures and its report again",

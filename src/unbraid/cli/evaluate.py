@@ -24,8 +24,8 @@ def evaluate(
 
     Args:
         run: folder of the run.
-        protocols: generation, leakage, downstream, verification or several of them; by default those that fit the data
-            and the model.
+        protocols: generation, leakage, downstream, verification, factors, planted or several of them; by default those
+            that fit the data and the model.
         repeats: independent repeats of everything that is drawn at random; by default as many as each protocol wants.
         split: the split that is scored: test, or validation to choose settings by.
         seed: of the random draws.

@@ -54,16 +54,19 @@ def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     if path is None:
         raise ValueError(f"train: name a recipe first ({', '.join(list_recipes())}), or pass --data PATH")
     model, rest = take_option("--model", rest)
-    return own_recipe(path, model or "dbse"), f"--data {path}", rest
+    return own_recipe(path, model), f"--data {path}", rest
 
 
-def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True) -> int:
+def train(
+    config: dict[str, Any], run: Path | None = None, evaluate: bool = True, minutes: float | None = None
+) -> int:
     """Train a model, score it, draw its pictures and write a report.
 
     Args:
         config: every setting of the run.
         run: folder of the run; by default the next free one in runs/.
         evaluate: score the model after training.
+        minutes: of training, about: a few steps are timed first, which fixes the number of steps.
 
     Returns:
         The exit code.
@@ -74,5 +77,13 @@ def train(config: dict[str, Any], run: Path | None = None, evaluate: bool = True
 
     folder = workflow.run_folder(config, run)
     data = load_run_data(config)
+    if minutes is not None:
+        from unbraid.benchmark.duration import steps_within
+
+        steps = steps_within(minutes, config, data)
+        print(f"About {minutes:g} minutes are {steps:,} steps here.", flush=True)
+        config["training"]["steps"] = steps
     trained = workflow.train(config, folder, data)
+    for sentence in workflow.advice_on(trained, data):
+        print(f"Note: {sentence}")
     return score_and_show(trained, data) if evaluate else 0

@@ -22,6 +22,7 @@ __all__ = [
     "check_observations",
     "check_splits",
     "check_values",
+    "check_whole",
     "native",
     "say_unlikely_axes",
 ]
@@ -39,6 +40,18 @@ def check_choice(argument: str, value: object, choices: Sequence[object]) -> Non
     if value not in choices:
         *others, last = map(repr, choices)
         raise ValueError(f"{argument}: is {value!r}; choose {', '.join(others)} or {last}")
+
+
+def check_whole(argument: str, value: object, least: int, most: int | None = None) -> None:
+    """Refuse what is no whole number from `least` to `most` (None: as large as you like).
+
+    Raises:
+        ValueError: naming the argument, its value and the range.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        upward = f"to {most}" if most is not None else "upward"
+        raise ValueError(f"{argument}: is {value!r}; give a whole number from {least} {upward}")
 
 
 def check_clip(size: int, steps: int) -> None:

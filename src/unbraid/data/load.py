@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from unbraid.cards import DataCard
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending, table_hint
@@ -12,7 +12,7 @@ from unbraid.words import nearest
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
 
-__all__ = ["TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_loader"]
+__all__ = ["TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_kind", "own_loader"]
 
 
 def load(
@@ -111,3 +111,20 @@ def own_loader(path: str | Path) -> Any:
             f"sounds, a table ({', '.join(TABLE_ENDINGS)}){table_hint(path)}, or arrays ({', '.join(ARRAY_ENDINGS)})"
         )
     return load_frames
+
+
+def own_kind(path: str | Path) -> Literal["", "series", "sound"]:
+    """Whether your own data at a path are series (tables, arrays without frames) or sounds; "" for videos and images.
+
+    Raises:
+        ValueError: the file is none that can be read.
+    """
+    from unbraid.data.own.arrays import ARRAY_ENDINGS, read_arrays
+    from unbraid.data.own.sounds import holds_sound
+
+    if table_ending(path) in TABLE_ENDINGS:
+        return "series"
+    if Path(path).suffix.lower() in ARRAY_ENDINGS:
+        x = read_arrays(Path(path).expanduser()).get("x")
+        return "series" if x is not None and x.ndim in (3, 4) else ""
+    return "sound" if holds_sound(path) else ""

@@ -35,7 +35,7 @@ from unbraid.words import nearest
 
 __all__ = ["CODES", "FLOORS", "MEASURE_TITLES", "PROTOCOL", "evaluate_downstream"]
 
-VERSION = 4  # raise when floors change, so that older cached ones are not used
+VERSION = 5  # raise when floors change, so that older cached ones are not used
 CODES = {"static": "static code", "dynamic": "dynamic codes", "both": "both codes"}
 MEASURES = {
     "binary": ("auroc", "auprc"),

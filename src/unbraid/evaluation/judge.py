@@ -31,7 +31,16 @@ from unbraid.files import check_checksum, with_checksum, write_atomically
 from unbraid.masks import apply_to_steps, inside, zero_unobserved
 from unbraid.progress import progress_bar
 
-__all__ = ["Judge", "judge_probabilities", "judge_score", "load_judge", "save_judge", "train_judge"]
+__all__ = [
+    "FEATURES",
+    "Judge",
+    "frame_trunk",
+    "judge_probabilities",
+    "judge_score",
+    "load_judge",
+    "save_judge",
+    "train_judge",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +64,7 @@ class Judge(nn.Module):
         super().__init__()
         self.observation, self.classes, self.width = tuple(observation), dict(classes), width
         frames = len(self.observation) == 3
-        self.trunk = _frame_trunk(self.observation, width) if frames else _vector_trunk(self.observation)
+        self.trunk = frame_trunk(self.observation, width) if frames else _vector_trunk(self.observation)
         self.steps = nn.LSTM(FEATURES, HIDDEN, batch_first=True, bidirectional=True)
         self.heads = nn.ModuleDict(
             # A label may be called "type" or hold a dot, which ModuleDict refuses as a name: number them.
@@ -86,7 +95,8 @@ class Judge(nn.Module):
         return next(self.parameters()).device
 
 
-def _frame_trunk(observation: tuple[int, ...], width: int) -> nn.Module:
+def frame_trunk(observation: tuple[int, ...], width: int) -> nn.Module:
+    """Convolutions from one frame `(C, H, W)` to `FEATURES` features; the first has `width` channels."""
     channels, height, _ = observation
     layers: list[nn.Module] = []
     size, wide = height, width

@@ -7,7 +7,7 @@ regression predicts the mean of a target; where that is far from the median (rai
 error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,12 @@ FOLDS = 5  # of cross-validation
 Predict = Callable[[Float[np.ndarray, "n P"]], np.ndarray]
 
 
-def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
+def read_linear(
+    task: Task,
+    inputs: Mapping[str, Inputs],
+    strengths: Sequence[float] | None = None,
+    cross_validate: bool = True,
+) -> Reading:
     """Train logistic regression (classes) or ridge regression (targets) and predict the splits that are left.
 
     Strength and columns are chosen on validation: by the cross-entropy for classes, the absolute error for targets.
@@ -32,10 +37,12 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
     Args:
         task: the label or target.
         inputs: of each split.
+        strengths: of regularisation to choose from, relative to the number of examples; None for `STRENGTHS`.
+        cross_validate: whether `cross_validated` is wanted, which takes five more fits.
     """
     tables = {split: _table(task, part) for split, part in inputs.items()}
     rows = has_truth(task, inputs)
-    columns, strength, loss = _choose(task, inputs, tables, rows)
+    columns, strength, loss = _choose(task, inputs, tables, rows, strengths or STRENGTHS)
     trained_on, predicted = final_splits(inputs)
 
     def fitted(places: Mapping[str, np.ndarray]) -> Predict:
@@ -47,6 +54,9 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
     guesses = {
         split: in_place(predict(tables[split][rows[split]][:, :columns]), rows[split]) for split in predicted
     }
+    chosen = {"strength": strength, "columns": columns, "validation_loss": loss}
+    if not cross_validate:
+        return Reading(guesses, chosen)
     crossed = {
         split: np.full((*rows[split].shape, *_width(task)), np.nan) for split in ("train", "validation")
     }
@@ -59,7 +69,6 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
             held = rows[split] & _like(inside, rows[split])
             if held.any():
                 crossed[split][held] = predict(tables[split][held][:, :columns])
-    chosen = {"strength": strength, "columns": columns, "validation_loss": loss}
     return Reading(guesses, chosen, np.concatenate(list(crossed.values())))
 
 
@@ -67,7 +76,11 @@ def read_linear(task: Task, inputs: Mapping[str, Inputs]) -> Reading:
 
 
 def _choose(
-    task: Task, inputs: Mapping[str, Inputs], tables: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray]
+    task: Task,
+    inputs: Mapping[str, Inputs],
+    tables: Mapping[str, np.ndarray],
+    rows: Mapping[str, np.ndarray],
+    strengths: Sequence[float],
 ) -> tuple[int, float, float]:
     """Number of columns and strength, and their validation loss: the fewest columns that are no worse than the best."""
     x, y = tables["train"][rows["train"]], task.truth["train"][rows["train"]]
@@ -76,10 +89,10 @@ def _choose(
     for columns in _column_counts(task, inputs["train"]):
         by_strength = [
             losses(task, _fit(task, x[:, :columns], y, strength)(check[:, :columns]), truth)
-            for strength in STRENGTHS
+            for strength in strengths
         ]
         place = int(np.argmin([loss.mean() for loss in by_strength]))
-        best[columns] = (STRENGTHS[place], by_strength[place])
+        best[columns] = (strengths[place], by_strength[place])
     owners = np.nonzero(rows["validation"])[0]  # the sequence of each loss
     lowest = min(best.values(), key=lambda pair: pair[1].mean())[1]
     for columns, (strength, loss) in best.items():

@@ -22,6 +22,7 @@ __all__ = ["read_network"]
 LEARNING_RATE = 1e-3
 EPOCHS, PATIENCE = 200, 15
 BATCH = {"sequence": 64, "step": 128}
+MOST_BATCHES = 50  # in an epoch; more examples are read in larger batches
 
 
 class SequenceNetwork(nn.Module):
@@ -178,7 +179,8 @@ def _train_epoch(
     truth: Tensor,
 ) -> None:
     network.train()
-    for rows in torch.randperm(len(truth)).tensor_split(-(-len(truth) // BATCH[task.level])):
+    batches = min(-(-len(truth) // BATCH[task.level]), MOST_BATCHES)
+    for rows in torch.randperm(len(truth)).tensor_split(batches):
         loss = _loss(task, network(*(part[rows] for part in inputs)), truth[rows])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

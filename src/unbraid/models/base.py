@@ -165,6 +165,12 @@ class SequenceModel(nn.Module, ABC):
         self.require("static_prior", "dynamic_prior")
         return Codes(self.draw_static(n, generator), self.roll(n, length, generator))
 
+    def start(self, batches: Iterable[Batch]) -> None:
+        """Fit what is computed once before training, from all training sequences. By default nothing.
+
+        Called in evaluation mode, without gradients, before the first step; a resumed training has it in its checkpoint.
+        """
+
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit what is computed once after training, from all training sequences; buffers keep it. By default nothing.
 

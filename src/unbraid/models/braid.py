@@ -1,182 +1,198 @@
-"""Braid, a method of unbraid's own: the static code is read from the mean of all steps, and views separate the codes.
+"""Braid, a method of unbraid's own: codes that predict, from fixed summaries and straight lines beside small nets.
 
-When to use it: for series and sound, where one step alone does not show the static factor. It unites what helped there:
-the model of C-DSVAE or DBSE, a static code that no order of the steps can reach, and contrast between two halves of a
-sequence, which share the static factor and differ in the dynamic one.
+When to use it: for series and sound of your own, without tuning. Deep codes of a few hundred sequences lose to plain
+summaries of the raw series when a label is to be predicted. So the static code starts as these summaries, and the deep
+part only adds to them: most of what the static code predicts comes from the fixed summaries.
 
-With features g_t of each step on its own:
+    z                    fixed summaries of the whole sequence (`unbraid.nn.summaries`), K = S numbers
+    m, v                 mean and deviation of each feature over the observed values of the sequence
+    x~_t = (x_t - m) / (v + 0.05)          what d reads; frames are read as they are
+    g_t                  features of x~_t on its own
+    q(s | x)             mean A z + net(mean of g, z)
+    q(d_t | x)           mean B x~_t + net(LSTM over g)
+    p(x_t | s, d_t)      mean level(s) + scale(s) (C (s, d_t) + net(s, d_t)); level and log scale are straight lines of s
+    p(s) = N(0, I),   p(d_t | d_<t) an LSTM
+    loss = -log p(x | s, d) + KL_s + KL_d, weights set by the recipe
 
-    p(s) = N(0, I),   p(d_t | d_<t) an LSTM,   p(x_t | s, d_t)                                  as in DSVAE
-    m                    the mean of g_t over the observed steps
-    q(s | x)             static_from "mean": tanh(W m), then mean and deviation
-                         static_from "ends": the last outputs of the bidirectional LSTM         as in C-DSVAE
-    q(d | x)             dynamic_net "both_ways": a bidirectional LSTM over g_t, then an LSTM   as in C-DSVAE
-                         dynamic_net "causal": one LSTM over g_t                                as in DBSE
-                         with `subtract`, over g_t - m                                          after DBSE
-    loss = -log p(x | s, d) + KL_s + KL_d + contrast of s + contrast of d + I(s; d), weights set by the recipe
+The normalisation leaves level and scale to the static code, so that they follow it in a swap. A and B, C, level and scale
+start in closed form: A takes the summaries as they are; B and C are principal components of x~_t, whitened, and their
+inverse; level and scale are a ridge regression of (m, log(v + 0.05)) on z. Nets start at a tenth of their usual outputs.
 
-The contrast of s compares q(s) of two views of a sequence (`static_view`): the steps in random order ("shuffle"), the same
-with every frame moved by an offset of its own ("scatter"), or a stretch of the first half and one of the second ("halves").
-At a high `static_temperature` its loss approaches a ratio of the variances between and within sequences: it groups similar
-sequences instead of separating every pair.
+While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
+stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
+sound, another voice). The errors count all observed values.
 
-The parts come from: Bai, Wang, Gomes, NeurIPS 2021, https://arxiv.org/abs/2110.12091 (contrast, informations) and Berman,
-Naiman, Arbiv, Fadlon, Azencot, ICML 2024, https://arxiv.org/abs/2406.18131 (subtraction of the static features).
+Level and scale as separate parts of an autoencoder of series are usual (instance normalisation); shares of fixed
+convolutions as features are those of MiniRocket (Dempster, Schmidt, Webb, KDD 2021, https://arxiv.org/abs/2012.08791).
 """
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, mean_shares, observed_steps
+from unbraid.kinds import kind_of
+from unbraid.masks import inside, mean_shares, observed_steps, observed_values, zero_unobserved
 from unbraid.models.sequential_vae import SequentialVAE
-from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
-from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
-from unbraid.objectives.contrast import Compare, contrast, mean_path
-from unbraid.objectives.information import PairEstimate, sampled_terms
-from unbraid.types import Batch, Codes, Posterior, Terms, View, repeat
+from unbraid.nn.codecs import build_encoder, encode_steps
+from unbraid.nn.likelihoods import reconstruction_error
+from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
+from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
+from unbraid.nn.summaries import Summaries, SummaryName, as_series
+from unbraid.types import Batch, Posterior, Terms, standard_normal
 
 __all__ = ["Braid"]
 
-Estimate = Literal["contrastive", "mws", "none"]
-StaticView = Literal["shuffle", "scatter", "halves"]
-DynamicView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
+LEAST = 0.05  # deviation that is added to a sequence's own
+QUIET = -2.0  # first log variance of the codes
 
 
 class Braid(SequentialVAE):
-    """Static code from the mean of all steps, separated by contrast of views (ours).
+    """Static code from fixed summaries and a small net, dynamic code from the normalised sequence (ours).
 
     Args:
         observation: shape `*X` of one observation.
-        static_size: size S of the static code.
+        static_size: size S of the static code, and number of summaries.
         dynamic_size: size D of the dynamic code.
         features: size of a step's features g_t.
         width: channels of the first convolution, or units of the first layer for vectors and windows.
-        hidden: size of the layer before the static code, of the LSTMs in each direction, and of the prior's.
-        dynamic_hidden: size of the last LSTM before the dynamic code; None for `hidden`.
-        static_from: "mean" (of all steps' features) or "ends" (the last outputs of the bidirectional LSTM).
-        dynamic_net: "both_ways" (a bidirectional LSTM, then a causal one) or "causal" (one LSTM).
-        subtract: whether the mean of a sequence's features is subtracted from each before the LSTM of d.
-        static_estimate: how I(s; x) is estimated: "contrastive", "mws" (minibatch weighted sampling) or "none".
-        dynamic_estimate: how I(d; x) is estimated.
-        pair_estimate: how I(s; d) is estimated: "per_step", "trajectory" or "none"; see `unbraid.models.c_dsvae`.
-        static_view: the views whose static codes are compared: "shuffle", "scatter" (frames only) or "halves".
-        dynamic_view: how the view that keeps the motion is drawn, see `unbraid.augment`; "auto" chooses by the kind of
-            observation.
-        temperature: of the contrast of d.
-        static_temperature: of the contrast of s; None for `temperature`.
-        samples: draws of the codes in a training step, over which the bound is averaged.
-        compare: which sequences are compared when several processes train together: "process" (each process its own) or
-            "all_processes".
+        hidden: size of the layer before the static code, and of the prior's LSTM.
+        dynamic_hidden: size of the LSTM before the dynamic code, in each direction.
+        bidirectional: whether the LSTM before d reads in both directions.
+        summaries: "plain" (mean, deviation, bounds), "texture" (with shares of fixed convolutions), "ordered" (with the ends,
+            the slope and quarters as well) or "halves" (means, in directions that two halves of a sequence agree on).
+        static_net: whether a net adds to the summaries; without one, s is the summaries, and only its deviation is learned.
+        closed_form: whether the straight lines start in closed form.
+        normalise: whether d reads the sequence normalised by its own mean and deviation, and s gives level and scale.
+        lines: whether straight lines stand beside the nets of d and of the decoder.
+        hide: mean share of the observed values that training hides from the encoder; each sequence draws its own, up to
+            twice this.
+        jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
+        weigh_rare: whether errors of a feature are divided by its share of observed values.
+        dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
 
     Raises:
-        ValueError: settings that do not go together, or observations without a codec.
+        ValueError: settings out of range, or observations without a codec.
     """
 
     card = ModelCard(
         name="braid",
-        title="Braid: a static code from the mean of all steps, separated by contrast of views",
+        title="Braid: codes from fixed summaries and straight lines beside small nets",
         authors="The unbraid authors",
         year=2026,
         venue="this package",
-        url="https://arxiv.org/abs/2110.12091",
-        summary="ours: static code from all steps, contrast between halves of a sequence",
+        url="https://arxiv.org/abs/2012.08791",
+        summary="ours: static code from fixed summaries of the whole sequence; the default for your own series",
         capabilities=frozenset(
             {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=("a method of ours: no paper describes it; the module says where its parts come from",),
         variants=(
-            {"static_view": "shuffle", "static_from": "ends", "subtract": False, "static_temperature": 2.0},
-            {"subtract": False, "static_temperature": 2.0},
-            {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
-            {"dynamic_net": "causal", "dynamic_hidden": 7, "samples": 3}
-            | dict.fromkeys(("static_estimate", "dynamic_estimate", "pair_estimate"), "none"),
+            {"summaries": "plain", "lines": False, "closed_form": False, "normalise": False},
+            {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
+            {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
         ),
         symbols=(
+            ("z", "z", "fixed summaries of the sequence"),
             ("s", "static", "static code of the sequence"),
             ("d_t", "dynamic[:, t]", "dynamic code of step t"),
             ("g_t", "g", "features of step t"),
-            ("m", "mean", "mean of g_t over the observed steps"),
+            ("m, v", "mean, deviation", "the sequence's own mean and deviation of each feature"),
+            ("A, B, C", "static_line, dynamic_line, decoder.line", "straight lines beside the nets"),
         ),
     )
+
+    feature_weights: Tensor
+    decoder: LineDecoder
 
     def __init__(
         self,
         observation: tuple[int, ...],
         static_size: int = 32,
-        dynamic_size: int = 32,
-        features: int = 128,
-        width: int = 64,
-        hidden: int = 128,
-        dynamic_hidden: int | None = None,
-        static_from: Literal["mean", "ends"] = "mean",
-        dynamic_net: Literal["both_ways", "causal"] = "both_ways",
-        subtract: bool = True,
-        static_estimate: Estimate = "contrastive",
-        dynamic_estimate: Estimate = "none",
-        pair_estimate: PairEstimate = "none",
-        static_view: StaticView = "halves",
-        dynamic_view: DynamicView = "auto",
-        temperature: float = 0.5,
-        static_temperature: float | None = None,
-        samples: int = 1,
-        compare: Compare = "process",
+        dynamic_size: int = 8,
+        features: int = 32,
+        width: int = 32,
+        hidden: int = 64,
+        dynamic_hidden: int = 32,
+        bidirectional: bool = False,
+        summaries: SummaryName = "texture",
+        static_net: bool = True,
+        closed_form: bool = True,
+        normalise: bool = True,
+        lines: bool = True,
+        hide: float = 0.0,
+        jitter: float = 0.0,
+        weigh_rare: bool = False,
+        dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum"] = "none",
     ) -> None:
         super().__init__(locals())
-        self._check_settings()
-        self.static_size, self.dynamic_size, self.samples = static_size, dynamic_size, samples
-        self.subtract, self.static_from, self.pair_estimate = subtract, static_from, pair_estimate
-        self.temperature, self.static_temperature = temperature, static_temperature or temperature
-        self.compare = compare
-        by_sampling = {"static": static_estimate, "dynamic": dynamic_estimate}
-        self.sampled: frozenset[Any] = frozenset(
-            code for code, estimate in by_sampling.items() if estimate == "mws"
-        )
-        self.views = {}
-        if static_estimate == "contrastive":
-            halves = {"static": "early", "static_other": "late"}
-            self.views |= halves if static_view == "halves" else {"static": static_view}
-        if dynamic_estimate == "contrastive":
-            self.views |= {"dynamic": dynamic_view}
+        if not 0 <= hide <= 0.5:
+            raise ValueError(f"model.hide: {hide} must lie between 0 and 0.5")
+        if jitter < 0:
+            raise ValueError(f"model.jitter: {jitter} must be at least 0")
+        self.static_size, self.dynamic_size = static_size, dynamic_size
+        self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
+        self.normalise = normalise and kind_of(observation) != "frames"
+        self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
+        self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
+        values, last = torch.Size(observation).numel(), observation[-1]
+        self.summaries = Summaries(observation, static_size, summaries)
+        self.kept: dict[int, Tensor] = {}
+        self.static_line = nn.Linear(static_size, static_size) if static_net else nn.Identity()
+        self.static_path = nn.Sequential(nn.Linear(features + static_size, hidden), nn.Tanh())
+        self.static_added = nn.Linear(hidden, static_size) if static_net else None
+        self.static_log_variance = nn.Linear(hidden, static_size)
         self.encoder = build_encoder(observation, features, width)
-        self.both_ways = (
-            MaskedLSTM(features, hidden, bidirectional=True) if dynamic_net == "both_ways" else None
-        )
-        if static_from == "mean":
-            self.static_path = nn.Sequential(nn.Linear(features, hidden), nn.Tanh())
-        self.static_head = GaussianHead(hidden if static_from == "mean" else 2 * hidden, static_size)
-        self.onwards = MaskedLSTM(2 * hidden if self.both_ways else features, dynamic_hidden or hidden)
-        self.dynamic_head = GaussianHead(self.onwards.output_size, dynamic_size)
+        self.dynamic_path = MaskedLSTM(features, dynamic_hidden, bidirectional=bidirectional)
+        self.dynamic_head = GaussianHead(self.dynamic_path.output_size, dynamic_size)
+        self.dynamic_line = nn.Linear(values, dynamic_size) if lines else None
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = LineDecoder(observation, static_size, dynamic_size, width, lines, self.normalise)
+        self.register_buffer("feature_weights", torch.ones(last))
+        for layer in (self.static_added, self.dynamic_head.mean):
+            if layer is not None:
+                shrink(layer)
+        for layer in (self.static_log_variance, self.dynamic_head.log_variance):
+            nn.init.constant_(layer.bias, QUIET)
 
-    def _check_settings(self) -> None:
-        """Refuse settings that do not go together."""
-        chosen = self.settings
-        for name in ("temperature", "static_temperature"):
-            if chosen[name] is not None and chosen[name] <= 0:
-                raise ValueError(f"model.{name}: {chosen[name]} must be above 0")
-        if chosen["samples"] < 1:
-            raise ValueError(f"model.samples: {chosen['samples']} must be at least 1")
-        from_mean, contrastive = chosen["static_from"] == "mean", chosen["static_estimate"] == "contrastive"
-        if from_mean and contrastive and chosen["static_view"] == "shuffle":
-            raise ValueError(
-                "model.static_view: shuffled steps have the same mean, so with static_from=mean there is nothing to "
-                "compare; give halves or scatter, or static_from=ends"
-            )
-        if chosen["subtract"] and not from_mean:
-            raise ValueError(
-                "model.subtract: with static_from=ends the static code is read after the subtraction and would lose it; "
-                "give static_from=mean or subtract=False"
-            )
-        if chosen["dynamic_net"] == "causal" and not from_mean:
-            raise ValueError(
-                "model.dynamic_net: static_from=ends reads the bidirectional LSTM; give both_ways"
-            )
+    # ---- closed form --------------------------------------------------------------------------------
+
+    def start(self, batches: Iterable[Batch]) -> None:
+        """Fit the summaries, the shares of observed values, and the first straight lines, to the training sequences."""
+        parts = list(batches)
+        self.kept.clear()
+        self.summaries.fit(parts)
+        if self.weigh_rare:
+            share = torch.stack(
+                [as_series(part.x, part.mask)[1].float().mean((0, 1)) for part in parts]
+            ).mean(0)
+            weights = 1 / share.clamp_min(0.01)
+            self.feature_weights.copy_(weights * share.sum() / (weights * share).sum())
+        if not self.closed_form:
+            return
+        if isinstance(self.static_line, nn.Linear):
+            nn.init.eye_(self.static_line.weight)
+            nn.init.zeros_(self.static_line.bias)
+        z = torch.cat([self.summaries(part.x, part.mask) for part in parts])
+        normalised = torch.cat(
+            [
+                self._normalised(part.x, part.mask)[observed_steps(observed_values(part.x, part.mask))]
+                for part in parts
+            ]
+        )
+        if self.dynamic_line is not None:
+            inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
+            self.decoder.start_line(*inverse)
+        if self.decoder.level is not None:
+            own = [self._own_statistics(part.x, part.mask) for part in parts]
+            level = torch.cat([torch.cat([mean, (deviation + LEAST).log()], 1) for mean, deviation in own])
+            ridge_line(self.decoder.level, z, level)
+
+    # ---- codes --------------------------------------------------------------------------------------
 
     def posterior(
         self,
@@ -184,92 +200,109 @@ class Braid(SequentialVAE):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """q(s | x) q(d | x)."""
-        return self._posterior(encode_steps(self.encoder, x, mask), mask)
+        """q(s | x) and q(d | x); see the module's equations."""
+        return self._posterior(x, mask, self.summaries(x, mask))
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
-        """Squared error and the two KLs, `(B,)` each, and the estimates that the settings choose, 0-dim.
-
-        `contrastive_static` and `contrastive_dynamic` are contrastive losses; `mws_static`, `mws_dynamic` and
-        `mi_static_dynamic` are those of `unbraid.objectives.information.sampled_terms`.
+        """-log p(x | s, d), weighed by feature, and the two KLs; `(B,)` each.
 
         Raises:
-            ValueError: the batch lacks a view or the size of the data set.
+            ValueError: the batch lacks the view that d is read from.
         """
-        g = encode_steps(self.encoder, batch.x, batch.mask)
-        posterior = self._posterior(g, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
-        terms, codes = self._bound(batch, posterior, generator)
-        if "static" in self.views:
-            other = (
-                self._static_of(batch.view("static_other"), g)
-                if "static_other" in self.views
-                else posterior.static
-            )
-            changed = self._static_of(batch.view("static"), g)
-            terms["contrastive_static"] = contrast(
-                other.mean, changed.mean, self.static_temperature, self.compare
-            )
-        if "dynamic" in self.views:
+        x, mask = zero_unobserved(batch.x, batch.mask), batch.mask
+        if self.training and self.jitter:
+            x = zero_unobserved(self._moved(x, generator), mask)
+        shown = self._shown(x, mask, generator) if self.training and self.hide else mask
+        changed = self.training and (self.hide or self.jitter)
+        z = self.summaries(x, shown, exact=False) if changed else self._summaries_of(batch)
+        posterior = self._posterior(x, shown, z)
+        if self.views and self.training:
             view = batch.view("dynamic")
-            changed = self._dynamic(self._hidden(encode_view(self.encoder, view, g), view.mask), view.mask)
-            terms["contrastive_dynamic"] = contrast(
-                mean_path(posterior.dynamic, steps), mean_path(changed, steps), self.temperature, self.compare
-            )
-        if self.sampled or self.pair_estimate != "none":
-            size = batch.require_dataset_size()
-            terms |= sampled_terms(
-                codes, posterior, size, steps, self.sampled, self.pair_estimate, self.compare
-            )
-        return terms
-
-    def _bound(
-        self, batch: Batch, posterior: Posterior, generator: torch.Generator | None
-    ) -> tuple[Terms, Codes]:
-        """The terms of the evidence lower bound, averaged over the draws of the codes, and the first draw."""
-        draws = Posterior(repeat(posterior.static, self.samples), repeat(posterior.dynamic, self.samples))
-        codes = draws.sample(generator)
-        steps = None if batch.mask is None else inside(batch.mask).repeat(self.samples, 1)
-        error = self.step_errors(batch.repeat(self.samples), codes, steps).sum(1)
-        kl_dynamic = self.kl_dynamic(draws, codes, steps)
-        terms = {
-            "reconstruction": error.unflatten(0, (self.samples, -1)).mean(0),
+            values = self._normalised(view.x, view.mask)
+            g = encode_steps(self.encoder, values, view.mask)
+            steps = None if view.mask is None else inside(view.mask)
+            posterior = Posterior(posterior.static, self._dynamic(values, g, view.mask, steps))
+        codes = posterior.sample(generator)
+        steps = None if mask is None else inside(mask)
+        weights = self.feature_weights if self.weigh_rare else None
+        error = reconstruction_error(self.decode(codes, steps), x, mask, weights)
+        return {
+            "reconstruction": error.sum(1),
             "kl_static": self.kl_static(posterior),
-            "kl_dynamic": kl_dynamic.unflatten(0, (self.samples, -1)).mean(0),
+            "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }
-        return terms, codes[: len(batch)]
 
-    # ---- posterior ----------------------------------------------------------------------------------
+    def _summaries_of(self, batch: Batch) -> Float[Tensor, "B K"]:
+        """The summaries of a batch; those of a training sequence are computed once and kept in memory."""
+        if batch.index is None or not self.training or (batch.index < 0).any():
+            return self.summaries(batch.x, batch.mask)
+        place = batch.index.tolist()
+        new = [row for row, number in enumerate(place) if number not in self.kept]
+        if new:
+            mask = None if batch.mask is None else batch.mask[new]
+            z = self.summaries(batch.x[new], mask).detach()
+            self.kept.update({place[row]: part for row, part in zip(new, z, strict=True)})
+        return torch.stack([self.kept[number] for number in place])
 
-    def _posterior(self, g: Tensor, mask: Tensor | None) -> Posterior:
-        h = self._hidden(g, mask)
-        return Posterior(self._static(g, h, mask), self._dynamic(h, mask))
+    def _posterior(self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"]) -> Posterior:
+        steps = None if mask is None else inside(mask)
+        values = self._normalised(x, mask)
+        g = encode_steps(self.encoder, values, mask)
+        return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
 
-    def _hidden(self, g: Tensor, mask: Tensor | None) -> Tensor:
-        """The input of the last LSTM of d.
+    def _static(self, z: Float[Tensor, "B K"], mask: Tensor | None, g: Tensor) -> Normal:
+        mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
+        h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
+        deviation = (0.5 * self.static_log_variance(h).float()).exp()
+        line = self._static_line(z)
+        return Normal(
+            line if self.static_added is None else line + self.static_added(h), deviation, validate_args=False
+        )
 
-        The features, less their mean with `subtract`; with `dynamic_net="both_ways"`, the outputs of the bidirectional
-        LSTM over them.
-        """
-        if self.subtract:
-            g = g - self._mean(g, mask).unsqueeze(1)
-            g = g if mask is None else torch.where(observed_steps(mask).unsqueeze(2), g, 0.0)
-        return g if self.both_ways is None else self.both_ways(g, None if mask is None else inside(mask))
+    def _static_line(self, z: Float[Tensor, "B K"]) -> Float[Tensor, "B S"]:
+        """The straight line of s, in float64, so that it does not depend on the size of the batch."""
+        if not isinstance(self.static_line, nn.Linear):
+            return z
+        weight, bias = self.static_line.weight.double(), self.static_line.bias.double()
+        return nn.functional.linear(z.double(), weight, bias).to(z.dtype)
 
-    def _mean(self, g: Tensor, mask: Tensor | None) -> Tensor:
-        """The mean of the observed steps' features."""
-        return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
+    def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
+        normal = self.dynamic_head(self.dynamic_path(g, steps))
+        if self.dynamic_line is None:
+            return normal
+        line = self.dynamic_line(values.flatten(2))
+        if mask is not None:
+            line = zero_unobserved(line, observed_steps(mask))
+        return Normal(normal.mean + line, normal.stddev, validate_args=False)
 
-    def _static(self, g: Tensor, h: Tensor | None, mask: Tensor | None) -> Normal:
-        """q(s | x) from the features g, or from the bidirectional LSTM's outputs h (computed here when None)."""
-        if self.static_from == "mean":
-            return self.static_head(self.static_path(self._mean(g, mask)))
-        h = self._hidden(g, mask) if h is None else h
-        return self.static_head(last_outputs(h, None if mask is None else inside(mask)))
+    # ---- values -------------------------------------------------------------------------------------
 
-    def _static_of(self, view: View, g: Tensor) -> Normal:
-        """q(s | view); `g` are the features of x."""
-        return self._static(encode_view(self.encoder, view, g), None, view.mask)
+    def _own_statistics(
+        self, x: Tensor, mask: Tensor | None
+    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
+        """Mean and deviation of each feature over the observed values of each sequence; 0 where there are none."""
+        series, observed = as_series(x, mask)
+        count = observed.sum(1).clamp_min(1)
+        mean = (series * observed).sum(1) / count
+        offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
+        return mean, (offset.square().sum(1) / count).sqrt()
 
-    def _dynamic(self, h: Tensor, mask: Tensor | None) -> Normal:
-        return self.dynamic_head(self.onwards(h, None if mask is None else inside(mask)))
+    def _normalised(self, x: Tensor, mask: Tensor | None) -> Float[Tensor, "B T *X"]:
+        """Values less the sequence's mean, over its deviation; zeros where unobserved."""
+        if not self.normalise:
+            return zero_unobserved(x, mask)
+        mean, deviation = self._own_statistics(x, mask)
+        shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
+        return zero_unobserved((x - mean.view(shape)) / (deviation + LEAST).view(shape), mask)
+
+    def _moved(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        shape = (2, len(x), *[1] * (x.ndim - 2), x.shape[-1])
+        stretch, offset = self.jitter * standard_normal(shape, x, generator)
+        return x * (stretch / 3).exp() + offset
+
+    def _shown(self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        """The mask less the values that are hidden from the encoder."""
+        device = None if generator is None else generator.device
+        share = 2 * self.hide * torch.rand(len(x), generator=generator, device=device).to(x.device)
+        drawn = torch.rand(x.shape, generator=generator, device=device).to(x.device)
+        return observed_values(x, mask) & (drawn >= share.view(-1, *[1] * (x.ndim - 1)))

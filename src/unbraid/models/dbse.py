@@ -3,7 +3,7 @@
 When to use it: the first choice for video with one subject per clip. It has two loss terms, needs no augmentation and
 no mutual-information estimates, and the static and dynamic codes may have the same size. On a series an element is a
 window. Where one window does not show the static factor (the first hours of a hospital stay do not show how it ends), the
-dynamic code carries it; `braid`, which reads the static code from all windows, does better there.
+dynamic code carries it; `pooled`, which reads the static code from all windows, does better there.
 
 Berman, Naiman, Arbiv, Fadlon, Azencot. "Sequential Disentanglement by Extracting Static Information From A Single
 Sequence Element." ICML 2024. https://arxiv.org/abs/2406.18131

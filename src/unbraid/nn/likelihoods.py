@@ -45,7 +45,10 @@ class BoundedNormal(Normal):
 
 
 def reconstruction_error(
-    p: Distribution, x: Float[Tensor, "B T *X"], mask: Tensor | None = None
+    p: Distribution,
+    x: Float[Tensor, "B T *X"],
+    mask: Tensor | None = None,
+    weights: Float[Tensor, "F"] | None = None,
 ) -> Float[Tensor, "B T"]:
     """-log p(x) of every step, summed over the observed values of the step.
 
@@ -55,8 +58,11 @@ def reconstruction_error(
         p: distribution over x.
         x: observations.
         mask: `(B, T)` or `(B, T, *X)`, True = observed.
+        weights: of the last axis of x; None for 1.
     """
     error = torch.square(x - p.mean) if isinstance(p, SquaredErrorNormal) else -p.log_prob(x)
+    if weights is not None:
+        error = error * weights
     if mask is None:
         return error.flatten(2).sum(2)
     if mask.ndim == 2:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
+from unbraid.data.load import own_kind, own_loader
 from unbraid.parameters import Parameter, parameters
-from unbraid.recipes.reading import PARTS, Recipe, read_recipe
+from unbraid.recipes.reading import PARTS, Recipe, list_recipes, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
@@ -73,18 +73,23 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
     return config
 
 
-def own_recipe(path: str | Path, model: str = "dbse") -> Recipe:
-    """The recipe that a model starts from on your own data: `own/<model>`, or `own/<model>-series` for a table.
+def own_recipe(path: str | Path, model: str | None = None) -> Recipe:
+    """The recipe that a method starts from on your own data: `own/<model>`, with `-series` for tables and windows.
+
+    Sounds have `own/<model>-sound` where there is one.
 
     Args:
         path: of the data.
-        model: name of the model.
+        model: name of the method; None for `braid` on series and sounds, and `dbse` on videos and images.
 
     Raises:
-        ValueError: there is no such recipe.
+        ValueError: there is no such recipe, or the file is none that can be read.
     """
-    kind = "-series" if table_ending(path) in TABLE_ENDINGS else ""
-    recipe = read_recipe(f"own/{model}{kind}")
+    kind = own_kind(path)
+    name = model or ("braid" if kind else "dbse")
+    if kind == "sound" and f"own/{name}-sound" not in list_recipes():
+        kind = ""
+    recipe = read_recipe(f"own/{name}-{kind}" if kind else f"own/{name}")
     return replace(recipe, data={"name": str(path)} | recipe.data)
 
 
@@ -123,15 +128,18 @@ def _loader(recipe: Recipe) -> tuple[Callable[..., Any], tuple[str, ...]]:
         return dataset_loader(name), ()
     if not Path(name).expanduser().exists():
         raise FileNotFoundError(f"data: there is no folder or file {name}, and no data set of that name")
-    from unbraid.data.load import own_loader
-
     loader = own_loader(name)
     path = next(iter(parameters(loader)))
     return loader, (path, "name", "scaling")
 
 
 def _change(config: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, Parameter]) -> None:
-    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping."""
+    """Put values into a configuration, by dotted name; `training.weights.kl_static` sets one value of a mapping.
+
+    A budget in epochs replaces one in steps.
+    """
+    if "training.max_epochs" in changes and "training.steps" not in changes:
+        config["training"]["steps"] = None
     for dotted, value in changes.items():
         part, _, name = dotted.partition(".")
         outer, _, key = name.partition(".")

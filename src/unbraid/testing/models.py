@@ -70,7 +70,7 @@ def variants(model: str | type[SequenceModel]) -> Iterator[dict[str, Any]]:
 def build_small(
     model: str | type[SequenceModel], observation: tuple[int, ...], settings: Mapping[str, Any]
 ) -> SequenceModel:
-    """A model with weights from a fixed seed, after `finish` on tiny sequences, in training mode.
+    """A model with weights from a fixed seed, after `start` and `finish` on tiny sequences, in training mode.
 
     Args:
         model: a registered name or a class.
@@ -88,8 +88,10 @@ def build_small(
             if isinstance(model, str)
             else cls(observation, **chosen)
         )
-    with evaluating(built):
-        built.finish(tiny_batch(observation, 6, seed=seed) for seed in (1, 2))
+    built.eval()
+    with torch.no_grad():
+        for fit in (built.start, built.finish):
+            fit(tiny_batch(observation, 6, seed=seed) for seed in (1, 2))
     return built.train()
 
 

@@ -8,39 +8,45 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """Rows of a data set in batches, shuffled anew in every epoch by (seed, epoch).
+    """Rows of a data set in batches, shuffled anew in every pass by (seed, number of the pass).
 
-    In training, the last batch of an epoch is left out when it is not full (batch statistics), unless it is the only
+    In training, the last batch of a pass is left out when it is not full (batch statistics), unless it is the only
     one. `state_dict` holds the position, so that a resumed training sees exactly the remaining batches.
 
     Args:
         rows: row numbers.
         batch_size: rows of a batch.
         seed: of the order; None for the given order, nothing left out.
+        passes: over the rows in an epoch.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int | None = None) -> None:
-        self.rows, self.seed = rows, seed
+    def __init__(self, rows: np.ndarray, batch_size: int, seed: int | None = None, passes: int = 1) -> None:
+        self.rows, self.seed, self.passes = rows, seed, passes
         self.batch_size = min(batch_size, len(rows))
         self.epoch, self.position = 0, 0
 
     def __len__(self) -> int:
-        return (
-            len(self.rows) // self.batch_size
-            if self.seed is not None
-            else -(-len(self.rows) // self.batch_size)
-        )
+        return self.passes * self.batches_of_a_pass
+
+    @property
+    def batches_of_a_pass(self) -> int:
+        """Number of batches in one pass over the rows."""
+        whole = len(self.rows) // self.batch_size
+        return whole if self.seed is not None else -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self.seed is None:
             for start in range(0, len(self.rows), self.batch_size):
                 yield self.rows[start : start + self.batch_size]
             return
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
-        first = self.position
-        for i in range(first, len(self)):
-            self.epoch, self.position = (self.epoch, i + 1) if i + 1 < len(self) else (self.epoch + 1, 0)
-            yield np.sort(order[i * self.batch_size : (i + 1) * self.batch_size])
+        epoch, size, drawn = self.epoch, self.batches_of_a_pass, -1
+        for i in range(self.position, len(self)):
+            number = epoch * self.passes + i // size
+            if number != drawn:
+                order, drawn = np.random.default_rng([self.seed, number]).permutation(self.rows), number
+            self.epoch, self.position = (epoch, i + 1) if i + 1 < len(self) else (epoch + 1, 0)
+            place = i % size * self.batch_size
+            yield np.sort(order[place : place + self.batch_size])
 
     def state_dict(self) -> dict[str, int]:
         """The position in the order."""

@@ -15,7 +15,9 @@ class TrainingConfig:
     """Settings of a training.
 
     Attributes:
-        max_epochs: passes over the training split.
+        max_epochs: passes over the training split; not read where `steps` are given.
+        steps: steps of training, rounded up to whole passes; None for `max_epochs` passes. A budget in steps suits data of
+            any size: passes over few sequences are too few steps. Several passes are one epoch where a pass is short.
         max_minutes: stop cleanly after so many minutes of training, resumed parts included; None for no limit.
         batch_size: sequences per step.
         learning_rate: of Adam, at its highest.
@@ -39,6 +41,7 @@ class TrainingConfig:
     """
 
     max_epochs: int = 20
+    steps: int | None = None
     max_minutes: float | None = None
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -60,6 +63,8 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"training.steps: {self.steps} must be at least 1, or None")
         for name in (
             "learning_rate",
             "kernel_learning_rate",

@@ -19,7 +19,9 @@ from unbraid.training.phases import TrainingStep, check_phases, complete, weight
 from unbraid.types import Batch, Terms
 from unbraid.words import nearest
 
-__all__ = ["Plan", "training_recordings"]
+__all__ = ["Plan", "budget", "training_recordings"]
+
+EPOCH_STEPS = 50
 
 
 def training_recordings(data: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +33,20 @@ def training_recordings(data: Sequences) -> tuple[np.ndarray, np.ndarray]:
     groups = rows if data.groups is None else data.groups[rows]
     _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return number, sizes[number]
+
+
+def budget(rows: np.ndarray, config: TrainingConfig) -> tuple[Batches, int]:
+    """The training batches of an epoch, and the number of epochs.
+
+    With a budget in steps, an epoch has so many passes over the rows that it has at least `EPOCH_STEPS` steps, where the
+    budget allows, since each epoch ends with a validation and a checkpoint.
+    """
+    one_pass = Batches(rows, config.batch_size, config.seed)
+    if config.steps is None:
+        return one_pass, config.max_epochs
+    passes = -(-min(EPOCH_STEPS, config.steps) // len(one_pass))
+    batches = Batches(rows, config.batch_size, config.seed, passes)
+    return batches, -(-config.steps // len(batches))
 
 
 class Plan(lightning.LightningModule):
@@ -51,9 +67,9 @@ class Plan(lightning.LightningModule):
         self.device_name = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device_name)
         self.noise = torch.Generator(self.device_name).manual_seed(config.seed)
-        self.batches = Batches(data.splits["train"], config.batch_size, config.seed)
+        self.batches, self.epochs = budget(data.splits["train"], config)
         model.check_batches(self.batches.batch_size, data.steps)
-        self.total_steps = len(self.batches) * config.max_epochs
+        self.total_steps = len(self.batches) * self.epochs
         self.step = 0
         rows = data.splits["train"]
         self.place_in_train, self.recording = np.full(len(data), -1), np.full(len(data), -1)

@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from unbraid.training.run_folder import (
     read_config,
     read_training,
 )
+from unbraid.types import Batch
 
 __all__ = [
     "Run",
@@ -211,6 +212,10 @@ def _train(
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
     if checkpoint is None:
         metrics.drop_rows_after(None)
+        plan.model.eval()
+        with torch.no_grad():
+            plan.model.start(_training_batches(plan))
+        plan.model.train()
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -218,7 +223,7 @@ def _train(
         trainer = lightning.Trainer(
             accelerator="cpu" if plan.device_name == "cpu" else "gpu",
             devices=1,
-            max_epochs=plan.config.max_epochs,
+            max_epochs=plan.epochs,
             callbacks=[
                 *([tracked] if tracked else []),
                 metrics,
@@ -263,12 +268,18 @@ def _console(quiet: bool) -> Console:
 
 def _finish(plan: Plan) -> SequenceModel:
     """The trained model on the CPU, in evaluation mode, with what is fitted after training."""
-    model, rows = plan.model.eval(), plan.data.splits["train"]
-    size = plan.batches.batch_size
+    model = plan.model.eval()
     with torch.no_grad():
-        blocks = (rows[start : start + size] for start in range(0, len(rows), size))
-        model.finish(replace(plan.read(block, model.device), dataset_size=len(rows)) for block in blocks)
+        model.finish(_training_batches(plan))
     return model.cpu()
+
+
+def _training_batches(plan: Plan) -> Iterator[Batch]:
+    """The training sequences in their order, none left out."""
+    rows, size = plan.data.splits["train"], plan.batches.batch_size
+    for start in range(0, len(rows), size):
+        block = plan.read(rows[start : start + size], plan.model.device)
+        yield replace(block, dataset_size=len(rows))
 
 
 def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any], seed: int) -> SequenceModel:

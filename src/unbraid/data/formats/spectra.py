@@ -37,6 +37,7 @@ __all__ = [
     "feature_names",
     "features_in_blocks",
     "frame_count",
+    "frame_middles",
     "frame_rate",
     "to_features",
     "to_waveform",
@@ -111,6 +112,12 @@ def frame_count(samples: int, kind: str = "mel80", sampling_rate: int = 16000) -
     """
     layout = _layout(kind, sampling_rate)
     return max(0, 1 + (samples + 2 * layout.margin - layout.window) // layout.shift)
+
+
+def frame_middles(frames: int, kind: str = "mel80", sampling_rate: int = 16000) -> np.ndarray:
+    """The sample in the middle of the window of each frame, `(frames,)`."""
+    layout = _layout(kind, sampling_rate)
+    return np.arange(frames) * layout.shift - layout.margin + (layout.window - 1) / 2
 
 
 def frame_rate(kind: str = "mel80", sampling_rate: int = 16000) -> float:

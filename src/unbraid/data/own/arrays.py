@@ -10,7 +10,7 @@ import numpy as np
 from unbraid.data.formats.paths import name_of
 from unbraid.data.sequences import Sequences
 
-__all__ = ["ARRAY_ENDINGS", "load_arrays"]
+__all__ = ["ARRAY_ENDINGS", "load_arrays", "read_arrays"]
 
 ARRAY_ENDINGS = (".npy", ".npz")
 _DEFLATE_AT_MOST = 1033  # bytes that one packed byte can become
@@ -43,7 +43,7 @@ def load_arrays(
     path = Path(file).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"file: there is no file {path}")
-    arrays = _read(path)
+    arrays = read_arrays(path)
     if "x" not in arrays:
         raise ValueError(f"{path}: has no array called 'x'; found {', '.join(arrays) or 'nothing'}")
     try:
@@ -63,7 +63,7 @@ def load_arrays(
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name; that of a `.npy` file is `x`.
 
     Raises:

@@ -11,7 +11,7 @@ group (a speaker, a session) go into one split. In a pattern, `index` is no labe
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,31 +19,22 @@ from typing import Literal
 import numpy as np
 
 from unbraid.data.checks import check_choice
-from unbraid.data.features import FeatureKind, Segment, Sound
+from unbraid.data.features import FeatureKind, Segment
 from unbraid.data.formats.images import IMAGE_ENDINGS
 from unbraid.data.formats.paths import files_below, files_digest, name_of, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
-    SEGMENT_STEPS,
     SoundFile,
     check_sound_options,
-    cut,
     open_audio,
     recorded_rate,
 )
-from unbraid.data.formats.spectra import (
-    FEATURES,
-    UNITS,
-    feature_names,
-    features_in_blocks,
-    frame_count,
-    frame_rate,
-)
+from unbraid.data.formats.spectra import features_in_blocks, frame_count
 from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
-from unbraid.data.scaling import Scaling
-from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
+from unbraid.data.own.recordings import sequences_of_recordings
+from unbraid.data.sequences import Sequences, names_of_pieces
 from unbraid.data.splits import split_by_group
 from unbraid.data.store import Space, prepared
 from unbraid.remarks import remark, some
@@ -205,55 +196,27 @@ def sequences_of_sounds(
     paths = [path for part in splits.values() for path in part] if files is None else list(files)
     place = {path: number for number, path in enumerate(paths)}
     owners = {split: np.array([place[path] for path in part]) for split, part in splits.items()}
-    counts: list[int] = []
     remarks: dict[str, list[Path]] = {}
-    broken: list[str] = []
-    raw = space.folder / "frames.raw"
-    with open(raw, "wb") as file:
-        for done, path in enumerate(paths):
-            space.advance(done + 1, len(paths))
+
+    def recordings() -> Iterator[Iterable[np.ndarray]]:
+        broken: list[str] = []
+        for path in paths:
             try:
                 recording = _open_recording(path, features, sampling_rate, channel)
             except ValueError as error:
                 broken.append(str(error))
                 continue
-            counts.append(0)
-            for frames in features_in_blocks(recording.blocks(), features, sampling_rate):
-                file.write(frames.tobytes())
-                counts[-1] += len(frames)
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
-    refuse_broken(broken, len(paths), leave_out=False)
+            yield features_in_blocks(recording.blocks(), features, sampling_rate)
+        refuse_broken(broken, len(paths), leave_out=False)
+
+    data = sequences_of_recordings(
+        space, name, recordings(), owners, labels, features, sampling_rate, segment, steps
+    )
     for text, remarked in remarks.items():
         remark(f"{some(remarked)}: {text}")
-    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
-    ends = np.cumsum([0, *counts])
-    scaling = Scaling.fit_parts([flat[ends[owner] : ends[owner + 1]] for owner in owners["train"]])
-    pieces = [
-        (owner, begin + start, length)
-        for owner, (begin, count) in enumerate(zip(ends, counts, strict=False))
-        for start, length in cut(count, segment, steps)
-    ]
-    owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
-    longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
-    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
-    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        x[row, :length] = scaling.apply(flat[start : start + length])
-    del flat
-    raw.unlink()
-    return Sequences(
-        x,
-        name,
-        lengths=lengths_or_none(lengths, longest),
-        labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
-        splits={split: np.flatnonzero(np.isin(owner, part)) for split, part in owners.items()},
-        groups=owner,
-        scaling=scaling,
-        feature_names=feature_names(features, sampling_rate),
-        units=(UNITS[features],) * FEATURES[features],
-        sampling_rate=frame_rate(features, sampling_rate),
-        sound=Sound(features, sampling_rate),
-    )
+    return data
 
 
 def _open_recording(path: Path, features: FeatureKind, sampling_rate: int, channel: int | None) -> SoundFile:

@@ -60,7 +60,7 @@ class ProgressReport(lightning.Callback):
         rate = self._rate(trainer, plan)
         left = (plan.total_steps - plan.step) * plan.batches.batch_size / rate if rate else 0.0
         terms = "  ".join(f"{name} {float(value):.4g}" for name, value in self.last.items())
-        line = f"epoch {trainer.current_epoch + 1}/{plan.config.max_epochs}  {terms}"
+        line = f"epoch {trainer.current_epoch + 1}/{plan.epochs}  {terms}"
         self.console.print(
             f"{line}  {rate:.0f} sequences/s  {left / 60:.1f} min left", highlight=False, soft_wrap=True
         )

@@ -1,0 +1,141 @@
+"""From recordings, as features or as samples, to sequences: scaled and cut."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from unbraid.data.features import FeatureKind, Segment, Sound
+from unbraid.data.formats.sounds import SEGMENT_STEPS, cut
+from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_rate, to_features
+from unbraid.data.labels import Label
+from unbraid.data.scaling import Scaling
+from unbraid.data.sequences import Sequences, lengths_or_none
+from unbraid.data.splits import consecutive_splits
+from unbraid.data.store import Space
+
+__all__ = ["sequences_of_recordings", "sequences_of_waveforms"]
+
+
+def sequences_of_recordings(
+    space: Space,
+    name: str,
+    recordings: Iterable[Iterable[np.ndarray]],
+    owners: Mapping[str, np.ndarray],
+    labels: Mapping[str, Label],
+    features: FeatureKind,
+    sampling_rate: int,
+    segment: Segment,
+    steps: int | None,
+    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
+) -> Sequences:
+    """Scale recordings and cut them into sequences; `groups` are the recordings.
+
+    Args:
+        space: x is written here.
+        name: of the data set.
+        recordings: of each, its frames of features in blocks.
+        owners: the numbers of the recordings of each split; scaling is learned on the frames of `train`.
+        labels: name to one value for each recording.
+        features: kind of features.
+        sampling_rate: samples per second.
+        segment: see `cut`.
+        steps: see `cut`.
+        targets: name to one number, or one number for each frame, of each recording.
+    """
+    total = sum(len(numbers) for numbers in owners.values())
+    counts: list[int] = []
+    raw = space.folder / "frames.raw"
+    with open(raw, "wb") as file:
+        for done, blocks in enumerate(recordings):
+            counts.append(0)
+            for frames in blocks:
+                file.write(frames.tobytes())
+                counts[-1] += len(frames)
+            space.advance(done + 1, total)
+    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
+    ends = np.cumsum([0, *counts])
+    scaling = Scaling.fit_parts([flat[ends[owner] : ends[owner + 1]] for owner in owners["train"]])
+    pieces = [
+        (owner, begin + start, length)
+        for owner, (begin, count) in enumerate(zip(ends, counts, strict=False))
+        for start, length in cut(count, segment, steps)
+    ]
+    owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
+    longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
+    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        x[row, :length] = scaling.apply(flat[start : start + length])
+    del flat
+    raw.unlink()
+    return Sequences(
+        x,
+        name,
+        lengths=lengths_or_none(lengths, longest),
+        labels={key: replace(label, values=label.values[owner]) for key, label in labels.items()},
+        splits={split: np.flatnonzero(np.isin(owner, part)) for split, part in owners.items()},
+        targets={
+            key: _cut_target(values, owner, starts, lengths, longest) for key, values in targets.items()
+        },
+        groups=owner,
+        scaling=scaling,
+        feature_names=feature_names(features, sampling_rate),
+        units=(UNITS[features],) * FEATURES[features],
+        sampling_rate=frame_rate(features, sampling_rate),
+        sound=Sound(features, sampling_rate),
+    )
+
+
+def sequences_of_waveforms(
+    space: Space,
+    name: str,
+    waveforms: Iterable[np.ndarray],
+    counts_of_splits: Mapping[str, int],
+    labels: Mapping[str, Label],
+    features: FeatureKind,
+    sampling_rate: int,
+    segment: Segment,
+    steps: int | None,
+    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
+) -> Sequences:
+    """Compute the features of recordings and cut them into sequences, see `sequences_of_recordings`.
+
+    Args:
+        space: x is written here.
+        name: of the data set.
+        waveforms: samples in [-1, 1] of each recording, of at least two frames, in the order of the splits.
+        counts_of_splits: recordings of each split.
+        labels: name to one value for each recording.
+        features: kind of features.
+        sampling_rate: samples per second.
+        segment: see `cut`.
+        steps: see `cut`.
+        targets: name to one number, or one number for each frame, of each recording.
+    """
+    recordings = (
+        [to_features(torch.from_numpy(samples)[None], features, sampling_rate)[0].numpy()]
+        for samples in waveforms
+    )
+    owners = consecutive_splits(counts_of_splits)
+    return sequences_of_recordings(
+        space, name, recordings, owners, labels, features, sampling_rate, segment, steps, targets
+    )
+
+
+def _cut_target(
+    values: np.ndarray | Sequence[np.ndarray],
+    owner: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    longest: int,
+) -> np.ndarray:
+    """A target of recordings, `(N,)`, or of their frames, `(N, T)` and NaN after the end, for the pieces of them."""
+    if np.ndim(values[0]) == 0:
+        return np.array(values, np.float64)[owner]
+    flat = np.concatenate(values)
+    cut_values = np.full((len(owner), longest), np.nan)
+    for row, start, length in zip(cut_values, starts, lengths, strict=True):
+        row[:length] = flat[start : start + length]
+    return cut_values

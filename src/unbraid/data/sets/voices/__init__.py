@@ -1,0 +1,1 @@
+"""Voices: speech-like sound made by code."""

@@ -1,0 +1,73 @@
+"""What a person should know about a model that was just trained: too little data or training, overfitting, collapsed codes."""
+
+import torch
+
+from unbraid.data.sequences import Sequences
+from unbraid.generation import encode, evaluating
+from unbraid.masks import inside_steps, observed_values
+from unbraid.models.base import SequenceModel
+
+__all__ = ["advice"]
+
+FEW_SEQUENCES = 30
+FEW_STEPS = 400
+GAP = 0.5  # nats per observed value by which the bound of validation lies below that of train
+COLLAPSED = 0.01  # deviation of a code over the data, below which it holds nothing
+SAMPLE = 256  # sequences that are looked at
+
+
+def advice(model: SequenceModel, data: Sequences, steps: int, seed: int = 0) -> list[str]:
+    """One sentence for each thing that is likely to be wrong, with what to do; empty where nothing is.
+
+    Args:
+        model: a trained model.
+        data: with the splits train and validation that it was trained with.
+        steps: of its training.
+        seed: of the draws of the bound.
+    """
+    sentences = []
+    count = len(data.splits["train"])
+    if count < FEW_SEQUENCES:
+        sentences.append(
+            f"There are only {count} training sequences, so the codes of other sequences may mean little. Add sequences, or "
+            "cut long ones into more."
+        )
+    if steps < FEW_STEPS:
+        sentences.append(
+            f"Training took {steps} steps, which is few. Give it more, such as --training.steps 2000 (in Python: steps=2000)."
+        )
+    if model.can("encode"):
+        sentences += _collapsed(model, data)
+    if model.can("likelihood") and model.can("encode"):
+        bounds = {split: _bound(model, data, split, seed) for split in ("train", "validation")}
+        if bounds["train"] - bounds["validation"] > GAP:
+            sentences.append(
+                f"The bound of validation, {bounds['validation']:.2f} nats per value, is far below that of train, "
+                f"{bounds['train']:.2f}: the model does not carry over to other sequences. Add sequences, make the model "
+                "smaller, or raise its KL weights."
+            )
+    return sentences
+
+
+def _sample(data: Sequences, split: str) -> Sequences:
+    return data.take(data.splits[split][:SAMPLE])
+
+
+def _collapsed(model: SequenceModel, data: Sequences) -> list[str]:
+    part = _sample(data, "train")
+    codes = encode(model, part)
+    steps = torch.as_tensor(inside_steps(part.x, part.observed()))
+    values = {"static": codes.static, "dynamic": codes.dynamic[steps]}
+    return [
+        f"The {name} code is the same for all sequences: it has collapsed. Lower the weight of kl_{name}, or train for longer."
+        for name, code in values.items()
+        if len(code) > 1 and code.std(0).max() < COLLAPSED
+    ]
+
+
+def _bound(model: SequenceModel, data: Sequences, split: str, seed: int) -> float:
+    """The evidence lower bound per observed value of a split's first sequences."""
+    batch = _sample(data, split).batch(slice(None))
+    with evaluating(model):
+        total = model.elbo(batch, torch.Generator().manual_seed(seed)).double().sum()
+    return float(total / observed_values(batch.x, batch.mask).sum())

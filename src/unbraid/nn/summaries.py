@@ -1,0 +1,313 @@
+"""Fixed summaries of a whole sequence: numbers that no training changes, computed from the raw values.
+
+A sequence is read as a series with features: a step of windows is `W` rows of it, a vector is one row, a frame is one row
+with its pixels averaged to 8x8 at most. Columns come in blocks:
+
+- plain: mean, deviation, log of the deviation, least and largest value, and share of observed values, of each feature;
+- texture: shares of positive outputs of fixed convolutions, after MiniRocket (Dempster, Schmidt, Webb, KDD 2021,
+  https://arxiv.org/abs/2012.08791): the 84 kernels of length 9 with weights -1 and 2, at up to six dilations, over random
+  features; each has a threshold, a quantile of its outputs on some training sequences (a narrow sigmoid, not a step);
+- ordered: first and last value, slope, and mean and share of observed values in each quarter of the sequence.
+
+Columns are standardised by the train split, bounded, and divided by the square root of their block's width. Then principal
+components of the train split, whitened, give z. "halves" instead takes the plain means alone, and the directions in which
+two halves of a training sequence agree.
+"""
+
+import itertools
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unbraid.kinds import kind_of
+from unbraid.masks import observed_values, zero_unobserved
+from unbraid.types import Batch
+
+__all__ = ["Summaries", "SummaryName", "as_series"]
+
+SummaryName = Literal["plain", "texture", "ordered", "halves"]
+
+BOUND = 6.0  # of standardised columns
+LEAST = 0.05  # deviation that is added before its logarithm is taken
+DILATIONS = 6
+KERNEL = 9
+THRESHOLD_SEQUENCES = 40
+SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 to 1, so that rounding changes none
+RIDGE = 0.1  # added to the variance within sequences, of whitened means
+PIXELS = 8  # height and width of the frames that are summarised
+
+
+class Summaries(nn.Module):
+    """Summaries z of each sequence: `(B, T, *X)` and mask -> `(B, size)`.
+
+    Args:
+        observation: shape `*X` of one observation.
+        size: number K of summaries. Where the train split has fewer directions, the last ones are 0.
+        which: "plain"; "texture" (with the plain ones); "ordered" (with both); or "halves".
+    """
+
+    weights: Tensor
+    reads: Tensor
+    dilations: Tensor
+    thresholds: Tensor
+    widths: Tensor
+    center: Tensor
+    scale: Tensor
+    middle: Tensor
+    directions: Tensor
+
+    def __init__(self, observation: tuple[int, ...], size: int, which: SummaryName) -> None:
+        super().__init__()
+        self.which, self.size = which, size
+        features = _features(observation)
+        weights = torch.full((84, KERNEL), -1.0)
+        for row, places in enumerate(itertools.combinations(range(KERNEL), 3)):
+            weights[row, list(places)] = 2.0
+        self.register_buffer("weights", weights, persistent=False)
+        columns = self._columns(features)
+        self.register_buffer("reads", torch.ones(DILATIONS, 84, features))
+        self.register_buffer("dilations", torch.ones(DILATIONS, dtype=torch.int64))
+        self.register_buffer("thresholds", torch.zeros(DILATIONS, 84))
+        self.register_buffer("widths", torch.ones(DILATIONS, 84))
+        self.register_buffer("center", torch.zeros(columns))
+        self.register_buffer("scale", torch.ones(columns))
+        self.register_buffer("middle", torch.zeros(columns))
+        self.register_buffer("directions", torch.eye(columns, size))
+
+    def forward(
+        self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None, exact: bool = True
+    ) -> Float[Tensor, "B K"]:
+        """The summaries of each sequence; those of one without an observed value are those of the mean sequence.
+
+        Args:
+            x: observations.
+            mask: `(B, T)` or `(B, T, *X)`, True = observed.
+            exact: compute in float64, so that a sequence's summaries do not depend on the batch that it is in.
+        """
+        series, observed = as_series(x, mask)
+        columns = self._scaled(self._raw(series.double() if exact else series, observed)) - self.middle
+        directions = self.directions.to(columns.dtype)
+        z = torch.where(observed.flatten(1).any(1, keepdim=True), columns @ directions, 0.0)
+        return z.to(x.dtype)
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit thresholds, scales and directions to the training sequences."""
+        parts = [as_series(batch.x.double(), batch.mask) for batch in batches]
+        length = max(series.shape[1] for series, _ in parts)
+        series, observed = (
+            torch.cat([F.pad(part[i], (0, 0, 0, length - part[i].shape[1])) for part in parts])
+            for i in (0, 1)
+        )
+        if self.which in ("texture", "ordered"):
+            self._fit_texture(series, observed)
+        halves = [self._raw(*half) for half in _halves(series, observed)] if self.which == "halves" else []
+        raw = torch.cat(
+            [self._raw(*part) for part in zip(series.split(256), observed.split(256), strict=True)]
+        )
+        self.center.copy_(raw.mean(0))
+        deviation = raw.std(0, correction=0)
+        self.scale.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
+        columns = self._scaled(raw)
+        self.middle.copy_(columns.mean(0))
+        if self.which == "halves":
+            directions = _agreed(columns, *(self._scaled(half) for half in halves))
+        else:
+            directions = _components(columns)
+        self.directions.zero_()
+        kept = min(self.size, directions.shape[1])
+        self.directions[:, :kept] = directions[:, :kept].to(self.directions)
+
+    # ---- columns ------------------------------------------------------------------------------------
+
+    def _columns(self, features: int) -> int:
+        if self.which == "halves":
+            return features
+        blocks = {"plain": 6 * features, "texture": DILATIONS * 84, "ordered": 11 * features}
+        return sum(width for block, width in blocks.items() if block in self._blocks())
+
+    def _blocks(self) -> tuple[str, ...]:
+        return {"plain": ("plain",), "texture": ("plain", "texture")}.get(
+            self.which, ("plain", "texture", "ordered")
+        )
+
+    def _raw(
+        self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
+    ) -> Float[Tensor, "B columns"]:
+        if self.which == "halves":
+            return _mean(series, observed)
+        blocks = {"plain": _plain, "texture": self._texture, "ordered": _ordered}
+        return torch.cat([blocks[name](series, observed) for name in self._blocks()], 1)
+
+    def _scaled(self, raw: Float[Tensor, "B columns"]) -> Float[Tensor, "B columns"]:
+        """Standardised, bounded columns, each divided by the square root of its block's width."""
+        if self.which == "halves":
+            return (raw - self.center) / self.scale
+        features = raw.shape[1] - (DILATIONS * 84 if "texture" in self._blocks() else 0)
+        features //= 17 if "ordered" in self._blocks() else 6
+        widths = {"plain": 6 * features, "texture": DILATIONS * 84, "ordered": 11 * features}
+        weight = torch.cat([raw.new_full((widths[name],), widths[name] ** -0.5) for name in self._blocks()])
+        return ((raw - self.center) / self.scale).clamp(-BOUND, BOUND) * weight
+
+    def _texture(self, series: Tensor, observed: Tensor) -> Float[Tensor, "B columns"]:
+        inside = _inside(observed)
+        count = inside.sum(1, keepdim=True).clamp_min(1)
+        shares = []
+        for number, output in enumerate(self._outputs(series, observed)):
+            above = torch.sigmoid(
+                (output - self.thresholds[number].unsqueeze(1)) / self.widths[number].unsqueeze(1)
+            )
+            shares.append((above * inside.unsqueeze(1)).sum(2) / count)
+        return torch.cat(shares, 1).to(series.dtype)
+
+    def _outputs(self, series: Tensor, observed: Tensor) -> Iterable[Float[Tensor, "B 84 L"]]:
+        """The outputs of the 84 kernels at each dilation; gaps are filled, the ends repeated."""
+        filled = _filled(series, observed).transpose(1, 2)
+        for number, dilation in enumerate(self.dilations.tolist()):
+            weight = (self.reads[number].unsqueeze(2) * self.weights.unsqueeze(1)).to(series.dtype)
+            side = dilation * (KERNEL // 2)
+            yield F.conv1d(F.pad(filled, (side, side), "replicate"), weight, dilation=dilation)
+
+    def _fit_texture(self, series: Tensor, observed: Tensor) -> None:
+        """Draw which features a kernel reads, choose dilations by the usual length, and thresholds by quantiles."""
+        generator = torch.Generator().manual_seed(0)
+        features = series.shape[2]
+        share = torch.rand(DILATIONS, 84, 1, generator=generator)
+        order = torch.rand(DILATIONS, 84, features, generator=generator).argsort(2)
+        # The number of features that are read is spread evenly on a logarithmic scale from 1 to at most 9.
+        count = ((min(features, 9) + 1) ** share).floor().clamp_min(1)
+        self.reads.copy_((order < count).to(self.reads))
+        usual = float(_inside(observed).sum(1).float().median())
+        highest = max(0.0, torch.tensor((usual - 1) / (KERNEL - 1)).clamp_min(1).log2().item())
+        self.dilations.copy_((2 ** torch.linspace(0, highest, DILATIONS)).long().clamp_min(1))
+        rows = torch.randperm(len(series), generator=generator)[:THRESHOLD_SEQUENCES]
+        inside = _inside(observed[rows])
+        levels = 0.1 + 0.8 * torch.rand(DILATIONS, 84, generator=generator)
+        for number, output in enumerate(self._outputs(series[rows], observed[rows])):
+            values = output.transpose(1, 2)[inside].sort(0).values  # (places, 84)
+            if len(values):
+                place = (levels[number] * (len(values) - 1)).long()
+                self.thresholds[number] = values.gather(0, place.unsqueeze(0))[0].to(self.thresholds)
+                self.widths[number] = (SOFT * values.std(0, correction=0)).clamp_min(1e-3).to(self.widths)
+
+
+def as_series(
+    x: Float[Tensor, "B T *X"], mask: Tensor | None
+) -> tuple[Float[Tensor, "B L F"], Bool[Tensor, "B L F"]]:
+    """Each sequence as a series of rows with features, and which values are observed."""
+    observed, values = observed_values(x, mask), zero_unobserved(x, mask)
+    kind = kind_of(tuple(x.shape[2:]))
+    if kind == "windows":
+        return values.flatten(1, 2), observed.flatten(1, 2)
+    if kind == "frames":
+        size = min(PIXELS, x.shape[-1])
+        pooled = F.adaptive_avg_pool2d(values.flatten(0, 1), size).flatten(1).unflatten(0, x.shape[:2])
+        return pooled, observed.flatten(2).any(2, keepdim=True).expand(pooled.shape)
+    return values, observed
+
+
+def _features(observation: tuple[int, ...]) -> int:
+    if kind_of(observation) == "frames":
+        return observation[0] * min(PIXELS, observation[-1]) ** 2
+    return observation[-1]
+
+
+# ---- blocks of columns ----------------------------------------------------------------------------------
+
+
+def _mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
+    return (series * observed).sum(1) / observed.sum(1).clamp_min(1)
+
+
+def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
+    count, mean = observed.sum(1), _mean(series, observed)
+    offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
+    deviation = (offset.square().sum(1) / count.clamp_min(1)).sqrt()
+    least = torch.where(observed, series, torch.inf).amin(1)
+    largest = torch.where(observed, series, -torch.inf).amax(1)
+    bounds = [torch.where(count > 0, bound, 0.0) for bound in (least, largest)]
+    share = count / _inside(observed).sum(1, keepdim=True).clamp_min(1)
+    return torch.cat([mean, deviation, (deviation + LEAST).log(), *bounds, share], 1)
+
+
+def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B ordered"]:
+    length = _inside(observed).sum(1, keepdim=True).clamp_min(1)
+    place = (torch.arange(series.shape[1], device=series.device) + 0.5) / length  # (B, L), 0 to 1 inside
+    count = observed.sum(1).clamp_min(1)
+    first = series.gather(1, observed.int().argmax(1, keepdim=True))[:, 0]
+    from_end = series.shape[1] - 1 - observed.flip(1).int().argmax(1, keepdim=True)
+    last = series.gather(1, from_end)[:, 0]
+    time = torch.where(observed, place.unsqueeze(2), 0.0)
+    offset = torch.where(observed, time - (time.sum(1) / count).unsqueeze(1), 0.0)
+    slope = (offset * series).sum(1) / offset.square().sum(1).clamp_min(1e-6)
+    quarter = (4 * place).floor().clamp_max(4)  # 4: after the end
+    means, shares = [], []
+    for number in range(4):
+        within = (quarter == number).unsqueeze(2)
+        means.append(_mean(series, observed & within))
+        shares.append((observed & within).sum(1) / within.sum(1).clamp_min(1))
+    return torch.cat(
+        [torch.where(observed.any(1), end, 0.0) for end in (first, last)] + [slope, *means, *shares], 1
+    )
+
+
+def _inside(observed: Bool[Tensor, "B L F"]) -> Bool[Tensor, "B L"]:
+    """Rows up to the last one with an observed value."""
+    return observed.any(2).flip(1).cummax(1).values.flip(1)
+
+
+def _filled(series: Tensor, observed: Tensor) -> Float[Tensor, "B L F"]:
+    """Gaps filled by straight lines between the observed values beside them, and by the nearest one at the ends."""
+    if observed.all():
+        return series
+    rows = torch.arange(series.shape[1], device=series.device).view(1, -1, 1)
+    before = torch.where(observed, rows, -1).cummax(1).values
+    after = torch.where(observed, rows, series.shape[1]).flip(1).cummin(1).values.flip(1)
+    left = torch.where(before >= 0, before, after).clamp(0, series.shape[1] - 1)
+    right = torch.where(after < series.shape[1], after, before).clamp(0, series.shape[1] - 1)
+    share = (rows - left) / (right - left).clamp_min(1)
+    return torch.lerp(series.gather(1, left), series.gather(1, right), share.to(series.dtype).clamp(0, 1))
+
+
+def _halves(series: Tensor, observed: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The first and the second half of each series, as the whole with the other half unobserved."""
+    inside = _inside(observed)
+    first = torch.arange(series.shape[1], device=series.device) < (inside.sum(1, keepdim=True) + 1) // 2
+    return [(series, observed & part.unsqueeze(2)) for part in (first, ~first)]
+
+
+# ---- directions -----------------------------------------------------------------------------------------
+
+
+def _components(columns: Float[Tensor, "N columns"]) -> Float[Tensor, "columns K"]:
+    """Principal components, each scaled so that the train split has deviation 1 along it."""
+    centered = columns - columns.mean(0)
+    _, singular, components = torch.linalg.svd(centered, full_matrices=False)
+    deviation = singular / len(columns) ** 0.5
+    kept = deviation > 1e-4 * deviation.amax().clamp_min(1e-12)
+    return components[kept].T / deviation[kept]
+
+
+def _agreed(columns: Tensor, first: Tensor, second: Tensor) -> Float[Tensor, "columns K"]:
+    """Directions in which the means of two halves of a sequence agree, the most agreed first.
+
+    Means are whitened. `within` is the covariance of half the difference of the two halves, `between` the rest. A direction
+    is a generalised eigenvector of (between, within + ridge) with its eigenvalue e, scaled by sqrt(e / (1 + e)).
+    """
+    whitening = _components(columns)
+    difference = (first - second) @ whitening / 2
+    within = difference.T @ difference / len(difference)
+    whole = (columns - columns.mean(0)) @ whitening
+    between = whole.T @ whole / len(whole) - within
+    below = torch.linalg.cholesky(
+        within + RIDGE * torch.eye(len(within), dtype=within.dtype, device=within.device)
+    )
+    inverse = torch.linalg.inv(below)
+    values, vectors = torch.linalg.eigh(inverse @ between @ inverse.T)
+    order = values.argsort(descending=True)
+    values, vectors = values[order].clamp_min(0), vectors[:, order]
+    return whitening @ (inverse.T @ vectors) * (values / (1 + values)).sqrt()

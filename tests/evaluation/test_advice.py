@@ -1,0 +1,57 @@
+"""Advice is given where something planted is wrong, and only there."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from unbraid.data.sequences import Sequences
+from unbraid.evaluation.advice import advice
+from unbraid.models.build import build_model
+
+SIZES = {"static_size": 3, "dynamic_size": 2, "features": 8, "width": 4, "hidden": 8, "dynamic_hidden": 5}
+
+
+def series(n=60):
+    x = np.random.default_rng(0).normal(size=(n, 5, 4, 2)).astype(np.float32)
+    splits = {"train": np.arange(n - 10), "validation": np.arange(n - 10, n)}
+    return Sequences(x, splits=splits)
+
+
+def model(data):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        built = build_model("braid", data.observation, **SIZES).eval()
+    built.start([data.batch(slice(None))])
+    return built
+
+
+def test_nothing_is_said_where_nothing_is_wrong():
+    data = series()
+    assert advice(model(data), data, steps=800) == []
+
+
+def test_few_sequences_and_few_steps_are_said():
+    data = series(20)
+    said = advice(model(data), data, steps=60)
+    assert len(said) == 2
+    assert "only 10 training sequences" in said[0] and "--training.steps" in said[1] and "60 steps" in said[1]
+
+
+def test_a_bound_that_does_not_carry_over_is_said():
+    data = series()
+    x = data.x.copy()
+    x[data.splits["validation"]] += 30 * np.sign(x[data.splits["validation"]])
+    changed = dataclasses.replace(data, x=x, fingerprint="")
+    (said,) = advice(model(data), changed, steps=800)
+    assert "validation" in said and "nats per value" in said
+
+
+def test_a_collapsed_code_is_said():
+    data = series()
+    built = model(data)
+    with torch.no_grad():
+        for layer in (built.dynamic_line, built.dynamic_head.mean):
+            layer.weight.zero_()
+    (said,) = advice(built, data, steps=800)
+    assert said.startswith("The dynamic code") and "kl_dynamic" in said
