@@ -202,7 +202,7 @@ def test_usual_torch_whatever_the_caller_has_set():
     import torch
 
     x = np.random.default_rng(0).normal(size=(12, 8, 2))
-    settings = {"window": 4, "max_epochs": 1, "random_state": 0}
+    settings = {"window": 4, "steps": 5, "random_state": 0}
     expected = SequenceDisentangler(**settings).fit(x).transform(x)
     torch.set_default_dtype(torch.float64)
     try:

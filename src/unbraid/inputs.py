@@ -33,14 +33,11 @@ from unbraid.words import nearest
 
 __all__ = ["READERS", "read_one", "read_parts"]
 
-Part = tuple[list[str], Sequences]
-"""Names of sequences, and the sequences."""
+Part = tuple[list[str], Sequences]  # names of sequences, and the sequences
 
 SPLITS = ("train", "validation", "test")
-STEPS = 16
-"""Frames of a clip where the run does not say how many, as in `load_frames`."""
-TOGETHER = 64
-"""Clips that are in memory at once."""
+STEPS = 16  # frames of a clip where the run does not say how many, as in `load_frames`
+TOGETHER = 64  # clips that are in memory at once
 
 
 def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
@@ -81,6 +78,7 @@ def read_parts(
     run: Run,
     *,
     steps: int | None = None,
+    unusable: str | None = None,
     root: str | Path | None = None,
     cache: str | Path | None = None,
 ) -> Iterator[Part]:
@@ -90,6 +88,7 @@ def read_parts(
         text: name of a data set, or a path.
         run: the run whose model will read them.
         steps: frames of a clip of videos and images; longer ones are cut. By default as in the run's data.
+        unusable: what to do with files that cannot be read, `refuse` or `leave_out`. By default as in the run's data.
         root: folder with the raw files of a data set.
         cache: folder where prepared data sets are kept.
 
@@ -101,6 +100,8 @@ def read_parts(
         FileNotFoundError: there is no such path.
     """
     path = Path(text).expanduser()
+    if unusable is not None and text not in DATASETS:
+        run = replace(run, config=run.config | {"data": run.config["data"] | {"unusable": unusable}})
     if text in DATASETS:
         options = run.config["data"] if run.config["data"]["name"] == text else {}
         options = {name: value for name, value in options.items() if name not in ("name", "root", "cache")}
@@ -118,12 +119,7 @@ def read_parts(
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
     """One row of a split of the run's data, or of an array file."""
-    if place in SPLITS:
-        data = load_run_data(run.config)
-        check_same_data(run.folder, data)
-        sequences = data.split(place)
-    else:
-        sequences = _load_array(place, argument)
+    sequences = _run_data(run).split(place) if place in SPLITS else _load_array(place, argument)
     _check(sequences, run, argument)
     if row >= len(sequences):
         last = len(sequences) - 1
@@ -131,6 +127,13 @@ def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
             f"{argument}: {place} has {len(sequences)} sequences, 0 to {last}; there is no {row}"
         )
     return sequences.take(np.array([row]))
+
+
+def _run_data(run: Run) -> Sequences:
+    """The data that a run was trained on."""
+    data = load_run_data(run.config)
+    check_same_data(run.folder, data)
+    return data
 
 
 def _load_array(path: str, argument: str) -> Sequences:

@@ -1,6 +1,7 @@
 """`unbraid encode RUN INPUT --output codes.npz`: write the codes of sequences to a file."""
 
 from pathlib import Path
+from typing import Literal
 
 from unbraid.cli.parser import call
 
@@ -17,6 +18,7 @@ def encode(
     input: str,
     output: Path = Path("codes.npz"),
     steps: int | None = None,
+    unusable: Literal["refuse", "leave_out"] | None = None,
     root: Path | None = None,
     cache: Path | None = None,
     batch: int = 256,
@@ -34,6 +36,7 @@ def encode(
             training data were.
         output: a .npz file (NumPy) or a .h5 file (HDF5).
         steps: frames of a clip, for videos and images; longer ones are cut. By default as in training.
+        unusable: what to do with files that cannot be read: refuse, or leave_out, which is said. By default as in training.
         root: folder of a data set's files, where it needs one.
         cache: folder where prepared data sets are kept.
         batch: sequences that are encoded at once.
@@ -51,7 +54,7 @@ def encode(
     opened = open_run(run)
     opened.model.require("encode")
     columns: dict[str, list[np.ndarray]] = {}  # each in the parts that it came in
-    for names, data in read_parts(input, opened, steps=steps, root=root, cache=cache):
+    for names, data in read_parts(input, opened, steps=steps, unusable=unusable, root=root, cache=cache):
         start = 0
         for codes in encode_stream(opened.model, data, batch):
             rows = slice(start, start + len(codes))

@@ -31,7 +31,7 @@ def test_time_as_the_last_axis_is_said():
 def test_time_as_the_last_axis_is_said_by_the_estimator():
     x = np.random.default_rng(0).normal(size=(6, 3, 100))
     with pytest.warns(Remark, match="3 steps with 100 features"):
-        SequenceDisentangler(window=1, max_epochs=1, random_state=0).fit(x)
+        SequenceDisentangler(window=1, steps=5, random_state=0).fit(x)
 
 
 def test_grey_frames_without_channels():

@@ -247,7 +247,8 @@ def test_case_06_one_damaged(tmp_path):
     assert len(said) == 1 and "left out 2 of 6 cannot be read" in str(said[0].message)
     with pytest.warns(Remark, match="left out 2 of 6 cannot be read"):
         ((names, encoded),) = read_parts(str(own), made_run(own, unusable="leave_out", steps=4))
-    assert names == [f"v{place}.mp4#{clip}" for place in (0, 1, 3, 5) for clip in range(3)]
+        ((same, _),) = read_parts(str(own), made_run(own, steps=4), unusable="leave_out")
+    assert names == same == [f"v{place}.mp4#{clip}" for place in (0, 1, 3, 5) for clip in range(3)]
     rows = {clip.tobytes() for clip in clips.x}
     assert clips.x.shape == encoded.x.shape and rows == {clip.tobytes() for clip in encoded.x}
     assert sorted(np.concatenate(list(clips.splits.values()))) == list(range(12))

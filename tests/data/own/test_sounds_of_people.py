@@ -143,6 +143,9 @@ def test_case_06_damaged_sounds(tmp_path):
         "cache": str(tmp_path / "cache"),
     }
     run = Run(tmp_path, build_model("vae", (40,)), {"data": config})
+    save_features(
+        Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound), tmp_path
+    )
     with pytest.warns(Remark, match="left out 2 of 8"):
         parts = list(read_parts(str(own), run))
     assert [names[0].partition("#")[0] for names, _ in parts] == [

@@ -370,6 +370,7 @@ def test_blank_lines_do_not_shift_the_lines(tmp_path):
             "measures no 'nord'; did you mean 'north'",
         ),
         ({"step": "hourly", "features": ["heart"]}, "step: 'hourly' is no length of time"),
+        ({"step": "2", "features": ["heart"]}, "step: '2' has no unit; write it as 2h, 2min or 2D"),
         ({"step": "0h", "features": ["heart"]}, "step: '0h' is too short"),
         ({"window": 0}, "window: is 0"),
         ({"windows": 1}, "windows: is 1; a sequence needs at least 2"),

@@ -50,7 +50,8 @@ def say_left_out(folder: Path, files: Iterable[Path], used: Collection[Path]) ->
     unused = Counter(file.suffix.lower() or file.name for file in set(files) - set(used))
     if unused:
         counts = ", ".join(f"{count} {ending}" for ending, count in sorted(unused.items()))
-        remark(f"{folder}: left out {sum(unused.values())} files that are not read here: {counts}")
+        files_are = "file that is" if sum(unused.values()) == 1 else "files that are"
+        remark(f"{folder}: left out {sum(unused.values())} {files_are} not read here: {counts}")
 
 
 def refuse_broken(errors: Sequence[str], count: int, leave_out: bool) -> None:
@@ -70,7 +71,9 @@ def refuse_broken(errors: Sequence[str], count: int, leave_out: bool) -> None:
         raise ValueError(errors[0])
     text = f"{len(errors)} of {count} cannot be read: {'; '.join(sorted(errors, key=natural_order))}"
     if not leave_out or len(errors) == count:
-        raise ValueError(f"{text}. To read the others pass unusable='leave_out' (--data.unusable leave_out)")
+        raise ValueError(
+            f"{text}. To read the others pass unusable='leave_out' (--data.unusable leave_out; to encode --unusable leave_out)"
+        )
     remark(f"left out {text}")
 
 

@@ -1,5 +1,6 @@
 """Series of a table: binned to even steps, cut into pieces."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ def step_length(table: SourceTable, ids: Texts, stamps: np.ndarray, step: str | 
                 f"of {times} times share a step with another and are averaged"
             )
         return usual
+    if re.fullmatch(r"[\d.]+", step):
+        raise ValueError(f"step: {step!r} has no unit; write it as {step}h, {step}min or {step}D")
     pandas = import_pandas()
     try:
         length = int(pandas.Timedelta(step) / pandas.Timedelta(1, "us"))
