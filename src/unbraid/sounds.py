@@ -51,7 +51,7 @@ def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[
     return joined(decode(model, Codes(static.expand(len(dynamic), -1), dynamic)), words)
 
 
-def hear(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, "samples"]:
+def hear(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, " samples"]:
     """The sound of scaled features; Griffin and Lim's method estimates its phases.
 
     Raises:
@@ -75,7 +75,7 @@ def decibels(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, 
     return powers * 10 / np.log(10) * raw
 
 
-def write_wav(path: str | Path, waveform: Float[np.ndarray, "samples"], sampling_rate: int) -> Path:
+def write_wav(path: str | Path, waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> Path:
     """Write a sound as a WAV file, one channel of 16 bits, its peak at 0.9 (silence stays as it is)."""
     peak = float(np.abs(waveform).max(initial=0))
     scaled = waveform * (PEAK / peak if peak > SILENCE else 1)

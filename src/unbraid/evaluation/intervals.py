@@ -24,7 +24,7 @@ __all__ = [
 BOUNDS = (0.025, 0.975)  # shares of the resamples below the ends of an interval
 
 
-def resamples_of(count: int, generator: np.random.Generator) -> Iterator[Int[np.ndarray, "count"]]:
+def resamples_of(count: int, generator: np.random.Generator) -> Iterator[Int[np.ndarray, " count"]]:
     """Bootstrap resamples without end: how often each of `count` units is drawn in `count` draws."""
     shares = np.full(count, 1 / count)
     while True:

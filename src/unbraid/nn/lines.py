@@ -71,7 +71,7 @@ class LineDecoder(nn.Module):
         return Normal(level + scale * inner.mean, scale * inner.stddev, validate_args=False)
 
     @torch.no_grad()
-    def start_line(self, weight: Float[Tensor, "values D"], bias: Float[Tensor, "values"]) -> None:
+    def start_line(self, weight: Float[Tensor, "values D"], bias: Float[Tensor, " values"]) -> None:
         """Let the straight line begin with the given values of d, and nothing of s."""
         if self.line is None:
             return
@@ -90,7 +90,7 @@ def shrink(layer: nn.Module) -> None:
 @torch.no_grad()
 def principal_lines(
     line: nn.Linear, rows: Float[Tensor, "N values"]
-) -> tuple[Float[Tensor, "values K"], Float[Tensor, "values"]]:
+) -> tuple[Float[Tensor, "values K"], Float[Tensor, " values"]]:
     """Set a line to the whitened principal components of rows; returns weight and bias of the line back.
 
     Where the rows have fewer directions than the line has outputs, the other outputs begin at 0.

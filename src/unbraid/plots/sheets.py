@@ -17,7 +17,7 @@ Clip = Float[np.ndarray, "..."]
 """A clip `(T, C, H, W)` or `(T, F)`."""
 
 
-def evenly_spaced(length: int, count: int) -> Int[np.ndarray, "count"]:
+def evenly_spaced(length: int, count: int) -> Int[np.ndarray, " count"]:
     """At most `count` of `length` places at equal distances, the first and the last among them."""
     return np.unique(np.linspace(0, length - 1, count).round().astype(int))
 

@@ -28,7 +28,7 @@ class Shown:
     caption: str
 
 
-def varied_rows(clips: Sequences, count: int, seed: int) -> Int[np.ndarray, "count"]:
+def varied_rows(clips: Sequences, count: int, seed: int) -> Int[np.ndarray, " count"]:
     """Rows drawn at random, of classes that differ as far as the labels allow; dynamic labels count most."""
     order = np.random.default_rng(seed).permutation(len(clips))
     if len(order) <= count or not clips.heads:
@@ -45,7 +45,7 @@ def varied_rows(clips: Sequences, count: int, seed: int) -> Int[np.ndarray, "cou
     return np.array(chosen)
 
 
-def scattered_rows(count: int, seed: int) -> Int[np.ndarray, "rows"]:
+def scattered_rows(count: int, seed: int) -> Int[np.ndarray, " rows"]:
     """The rows of a scatter plot among `count`, at most `POINTS`; none where there are too few to show anything."""
     if count < FEWEST_POINTS:
         return np.zeros(0, int)

@@ -213,7 +213,7 @@ def to_waveform(
     *,
     iterations: int = 60,
     seed: int = 0,
-) -> Float[Tensor, "samples"]:
+) -> Float[Tensor, " samples"]:
     """A sound whose features are near `x`: a spectrum for each frame, then phases that fit together.
 
     The original phases are lost, and mel bands blur the harmonics of high frequencies.

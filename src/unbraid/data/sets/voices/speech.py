@@ -134,7 +134,7 @@ def _blur(track: Float[np.ndarray, "M"], frames: int) -> Float[np.ndarray, "M"]:
     return np.convolve(np.pad(track, frames // 2, "edge"), weights / weights.sum(), "valid")
 
 
-def speak(said: Utterance, voice: Voice, random: np.random.Generator) -> Float[np.ndarray, "samples"]:
+def speak(said: Utterance, voice: Voice, random: np.random.Generator) -> Float[np.ndarray, " samples"]:
     """The sound of a word in a voice: float32 samples in [-1, 1], 16,000 a second.
 
     Args:
@@ -167,7 +167,7 @@ def speak(said: Utterance, voice: Voice, random: np.random.Generator) -> Float[n
 
 def _glottis(
     said: Utterance, voice: Voice, samples: np.ndarray, random: np.random.Generator
-) -> tuple[Float[np.ndarray, "samples"], Float[np.ndarray, "samples"]]:
+) -> tuple[Float[np.ndarray, " samples"], Float[np.ndarray, " samples"]]:
     """The flow through the open glottis, 0 to 1, and the flow in the strength of the voice."""
     pitch = voice.pitch * 2 ** (said.bend / 12) * (1 + JITTER * random.standard_normal(len(said.bend)))
     place = np.cumsum(said.at(pitch, samples) / RATE) % 1
@@ -200,14 +200,14 @@ def _resonance(hertz: Float[np.ndarray, "M"], bandwidth: float) -> Complex[np.nd
     return (1 - first + square) / (1 + turn * (square * turn - first))
 
 
-def _spectra(sound: Float[np.ndarray, "samples"]) -> Complex[np.ndarray, "M bins"]:
+def _spectra(sound: Float[np.ndarray, " samples"]) -> Complex[np.ndarray, "M bins"]:
     """Spectra of Hann windows around every multiple of `HOP`, which add up to the sound."""
     padded = np.pad(sound, WINDOW // 2)
     framed = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     return np.fft.rfft((framed * np.hanning(WINDOW + 1)[:-1]).astype(np.float32), FFT)
 
 
-def _overlap_add(spectra: Complex[np.ndarray, "M bins"]) -> Float[np.ndarray, "samples"]:
+def _overlap_add(spectra: Complex[np.ndarray, "M bins"]) -> Float[np.ndarray, " samples"]:
     pieces = np.fft.irfft(spectra, FFT).reshape(len(spectra), FFT // HOP, HOP)
     sound = np.zeros((len(spectra) + FFT // HOP, HOP))
     for number in range(FFT // HOP):

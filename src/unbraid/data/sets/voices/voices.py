@@ -122,7 +122,7 @@ def render(
     melody: str = "falling",
     pace: float = 1.0,
     seed: int = 0,
-) -> Float[np.ndarray, "samples"]:
+) -> Float[np.ndarray, " samples"]:
     """The sound of one word: float32 samples in [-1, 1], 16,000 a second.
 
     Args:
