@@ -21,6 +21,16 @@ def test_principal_lines_whiten_and_their_inverse_rebuilds():
     torch.testing.assert_close(codes[:, :3] @ weight.T + bias, rows, atol=1e-3, rtol=1e-3)
 
 
+def test_components_of_few_rows_are_those_of_many():
+    """Fewer rows than values: the same directions by the other Gram matrix."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(20, 3, generator=generator) @ torch.randn(3, 50, generator=generator)
+    few, many = nn.Linear(50, 3), nn.Linear(50, 3)
+    principal_lines(few, rows)
+    principal_lines(many, rows.repeat(10, 1))
+    torch.testing.assert_close(few(rows).abs(), many(rows).abs(), atol=1e-3, rtol=1e-3)
+
+
 def test_ridge_line_is_the_solution_with_an_intercept():
     random = np.random.default_rng(0)
     x, y = random.normal(2, 1, (60, 4)), random.normal(size=(60, 3))

@@ -13,6 +13,7 @@ __all__ = ["LineDecoder", "principal_lines", "ridge_line", "shrink"]
 
 SMALL = 0.1
 MOST_ROWS = 8192  # that principal components are computed from
+MOST_NUMBERS = 4_000_000  # in these rows
 RIDGE = 1.0
 
 
@@ -96,11 +97,11 @@ def principal_lines(
     Where the rows have fewer directions than the line has outputs, the other outputs begin at 0.
     """
     generator = torch.Generator().manual_seed(0)
-    chosen = torch.randperm(len(rows), generator=generator)[:MOST_ROWS]
+    most = max(len(line.bias), min(MOST_ROWS, MOST_NUMBERS // rows.shape[1]))
+    chosen = torch.randperm(len(rows), generator=generator)[:most]
     rows = rows[chosen.to(rows.device)].double()
     mean = rows.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov(rows.T, correction=0).view(rows.shape[1], -1))
-    values, vectors = values.flip(0), vectors.flip(1)
+    values, vectors = _components(rows - mean)
     kept = min(len(line.bias), int((values > 1e-6 * values[0].clamp_min(1e-12)).sum()))
     deviation, vectors = values[:kept].sqrt(), vectors[:, :kept]
     line.weight.zero_()
@@ -108,6 +109,16 @@ def principal_lines(
     line.weight[:kept] = (vectors / deviation).T.to(line.weight)
     line.bias[:kept] = -(mean @ vectors / deviation).to(line.bias)
     return (vectors * deviation).to(line.weight), mean.to(line.bias)
+
+
+def _components(centered: Float[Tensor, "N values"]) -> tuple[Float[Tensor, "K"], Float[Tensor, "values K"]]:
+    """Variances and directions of principal components, the largest first: by the smaller of the two Gram matrices."""
+    count, size = centered.shape
+    if size <= count:
+        values, vectors = torch.linalg.eigh(centered.T @ centered / count)
+        return values.flip(0), vectors.flip(1)
+    _, singular, vectors = torch.linalg.svd(centered, full_matrices=False)
+    return singular.square() / count, vectors.T
 
 
 @torch.no_grad()
