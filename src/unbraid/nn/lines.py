@@ -9,7 +9,7 @@ from unbraid.kinds import kind_of
 from unbraid.nn.codecs import build_decoder
 from unbraid.nn.likelihoods import BoundedNormal, SquaredErrorNormal
 
-__all__ = ["LineDecoder", "principal_lines", "ridge_line", "shrink"]
+__all__ = ["LineDecoder", "oriented", "principal_lines", "ridge_line", "shrink"]
 
 SMALL = 0.1
 MOST_ROWS = 8192  # that principal components are computed from
@@ -116,9 +116,15 @@ def _components(centered: Float[Tensor, "N values"]) -> tuple[Float[Tensor, "K"]
     count, size = centered.shape
     if size <= count:
         values, vectors = torch.linalg.eigh(centered.T @ centered / count)
-        return values.flip(0), vectors.flip(1)
+        return values.flip(0), oriented(vectors.flip(1))
     _, singular, vectors = torch.linalg.svd(centered, full_matrices=False)
-    return singular.square() / count, vectors.T
+    return singular.square() / count, oriented(vectors.T)
+
+
+def oriented(directions: Float[Tensor, "values K"]) -> Float[Tensor, "values K"]:
+    """Directions whose largest entry is positive: libraries of linear algebra leave the signs open."""
+    place = directions.abs().argmax(0, keepdim=True)
+    return directions * torch.where(directions.gather(0, place) < 0, -1.0, 1.0)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from unbraid.kinds import kind_of
 from unbraid.masks import observed_values, zero_unobserved
+from unbraid.nn.lines import oriented
 from unbraid.types import Batch
 
 __all__ = ["Summaries", "SummaryName", "as_series"]
@@ -289,7 +290,7 @@ def _components(columns: Float[Tensor, "N columns"]) -> Float[Tensor, "columns K
     _, singular, components = torch.linalg.svd(centered, full_matrices=False)
     deviation = singular / len(columns) ** 0.5
     kept = deviation > 1e-4 * deviation.amax().clamp_min(1e-12)
-    return components[kept].T / deviation[kept]
+    return oriented(components[kept].T) / deviation[kept]
 
 
 def _agreed(columns: Tensor, first: Tensor, second: Tensor) -> Float[Tensor, "columns K"]:
@@ -310,4 +311,4 @@ def _agreed(columns: Tensor, first: Tensor, second: Tensor) -> Float[Tensor, "co
     values, vectors = torch.linalg.eigh(inverse @ between @ inverse.T)
     order = values.argsort(descending=True)
     values, vectors = values[order].clamp_min(0), vectors[:, order]
-    return whitening @ (inverse.T @ vectors) * (values / (1 + values)).sqrt()
+    return oriented(whitening @ (inverse.T @ vectors)) * (values / (1 + values)).sqrt()
