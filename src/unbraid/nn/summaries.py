@@ -34,6 +34,7 @@ SummaryName = Literal["plain", "texture", "ordered", "halves"]
 
 BOUND = 6.0  # of standardised columns
 LEAST = 0.05  # deviation that is added before its logarithm is taken
+CONSTANT = 1e12  # scale of a column that is the same for all sequences, so that it becomes 0
 DILATIONS = 6
 KERNEL = 9
 THRESHOLD_SEQUENCES = 40
@@ -112,7 +113,7 @@ class Summaries(nn.Module):
         )
         self.center.copy_(raw.mean(0))
         deviation = raw.std(0, correction=0)
-        self.scale.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
+        self.scale.copy_(torch.where(deviation > 1e-6, deviation, CONSTANT))
         columns = self._scaled(raw)
         self.middle.copy_(columns.mean(0))
         if self.which == "halves":
