@@ -35,7 +35,6 @@ __all__ = ["SequenceDisentangler"]
 
 OUTPUTS = ("both", "static", "dynamic")
 FORMS = ("windows", "summary")
-WARMUP, CLIP = 50, 100.0  # steps and norm of the gradient, as in own/braid-series
 FEWEST = 3  # series: two to train on, one for validation
 
 
@@ -131,16 +130,7 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         x, mask, self.scaling_ = scale_windows(windows, np.arange(len(series)))
         splits = {"validation": np.sort(order[:held_out]), "train": np.sort(order[held_out:])}
         data = Sequences(x, "series", mask=mask, splits=splits, scaling=self.scaling_)
-        settings, weights = self._settings_and_weights(x.shape[-1])
-        training = TrainingConfig(
-            steps=self.steps,
-            warmup_steps=min(WARMUP, self.steps // 4),
-            gradient_clip=CLIP,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weights=weights,
-            seed=seed,
-        )
+        settings, training = self._settings(x.shape[-1], seed)
         with tempfile.TemporaryDirectory() as folder:
             run = fit(
                 data,
@@ -260,8 +250,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction: {self.validation_fraction} must be in [0, 1)")
 
-    def _settings_and_weights(self, features: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The model's settings and the weights of its terms: those of its recipe for series, changed as asked."""
+    def _settings(self, features: int, seed: int) -> tuple[dict[str, Any], TrainingConfig]:
+        """Settings of the model and of its training: those of its recipe for series, changed as asked."""
         name = f"own/{self.model}-series"
         recipe = read_recipe(name) if name in list_recipes() else None
         settings = {key: value for key, value in recipe.model.items() if key != "name"} if recipe else {}
@@ -271,8 +261,17 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         }
         names = model_class(self.model).setting_names()
         settings |= {key: size for key, size in sizes.items() if key in names}
-        weights = recipe.training["weights"] if recipe and self.weights is None else self.weights
-        return settings | (self.settings or {}), weights or {}
+        training = dict(recipe.training) if recipe else {}
+        training |= {
+            "steps": self.steps,
+            "warmup_steps": min(training.get("warmup_steps", 0), self.steps // 4),
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "seed": seed,
+        }
+        if self.weights is not None:
+            training["weights"] = self.weights
+        return settings | (self.settings or {}), TrainingConfig(**training)
 
     def _sequences(self, X: Any, more_windows: bool) -> Sequences:  # noqa: N803
         """Series cut into windows, scaled and masked as in `fit`."""

@@ -31,27 +31,31 @@ def test_nothing_is_said_where_nothing_is_wrong():
     assert advice(model(data), data, steps=800) == []
 
 
-def test_few_sequences_and_few_steps_are_said():
+def test_few_sequences_and_few_steps_are_named():
     data = series(20)
-    said = advice(model(data), data, steps=60)
-    assert len(said) == 2
-    assert "only 10 training sequences" in said[0] and "--training.steps" in said[1] and "60 steps" in said[1]
+    sentences = advice(model(data), data, steps=60)
+    assert len(sentences) == 2
+    assert (
+        "only 10 training sequences" in sentences[0]
+        and "--training.steps" in sentences[1]
+        and "60 steps" in sentences[1]
+    )
 
 
-def test_a_bound_that_does_not_carry_over_is_said():
+def test_a_bound_that_does_not_carry_over_is_named():
     data = series()
     x = data.x.copy()
     x[data.splits["validation"]] += 30 * np.sign(x[data.splits["validation"]])
     changed = dataclasses.replace(data, x=x, fingerprint="")
-    (said,) = advice(model(data), changed, steps=800)
-    assert "validation" in said and "nats per value" in said
+    (sentence,) = advice(model(data), changed, steps=800)
+    assert "validation" in sentence and "nats per value" in sentence
 
 
-def test_a_collapsed_code_is_said():
+def test_a_collapsed_code_is_named():
     data = series()
     built = model(data)
     with torch.no_grad():
         for layer in (built.dynamic_line, built.dynamic_head.mean):
             layer.weight.zero_()
-    (said,) = advice(built, data, steps=800)
-    assert said.startswith("The dynamic code") and "kl_dynamic" in said
+    (sentence,) = advice(built, data, steps=800)
+    assert sentence.startswith("The dynamic code") and "kl_dynamic" in sentence

@@ -119,12 +119,11 @@ def own_kind(path: str | Path) -> Literal["", "series", "sound"]:
     Raises:
         ValueError: the file is none that can be read.
     """
-    from unbraid.data.own.arrays import ARRAY_ENDINGS, read_arrays
+    from unbraid.data.own.arrays import ARRAY_ENDINGS, axes_of_x
     from unbraid.data.own.sounds import holds_sound
 
     if table_ending(path) in TABLE_ENDINGS:
         return "series"
     if Path(path).suffix.lower() in ARRAY_ENDINGS:
-        x = read_arrays(Path(path).expanduser()).get("x")
-        return "series" if x is not None and x.ndim in (3, 4) else ""
+        return "series" if axes_of_x(Path(path).expanduser()) in (3, 4) else ""
     return "sound" if holds_sound(path) else ""

@@ -79,7 +79,9 @@ def evaluate_downstream(
 
     Readers (see `unbraid.evaluation.readers`) are trained on `train` with the posterior means as input, chosen on
     `validation`, trained again on both (unless `split` is `validation`) and scored on `split` once. From both codes they
-    read s, d or s with d, whichever has the lowest validation loss. Labels of two classes give `auroc` and `auprc` (of class 1), other labels
+    read s, d or s with d, whichever has the lowest validation loss.
+
+    Labels of two classes give `auroc` and `auprc` (of class 1), other labels
     `accuracy` and `balanced_accuracy`, targets `mae` (in the target's unit) and `skill` = 1 - MAE / MAE of the
     median. Every figure is `{"mean", "std", "floor", "low", "high"}`: mean and std (ddof 0) over the repeats,
     each with a network trained anew from its own seed (the linear reader has one solution, so its std is 0); low and

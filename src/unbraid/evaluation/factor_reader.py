@@ -90,16 +90,16 @@ class FactorReader(nn.Module):
         return [o if task.classes else o.squeeze(-1) for task, o in zip(self.tasks, out, strict=True)]
 
     def loss(self, out: list[Tensor], truth: list[Tensor]) -> Tensor:
-        """The sum of the factors' losses, over what is known of them."""
+        """The sum of the factors' losses, over the values that are not NaN."""
         total = out[0].new_zeros(())
         for number, (task, guess, value) in enumerate(zip(self.tasks, out, truth, strict=True)):
             if task.classes:
                 total = total + F.cross_entropy(guess, value.long())
                 continue
-            known = ~value.isnan()
-            if not known.any():
+            measured = ~value.isnan()
+            if not measured.any():
                 continue
-            guess, value = guess[known], value[known]
+            guess, value = guess[measured], value[measured]
             center, scale = self.get_buffer(f"units{number}")
             total = total + (
                 F.binary_cross_entropy_with_logits(guess, value)

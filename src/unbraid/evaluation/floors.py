@@ -56,16 +56,18 @@ def plain_floors(task: Task, inputs: Mapping[str, RawInputs] | None) -> dict[str
     if inputs is None:
         return floors
     floors["raw_linear"] = read_linear(
-        task, {split: replace(part, groups=()) for split, part in inputs.items()}
+        task, {split: replace(part, groups=()) for split, part in inputs.items()}, cross_validate=False
     )
     if task.level == "step":
         return floors | {
             "raw_boosting": _boosting(task, {split: part.means for split, part in inputs.items()})
         }
     rich = {split: part.rich for split, part in inputs.items()}
-    floors["raw_chosen"] = read_linear(task, inputs)
+    floors["raw_chosen"] = read_linear(task, inputs, cross_validate=False)
     floors["raw_rich"] = read_linear(
-        task, {split: replace(part, table=rich[split], groups=()) for split, part in inputs.items()}
+        task,
+        {split: replace(part, table=rich[split], groups=()) for split, part in inputs.items()},
+        cross_validate=False,
     )
     floors["raw_boosting"] = _boosting(task, rich)
     if task.kind == "classes":

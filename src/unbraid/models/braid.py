@@ -42,7 +42,7 @@ from unbraid.nn.codecs import build_encoder, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
-from unbraid.nn.summaries import Summaries, SummaryName, as_series
+from unbraid.nn.summaries import Summaries, SummaryName, as_series, mean_and_deviation
 from unbraid.types import Batch, Posterior, Terms, standard_normal
 
 __all__ = ["Braid"]
@@ -188,7 +188,7 @@ class Braid(SequentialVAE):
             inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
             self.decoder.start_line(*inverse)
         if self.decoder.level is not None:
-            own = [self._own_statistics(part.x, part.mask) for part in parts]
+            own = [mean_and_deviation(*as_series(part.x, part.mask)) for part in parts]
             level = torch.cat([torch.cat([mean, (deviation + LEAST).log()], 1) for mean, deviation in own])
             ridge_line(self.decoder.level, z, level)
 
@@ -277,21 +277,11 @@ class Braid(SequentialVAE):
 
     # ---- values -------------------------------------------------------------------------------------
 
-    def _own_statistics(
-        self, x: Tensor, mask: Tensor | None
-    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
-        """Mean and deviation of each feature over the observed values of each sequence; 0 where there are none."""
-        series, observed = as_series(x, mask)
-        count = observed.sum(1).clamp_min(1)
-        mean = (series * observed).sum(1) / count
-        offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
-        return mean, (offset.square().sum(1) / count).sqrt()
-
     def _normalised(self, x: Tensor, mask: Tensor | None) -> Float[Tensor, "B T *X"]:
         """Values less the sequence's mean, over its deviation; zeros where unobserved."""
         if not self.normalise:
             return zero_unobserved(x, mask)
-        mean, deviation = self._own_statistics(x, mask)
+        mean, deviation = mean_and_deviation(*as_series(x, mask))
         shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
         return zero_unobserved((x - mean.view(shape)) / (deviation + LEAST).view(shape), mask)
 

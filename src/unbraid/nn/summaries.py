@@ -28,10 +28,16 @@ from unbraid.masks import observed_values, zero_unobserved
 from unbraid.nn.lines import oriented
 from unbraid.types import Batch
 
-__all__ = ["Summaries", "SummaryName", "as_series"]
+__all__ = ["Summaries", "SummaryName", "as_series", "mean_and_deviation"]
 
 SummaryName = Literal["plain", "texture", "ordered", "halves"]
 
+BLOCKS: dict[SummaryName, tuple[str, ...]] = {
+    "plain": ("plain",),
+    "texture": ("plain", "texture"),
+    "ordered": ("plain", "texture", "ordered"),
+    "halves": (),
+}
 BOUND = 6.0  # of standardised columns
 LEAST = 0.05  # deviation that is added before its logarithm is taken
 CONSTANT = 1e12  # scale of a column that is the same for all sequences, so that it becomes 0
@@ -70,7 +76,9 @@ class Summaries(nn.Module):
         for row, places in enumerate(itertools.combinations(range(KERNEL), 3)):
             weights[row, list(places)] = 2.0
         self.register_buffer("weights", weights, persistent=False)
-        columns = self._columns(features)
+        blocks = {"plain": 6 * features, "texture": DILATIONS * 84, "ordered": 11 * features}
+        self.blocks = {name: blocks[name] for name in BLOCKS[which]}  # name to number of columns
+        columns = sum(self.blocks.values()) or features
         self.register_buffer("reads", torch.ones(DILATIONS, 84, features))
         self.register_buffer("dilations", torch.ones(DILATIONS, dtype=torch.int64))
         self.register_buffer("thresholds", torch.zeros(DILATIONS, 84))
@@ -105,7 +113,7 @@ class Summaries(nn.Module):
             torch.cat([F.pad(part[i], (0, 0, 0, length - part[i].shape[1])) for part in parts])
             for i in (0, 1)
         )
-        if self.which in ("texture", "ordered"):
+        if "texture" in self.blocks:
             self._fit_texture(series, observed)
         halves = [self._raw(*half) for half in _halves(series, observed)] if self.which == "halves" else []
         raw = torch.cat(
@@ -126,33 +134,19 @@ class Summaries(nn.Module):
 
     # ---- columns ------------------------------------------------------------------------------------
 
-    def _columns(self, features: int) -> int:
-        if self.which == "halves":
-            return features
-        blocks = {"plain": 6 * features, "texture": DILATIONS * 84, "ordered": 11 * features}
-        return sum(width for block, width in blocks.items() if block in self._blocks())
-
-    def _blocks(self) -> tuple[str, ...]:
-        return {"plain": ("plain",), "texture": ("plain", "texture")}.get(
-            self.which, ("plain", "texture", "ordered")
-        )
-
     def _raw(
         self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
     ) -> Float[Tensor, "B columns"]:
         if self.which == "halves":
             return _mean(series, observed)
         blocks = {"plain": _plain, "texture": self._texture, "ordered": _ordered}
-        return torch.cat([blocks[name](series, observed) for name in self._blocks()], 1)
+        return torch.cat([blocks[name](series, observed) for name in self.blocks], 1)
 
     def _scaled(self, raw: Float[Tensor, "B columns"]) -> Float[Tensor, "B columns"]:
         """Standardised, bounded columns, each divided by the square root of its block's width."""
         if self.which == "halves":
             return (raw - self.center) / self.scale
-        features = raw.shape[1] - (DILATIONS * 84 if "texture" in self._blocks() else 0)
-        features //= 17 if "ordered" in self._blocks() else 6
-        widths = {"plain": 6 * features, "texture": DILATIONS * 84, "ordered": 11 * features}
-        weight = torch.cat([raw.new_full((widths[name],), widths[name] ** -0.5) for name in self._blocks()])
+        weight = torch.cat([raw.new_full((width,), width**-0.5) for width in self.blocks.values()])
         return ((raw - self.center) / self.scale).clamp(-BOUND, BOUND) * weight
 
     def _texture(self, series: Tensor, observed: Tensor) -> Float[Tensor, "B columns"]:
@@ -225,10 +219,18 @@ def _mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
     return (series * observed).sum(1) / observed.sum(1).clamp_min(1)
 
 
-def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
-    count, mean = observed.sum(1), _mean(series, observed)
+def mean_and_deviation(
+    series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
+) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
+    """Mean and deviation of each feature over the observed values of each series; 0 where there are none."""
+    mean = _mean(series, observed)
     offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
-    deviation = (offset.square().sum(1) / count.clamp_min(1)).sqrt()
+    return mean, (offset.square().sum(1) / observed.sum(1).clamp_min(1)).sqrt()
+
+
+def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
+    count = observed.sum(1)
+    mean, deviation = mean_and_deviation(series, observed)
     least = torch.where(observed, series, torch.inf).amin(1)
     largest = torch.where(observed, series, -torch.inf).amax(1)
     bounds = [torch.where(count > 0, bound, 0.0) for bound in (least, largest)]

@@ -70,7 +70,7 @@ class DeclaredSizeError(ValueError):
 
 
 def check_declared_size(path: Path, width: int, height: int) -> None:
-    """Refuse a picture whose header declares far more pixels than its file can hold, before memory is taken for them.
+    """Refuse a picture whose header names far more pixels than its file can contain, before memory is used for them.
 
     Raises:
         DeclaredSizeError: it does.

@@ -2,15 +2,17 @@
 
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from unbraid.data.formats.paths import name_of
 from unbraid.data.sequences import Sequences
 
-__all__ = ["ARRAY_ENDINGS", "load_arrays", "read_arrays"]
+__all__ = ["ARRAY_ENDINGS", "axes_of_x", "load_arrays", "read_arrays"]
 
 ARRAY_ENDINGS = (".npy", ".npz")
 _DEFLATE_AT_MOST = 1033  # bytes that one packed byte can become
@@ -69,19 +71,53 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: the file is damaged, or holds something else than numbers and text.
     """
-    try:
+    with _damage_named(path):
         if zipfile.is_zipfile(path):
             _check_sizes(path)
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except Exception as error:  # a damaged header can fail in any way: NumPy parses it as Python
+
+
+def axes_of_x(path: Path) -> int | None:
+    """The number of axes of the array `x` of a file, from its header alone; None where there is no such array.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else than numbers and text.
+    """
+    with _damage_named(path):
+        if not zipfile.is_zipfile(path):
+            return np.load(path, mmap_mode="r", allow_pickle=False).ndim
+        with zipfile.ZipFile(path) as packed:
+            if "x.npy" not in packed.namelist():
+                return None
+            with packed.open("x.npy") as file:
+                return len(_shape_and_type(file)[0])
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn any failure to read a file into one that names it: NumPy parses a damaged header as Python."""
+    try:
+        yield
+    except Exception as error:
         raise ValueError(
             f"{path}: is damaged or no array of numbers ({' '.join(str(error).split())}); save it with numpy.save"
         ) from error
 
 
+def _shape_and_type(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """What the header of a `.npy` file says."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
 def _check_sizes(path: Path) -> None:
-    """Refuse arrays that declare more than the file can hold, before memory is taken for them, and a file that lost some."""
+    """Refuse a `.npz` file that lost arrays, or whose headers name more values than it can contain.
+
+    Called before memory is used for the arrays.
+    """
     with zipfile.ZipFile(path) as packed:
         if _declared_members(path) != len(packed.infolist()):
             raise ValueError(
@@ -91,13 +127,7 @@ def _check_sizes(path: Path) -> None:
             if member.file_size > _DEFLATE_AT_MOST * member.compress_size:
                 raise ValueError(f"{member.filename} declares {member.file_size:,} bytes")
             with packed.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(file)
+                shape, dtype = _shape_and_type(file)
             if math.prod(shape) * dtype.itemsize > member.file_size:
                 raise ValueError(f"{member.filename} declares {shape} values, but holds fewer")
 

@@ -1,22 +1,20 @@
-"""From recordings, as features or as samples, to sequences: scaled and cut."""
+"""From recordings, as frames of features, to sequences: scaled and cut."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-import torch
 
 from unbraid.data.features import FeatureKind, Segment, Sound
 from unbraid.data.formats.sounds import SEGMENT_STEPS, cut
-from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_rate, to_features
+from unbraid.data.formats.spectra import FEATURES, UNITS, feature_names, frame_rate
 from unbraid.data.labels import Label
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences, lengths_or_none
-from unbraid.data.splits import consecutive_splits
 from unbraid.data.store import Space
 
-__all__ = ["sequences_of_recordings", "sequences_of_waveforms"]
+__all__ = ["sequences_of_recordings"]
 
 
 def sequences_of_recordings(
@@ -85,42 +83,6 @@ def sequences_of_recordings(
         units=(UNITS[features],) * FEATURES[features],
         sampling_rate=frame_rate(features, sampling_rate),
         sound=Sound(features, sampling_rate),
-    )
-
-
-def sequences_of_waveforms(
-    space: Space,
-    name: str,
-    waveforms: Iterable[np.ndarray],
-    counts_of_splits: Mapping[str, int],
-    labels: Mapping[str, Label],
-    features: FeatureKind,
-    sampling_rate: int,
-    segment: Segment,
-    steps: int | None,
-    targets: Mapping[str, np.ndarray | Sequence[np.ndarray]] = MappingProxyType({}),
-) -> Sequences:
-    """Compute the features of recordings and cut them into sequences, see `sequences_of_recordings`.
-
-    Args:
-        space: x is written here.
-        name: of the data set.
-        waveforms: samples in [-1, 1] of each recording, of at least two frames, in the order of the splits.
-        counts_of_splits: recordings of each split.
-        labels: name to one value for each recording.
-        features: kind of features.
-        sampling_rate: samples per second.
-        segment: see `cut`.
-        steps: see `cut`.
-        targets: name to one number, or one number for each frame, of each recording.
-    """
-    recordings = (
-        [to_features(torch.from_numpy(samples)[None], features, sampling_rate)[0].numpy()]
-        for samples in waveforms
-    )
-    owners = consecutive_splits(counts_of_splits)
-    return sequences_of_recordings(
-        space, name, recordings, owners, labels, features, sampling_rate, segment, steps, targets
     )
 
 

@@ -21,18 +21,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from unbraid.cards import DataCard
 from unbraid.data.checks import check_choice, check_whole
 from unbraid.data.features import FeatureKind, Segment
 from unbraid.data.formats.sounds import check_sound_options
-from unbraid.data.formats.spectra import frame_count, frame_middles
+from unbraid.data.formats.spectra import frame_count, frame_middles, to_features
 from unbraid.data.labels import Label
-from unbraid.data.own.recordings import sequences_of_waveforms
+from unbraid.data.own.recordings import sequences_of_recordings
 from unbraid.data.sequences import Sequences
 from unbraid.data.sets.voices.speech import MELODIES, RATE, WORDS, Utterance, Voice, pronounce, speak
-from unbraid.data.splits import split_by_group
+from unbraid.data.splits import consecutive_splits, split_by_group
 from unbraid.data.store import Space, prepared
 
 __all__ = ["card", "load", "render"]
@@ -169,24 +170,25 @@ def _build(
     order = np.concatenate(list(splits.values()))
     who, what = np.divmod(order, len(WORDS))
     pace, melody = paces[who, what], melodies[who, what]
-    said = [
+    utterances = [
         pronounce(WORDS[w], MELODIES[m], list(PACES.values())[p] * v)
         for w, m, p, v in zip(what, melody, pace, variation[who, what], strict=True)
     ]
 
-    def waveforms() -> Iterator[np.ndarray]:
-        for row, utterance, speaker in zip(order, said, who, strict=True):
+    def recordings() -> Iterator[list[np.ndarray]]:
+        for row, utterance, speaker in zip(order, utterances, who, strict=True):
             voice = Voice(_hertz(pitch[speaker]), tract_length[speaker], breathiness[speaker])
-            yield speak(utterance, voice, np.random.default_rng([seed, row]))
+            samples = speak(utterance, voice, np.random.default_rng([seed, row]))
+            yield [to_features(torch.from_numpy(samples)[None], features, RATE)[0].numpy()]
 
-    of_frames = [_frame_targets(utterance, features) for utterance in said]
+    of_frames = [_frame_targets(utterance, features) for utterance in utterances]
     width = len(str(speakers - 1))
     names = tuple(f"s{number:0{width}}" for number in range(speakers))
-    return sequences_of_waveforms(
+    return sequences_of_recordings(
         space,
         "voices",
-        waveforms(),
-        {name: len(rows) for name, rows in splits.items()},
+        recordings(),
+        consecutive_splits({name: len(rows) for name, rows in splits.items()}),
         {
             "speaker": Label(who, names, "static"),
             "word": Label(what, WORDS, "dynamic"),
@@ -212,14 +214,16 @@ def _splits(unseen: bool, speakers: int, seed: int) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(rows) for name, rows in bounds.items()}
 
 
-def _frame_targets(said: Utterance, features: FeatureKind) -> dict[str, np.ndarray]:
+def _frame_targets(utterance: Utterance, features: FeatureKind) -> dict[str, np.ndarray]:
     """Targets of each frame of features, taken in the middle of its window."""
-    middles = frame_middles(frame_count(said.samples, features, RATE), features, RATE)
-    voiced = said.at(said.voice, middles) > VOICED
+    middles = frame_middles(frame_count(utterance.samples, features, RATE), features, RATE)
+    voiced = utterance.at(utterance.voice, middles) > VOICED
     tracks = {
-        "melody_bend": said.bend,
-        "openness": np.log(said.formants[:, 0] / 500),
-        "frontness": np.log(said.formants[:, 1] / 1500),
+        "melody_bend": utterance.bend,
+        "openness": np.log(utterance.formants[:, 0] / 500),
+        "frontness": np.log(utterance.formants[:, 1] / 1500),
     }
-    of_frames = {name: np.where(voiced, said.at(track, middles), np.nan) for name, track in tracks.items()}
+    of_frames = {
+        name: np.where(voiced, utterance.at(track, middles), np.nan) for name, track in tracks.items()
+    }
     return {"voiced": voiced.astype(np.float64)} | of_frames
