@@ -17,6 +17,7 @@ CHECKED = [
 ]
 install_import_hook([f"unbraid.{name}" for name in CHECKED], "beartype.beartype")
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face Hub
 torch.set_num_threads(1)  # the tests run in several processes
 
 

@@ -42,7 +42,7 @@ FLOORS = [
     ["plots"],
     ["report", "recipes"],
     ["workflow"],
-    ["benchmark", "inputs", "estimator", "testing"],
+    ["benchmark", "inputs", "estimator", "testing", "exporting"],
     ["pretrained.saving", "pretrained.card"],
     ["cli", "page", "__main__"],
 ]
@@ -54,6 +54,8 @@ ONLY_IN = {
     "matplotlib": ("plots",),
     "gradio": ("page",),
     "huggingface_hub": ("pretrained",),
+    "onnxruntime": ("exporting",),
+    "onnxscript": ("exporting",),
     "ray": ("workflow",),
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}

@@ -14,6 +14,7 @@ Capability = Literal[
     "dynamic_prior",  # new dynamic codes are drawn
     "likelihood",  # the decoder's and the posteriors' densities are known, so there is a bound (ELBO)
     "decoded_static",  # the decoder reads the static code; otherwise it is computed from the dynamic one
+    "export",  # encoder and decoder are graphs with free numbers of sequences and steps (ONNX, torch.export)
     "adversary",  # parts are trained against each other, in phases of their own
 ]
 """What a method can do. Whoever needs something asks `SequenceModel.require`, which refuses with one clear error."""

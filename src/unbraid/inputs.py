@@ -104,8 +104,7 @@ def read_parts(
         run = replace(run, config=run.config | {"data": run.config["data"] | {"unusable": unusable}})
     if text in DATASETS:
         options = run.config["data"] if run.config["data"]["name"] == text else {}
-        options = {name: value for name, value in options.items() if name not in ("name", "root", "cache")}
-        yield _numbered(load(text, root, cache, **options), run)
+        yield _numbered(load_run_data({"data": {**options, "name": text, "root": root, "cache": cache}}), run)
     elif path.suffix.lower() in ARRAY_ENDINGS:
         yield _numbered(_load_array(text, "input"), run)
     elif table_ending(path) in TABLE_ENDINGS:

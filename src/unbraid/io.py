@@ -14,7 +14,15 @@ from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 
-__all__ = ["StoredType", "load_features", "load_model", "save_features", "save_model", "stored_weights"]
+__all__ = [
+    "StoredType",
+    "load_features",
+    "load_model",
+    "save_features",
+    "save_model",
+    "stored_weights",
+    "weights_sha256",
+]
 
 StoredType = Literal["float32", "bfloat16"]
 
@@ -58,13 +66,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         FileNotFoundError: there is no model in the folder.
         ValueError: a file is damaged, or the weights are not those that were saved.
     """
-    folder = Path(folder)
-    if not (folder / "model.json").exists() and (folder / "model").is_dir():
-        folder = folder / "model"
-    if not (folder / "model.json").exists():
-        raise FileNotFoundError(
-            f"{folder}: holds no model.json; give a finished run's folder (an unfinished one: `unbraid resume` it first)"
-        )
+    folder = _folder_of_model(folder)
     description = read_json(folder / "model.json")
     try:
         name, observation = description["model"], tuple(description["observation"])
@@ -80,6 +82,27 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
     )
     model.folder = folder.parent if folder.name == "model" else folder
     return model.to(device).eval()
+
+
+def weights_sha256(folder: str | Path) -> str:
+    """The SHA-256 of the stored weights of a model, from a run's folder or its `model/`.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+    """
+    return read_json(_folder_of_model(folder) / "model.json")["weights_sha256"]
+
+
+def _folder_of_model(folder: str | Path) -> Path:
+    """A run's `model/`, or the folder itself where the model's files lie in it."""
+    folder = Path(folder)
+    if not (folder / "model.json").exists() and (folder / "model").is_dir():
+        folder = folder / "model"
+    if not (folder / "model.json").exists():
+        raise FileNotFoundError(
+            f"{folder}: holds no model.json; give a finished run's folder (an unfinished one: `unbraid resume` it first)"
+        )
+    return folder
 
 
 def _read_weights(path: Path, checksum: str | None, model: SequenceModel) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def inside(mask: Any) -> Any:
     observed = observed_steps(mask)
     if isinstance(observed, np.ndarray):
         return np.maximum.accumulate(observed[:, ::-1], axis=1)[:, ::-1].copy()
-    return observed.flip(1).cummax(1).values.flip(1) if mask.numel() else observed
+    return observed.flip(1).cumsum(1).flip(1) > 0
 
 
 def inside_steps(x: Any, mask: Any | None) -> Any:
@@ -97,10 +97,13 @@ def apply_to_steps(
     """Apply a module to each step on its own: `(M, *X) -> (M, *Y)`.
 
     Only the steps in `steps` pass through it (so padding costs nothing and reaches no batch statistics);
-    the others come back as zeros.
+    the others come back as zeros. In an exported graph all steps pass, because the number of the others would be a shape
+    that depends on values; without batch statistics the result is the same.
     """
     if steps is None:
         return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    if torch.compiler.is_compiling():
+        return zero_unobserved(apply_to_steps(module, x), steps)
     y = module(x[steps])
     return y.new_zeros(*x.shape[:2], *y.shape[1:]).index_put((steps,), y)
 
@@ -127,4 +130,4 @@ def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor,
 
 def take_step(x: Shaped[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Shaped[Tensor, "B *X"]:
     """The given step of each sequence."""
-    return x[torch.arange(len(x), device=x.device), step]
+    return x[torch.arange(x.shape[0], device=x.device), step]

@@ -34,6 +34,7 @@ NO_SETTING = frozenset(
         "model.sequences",  # both are counted when a training starts
         "model.recordings",
         "training.device",
+        "training.start_from",  # `start_sha256` says which weights these were
         "training.checkpoint_minutes",
         "training.log_every_steps",
         "training.seed",

@@ -19,6 +19,7 @@ MEANINGS = {
     "dynamic_prior": "draws new dynamic codes",
     "likelihood": "has an evidence lower bound",
     "decoded_static": "decodes its static code (otherwise it is computed from the dynamic one)",
+    "export": "can be written as ONNX or torch.export files",
     "adversary": "trains parts against each other",
 }
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "swap": "combine the static code of one sequence with the dynamics of another",
     "sample": "draw new sequences",
     "interpolate": "go from one sequence's static code to another's",
+    "export": "write a model's encoder and decoder as files for other programs (ONNX, torch.export)",
+    "push": "publish a model on the Hugging Face Hub",
     "table": "train what a table of a paper needs, and print it beside the published scores",
     "speed": "measure training and encoding beside what the machine can do",
     "data": "list, describe, fetch or prepare the data sets",

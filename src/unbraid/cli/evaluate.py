@@ -37,6 +37,11 @@ def evaluate(
     from unbraid.training.run import load_run_data
 
     opened = open_run(run)
+    if opened.folder != run.expanduser():
+        raise ValueError(
+            f"run: {run} is a pretrained model, in whose folder nothing is written; save it into a folder of yours first, in "
+            f'Python: unbraid.from_pretrained("{run.as_posix()}").save_pretrained(FOLDER)'
+        )
     data = load_run_data(opened.config)
     names = tuple(protocols or workflow.protocols_of(opened, data))
     options = {"split": split, "seed": seed, "accept_weak_judge": accept_weak_judge}

@@ -12,12 +12,15 @@ __all__ = ["main", "train"]
 
 USAGE = """usage: unbraid train RECIPE [--run FOLDER] [--data.* ...] [--model.* ...] [--training.* ...]
        unbraid train --data PATH [--model NAME] [--run FOLDER] [...]
+       unbraid train --from RUN [--data PATH] [--scaling keep|learn] [--run FOLDER] [...]
 
 Train a model, score it, draw its pictures and write a report.
 
 RECIPE is one of these, or a YAML file of your own:
 {recipes}
 PATH is a folder of videos, of folders of images or of sounds, a NumPy file, or a table of series (CSV, Parquet).
+--from starts from the weights and settings of a trained model: a run's folder, or a name as puppets/dbse. Its scaling
+of features is kept, or learned anew.
 
 `unbraid train RECIPE --help` and `unbraid train --data PATH --help` list every setting.
 """
@@ -46,8 +49,14 @@ def main(arguments: list[str]) -> int:
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
     """The recipe that the command names, the words that name it, and the other words."""
-    from unbraid.recipes import list_recipes, own_recipe, read_recipe
+    from unbraid.recipes import list_recipes, own_recipe, read_recipe, recipe_from_run
 
+    start, rest = take_option("--from", arguments)
+    if start is not None:
+        path, rest = take_option("--data", rest)
+        scaling, rest = take_option("--scaling", rest)
+        written = f"--from {start}" + (f" --data {path}" if path else "")
+        return recipe_from_run(start, path, scaling or "keep"), written, rest  # type: ignore[arg-type]
     if not arguments[0].startswith("-"):
         return read_recipe(arguments[0]), arguments[0], arguments[1:]
     path, rest = take_option("--data", arguments)

@@ -236,6 +236,20 @@ class Sequences:
             fingerprint=digest.hexdigest()[:16],
         )
 
+    def rescaled(self, scaling: Scaling) -> "Sequences":
+        """The same data with another scaling of their features, held in memory.
+
+        Raises:
+            ValueError: the scaling is for another number of features.
+        """
+        if len(scaling.mean) != self.x.shape[-1]:
+            raise ValueError(
+                f"scaling: is for {len(scaling.mean)} features; {self.name} has {self.x.shape[-1]}"
+            )
+        raw = self.x if self.scaling is None else self.x * self.scaling.std + self.scaling.mean
+        x = zero_unobserved(scaling.apply(raw), self.observed())
+        return replace(self, x=x, scaling=scaling, fingerprint="")
+
     def split(self, name: str) -> "Sequences":
         """The sequences of one split.
 

@@ -33,6 +33,7 @@ _CANNOT = {
     "likelihood": "has no likelihood, so there is no evidence lower bound",
     "decoded_static": "computes its static code from the dynamic one and does not decode it",
     "adversary": "trains without an adversary",
+    "export": "cannot be exported: its graph depends on values, or on the number of steps",
 }
 
 
@@ -87,7 +88,7 @@ class SequenceModel(nn.Module, ABC):
     dynamic_size: int
     settings: dict[str, Any]
     folder: Path | None = None
-    """The folder of the run that trained the model, or that it was loaded from; `save_pretrained` reads the run there."""
+    """Of the run that trained the model, or that it was loaded from."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
     """Optimisers of a training step, in their order."""
     views: Mapping[str, str] = MappingProxyType({})
@@ -304,15 +305,9 @@ class SequenceModel(nn.Module, ABC):
         return torch.stack(changed)
 
     @final
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        dtype: Literal["float32", "bfloat16"] = "float32",
-        licence: str | None = None,
-        name: str | None = None,
-    ) -> Path:
-        """Write the model into a new folder to pass on; see `unbraid.save_pretrained`."""
-        return importlib.import_module("unbraid").save_pretrained(self, folder, dtype, licence, name)
+    def save_pretrained(self, folder: str | Path, **options: str) -> Path:
+        """Write the model into a new folder to pass on; the options are those of `unbraid.save_pretrained`."""
+        return importlib.import_module("unbraid").save_pretrained(self, folder, **options)
 
     @final
     def kl_static(self, posterior: Posterior) -> Float[Tensor, "B"]:

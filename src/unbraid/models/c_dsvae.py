@@ -91,7 +91,7 @@ class CDSVAE(SequentialVAE):
         url="https://arxiv.org/abs/2110.12091",
         summary="sequential VAE with contrastive mutual information from views with one factor changed",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=(
             "views: steps in random order for s; for d, by default, colours and blur (frames) or scaled and shifted "

@@ -87,7 +87,7 @@ class DBSE(SequentialVAE):
         url="https://arxiv.org/abs/2406.18131",
         summary="static code from one element, whose features are subtracted from the others",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=(
             "causal dynamic posterior by default (the authors' code: two-layer bidirectional)",

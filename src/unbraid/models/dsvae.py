@@ -58,7 +58,7 @@ class DSVAE(SequentialVAE):
         url="https://arxiv.org/abs/1803.02991",
         summary="the plain sequential VAE with a static and a dynamic code, factorised or full posterior",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=(
             "encoder and decoder are shared with the other methods; hidden sizes are those of C-DSVAE's baseline",

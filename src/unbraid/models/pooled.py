@@ -86,7 +86,7 @@ class Pooled(SequentialVAE):
         url="https://arxiv.org/abs/2110.12091",
         summary="ours: static code from all steps, contrast between halves of a sequence",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=("a method of ours: no paper describes it; the module says where its parts come from",),
         variants=(

@@ -71,7 +71,7 @@ class S3VAE(SequentialVAE):
         url="https://arxiv.org/abs/2005.11437",
         summary="static code the same for shuffled steps, dynamic code trained to predict a motion signal",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=(
             "the motion signals are ours and need no tool (the paper: optical flow, landmarks of faces, volume): the most "

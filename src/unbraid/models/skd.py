@@ -86,7 +86,7 @@ class SKD(KoopmanAutoencoder):
         venue="ICLR",
         url="https://arxiv.org/abs/2303.17264",
         summary="Koopman autoencoder: eigenvectors of a linear operator between steps are the factors",
-        capabilities=frozenset({"encode", "decode", "decoded_static"}),
+        capabilities=frozenset({"encode", "decode", "export", "decoded_static"}),
         deviations=(
             "no prior: the static code of a sequence is drawn as a random mixture of those of two others, as in the "
             "authors' code; tables mark such rows",

@@ -61,7 +61,7 @@ class VAE(SequenceModel):
         venue="ICLR",
         url="https://arxiv.org/abs/1312.6114",
         summary="every step on its own; static code = mean of the steps' codes; a baseline",
-        capabilities=frozenset({"encode", "decode", "static_prior", "dynamic_prior", "likelihood"}),
+        capabilities=frozenset({"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood"}),
         deviations=(
             "no static code of its own: it is the mean of the dynamic codes over the observed steps, and not decoded",
             "the bound is a sum over values and code dimensions, with one weight on its KL",

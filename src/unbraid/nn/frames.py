@@ -128,4 +128,4 @@ class FrameDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
         """Decode M codes."""
-        return self.layers(self.head(z).view(len(z), 4, 4, self.top).permute(0, 3, 1, 2))
+        return self.layers(self.head(z).view(-1, 4, 4, self.top).permute(0, 3, 1, 2))

@@ -1,12 +1,12 @@
 """Recurrent posteriors and priors of the dynamic code."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unbraid.masks import take_step
+from unbraid.masks import steps_below, take_step
 from unbraid.types import draw
 
 __all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "last_outputs"]
@@ -45,9 +45,31 @@ class MaskedLSTM(nn.Module):
         """Outputs at every step; zeros outside `steps` for a bidirectional net."""
         if steps is None or not self.lstm.bidirectional:
             return self.lstm(x)[0]
-        lengths = steps.sum(1).clamp_min(1).cpu()  # a sequence without steps is read as one step of zeros
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        lengths = steps.sum(1).clamp_min(1)  # a sequence without steps is read as one step of zeros
+        if torch.compiler.is_compiling():
+            return self._unpacked(x, lengths)
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+    def _unpacked(
+        self, x: Float[Tensor, "B T features"], lengths: Int[Tensor, "B"]
+    ) -> Float[Tensor, "B T output"]:
+        """The outputs of a bidirectional net without packing, for exported graphs, whose steps are a free size.
+
+        Each direction is a net of its own; the backward one reads every sequence from its last step to its first.
+        """
+        steps = steps_below(lengths, x.shape[1])
+        times = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
+        backwards = torch.where(steps, lengths.unsqueeze(1) - 1 - times, times).unsqueeze(2)
+        size = self.lstm.hidden_size
+        start = [x.new_zeros(1, x.shape[0], size) for _ in range(2)]
+        weights = self.lstm.all_weights
+        for ahead, back in zip(weights[::2], weights[1::2], strict=True):
+            forward = torch.lstm(x, start, ahead, True, 1, 0.0, False, False, True)[0]
+            turned = x.gather(1, backwards.expand(-1, -1, x.shape[2]))
+            backward = torch.lstm(turned, start, back, True, 1, 0.0, False, False, True)[0]
+            x = torch.cat([forward, backward.gather(1, backwards.expand(-1, -1, size))], 2)
+        return torch.where(steps.unsqueeze(2), x, 0.0)
 
 
 def last_outputs(

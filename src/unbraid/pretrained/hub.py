@@ -1,9 +1,12 @@
 """Models on the Hugging Face Hub: download into its cache, and upload. Needs the extra `hub`."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["pull", "push"]
+__all__ = ["NAME", "check_repository", "pull", "push"]
+
+NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 FILES = (
     "README.md",
@@ -87,12 +90,24 @@ def push(folder: str | Path, repository: str, private: bool = False) -> str:
     return commit.commit_url
 
 
+def check_repository(repository: str) -> None:
+    """Refuse a name that is none on the hub, and a missing library, before any work.
+
+    Raises:
+        ValueError: the name is not of the form `user/name`.
+        ModuleNotFoundError: huggingface_hub is not installed.
+    """
+    if not NAME.fullmatch(repository):
+        raise ValueError(f"repository: {repository!r} must be user/name, as on the Hugging Face Hub")
+    _hub(repository)
+
+
 def _hub(repository: str) -> ModuleType:
     try:
         import huggingface_hub
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            f"{repository}: there is no such folder, and no such model comes with unbraid; to look on the Hugging Face Hub: "
+            f"{repository}: there is no such folder, and no such model comes with unbraid; to use the Hugging Face Hub: "
             "pip install 'unbraid[hub]'"
         ) from None
     return huggingface_hub

@@ -1,17 +1,15 @@
 """From the name of a pretrained model to its folder: a folder, a model of the package, or one of the Hugging Face Hub."""
 
-import re
 from pathlib import Path
 
 from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
-from unbraid.pretrained.hub import pull
+from unbraid.pretrained.hub import NAME, pull
 from unbraid.words import nearest
 
 __all__ = ["from_pretrained", "list_pretrained", "locate"]
 
 PACKAGED = Path(__file__).parent
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
 def from_pretrained(name: str | Path, device: str = "cpu") -> SequenceModel:
@@ -35,9 +33,7 @@ def from_pretrained(name: str | Path, device: str = "cpu") -> SequenceModel:
 
 def list_pretrained() -> list[str]:
     """Names of the models that come with the package."""
-    return sorted(
-        path.parent.relative_to(PACKAGED).as_posix() for path in PACKAGED.glob("*/*/config.yaml")
-    )
+    return sorted(path.parent.relative_to(PACKAGED).as_posix() for path in PACKAGED.glob("*/*/config.yaml"))
 
 
 def locate(name: str | Path) -> Path:
@@ -59,10 +55,10 @@ def locate(name: str | Path) -> Path:
         return path
     if text in list_pretrained():
         return PACKAGED / text
-    if not HUB_NAME.fullmatch(text) or Path(text.partition("/")[0]).is_dir():
+    repository, _, revision = text.partition("@")
+    if not NAME.fullmatch(repository) or Path(repository.partition("/")[0]).is_dir():
         raise FileNotFoundError(
             f"{name}: there is no such folder, and no model of that name comes with unbraid"
             f"{nearest(text, list_pretrained())}"
         )
-    repository, _, revision = text.partition("@")
     return pull(repository, revision or None)

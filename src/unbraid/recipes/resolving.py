@@ -26,6 +26,13 @@ PATHS = (
     "outcomes",
 )  # data settings; they become absolute, so a run resumes from anywhere
 
+SCALING = Parameter(
+    "data.scaling",
+    dict[str, list[float]] | None,
+    None,
+    "mean and std of each feature, as those of a trained model; None to learn them from the training sequences",
+)
+
 
 def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
     """Every setting of a run: the recipe's, changed as asked, with the defaults of all others.
@@ -66,6 +73,8 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
     except ValueError as error:
         raise ValueError(f"recipe {recipe.name}: {error}") from None
     _change(config, changes, settings)
+    if config["data"]["scaling"] is None:  # the usual case, which results of older versions do not name
+        del config["data"]["scaling"]
     TrainingConfig(**config["training"])  # refuses numbers out of range
     for name in (*PATHS, *(() if config["data"]["name"] in DATASETS else ("name",))):
         if config["data"].get(name) is not None:
@@ -114,6 +123,8 @@ def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:
     ):
         own = {name: parameter for name, parameter in parameters(function).items() if name not in others}
         settings |= {f"{part}.{name}": parameter for name, parameter in own.items()}
+        if part == "data":
+            settings["data.scaling"] = SCALING
     return settings
 
 

@@ -31,6 +31,9 @@ class TrainingConfig:
         gradient_clip: highest norm of the gradient of each phase; None for no limit.
         weights: weight of each term: a number, or a list of [share of training, value] points joined by straight
             lines. An unnamed term has weight 1.
+        start_from: folder or name of a trained model (as `unbraid.from_pretrained` takes it) whose weights training starts
+            from; None for new weights.
+        start_sha256: of those weights; filled in when training starts, and checked where it is given.
         seed: of the initial weights, the order of the batches and the noise.
         precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
         device: "cpu", "cuda" or "auto".
@@ -52,6 +55,8 @@ class TrainingConfig:
     kernel_heads: bool = False
     gradient_clip: float | None = None
     weights: Weights = field(default_factory=dict)
+    start_from: str | None = None
+    start_sha256: str | None = None
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -40,6 +40,14 @@ from unbraid.training.run_folder import (
     read_config,
     read_training,
 )
+from unbraid.training.start import (
+    check_features,
+    keep_start,
+    kept_start,
+    load_start,
+    take_weights,
+    with_start_hash,
+)
 from unbraid.types import Batch
 
 __all__ = [
@@ -106,7 +114,11 @@ def fit(
         raise ValueError(
             f"data: {len(data.splits['train'])} training sequence is too few; 2 are needed at least"
         )
+    start = load_start(training)
+    training = with_start_hash(training, start)
+    check_features(data, start)
     built = _build(data, model, settings or {}, training.seed)
+    take_weights(built, start)
     folder = new_folder(folder, data.name, built.card.name)
     described = {
         "data": {"name": data.name},
@@ -119,6 +131,8 @@ def fit(
         terms = _try_one_batch(plan)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         with new_run(folder, described, started | environment(plan)):
+            if start is not None:
+                keep_start(built, folder)
             return _train(folder, plan, described, terms, None, quiet)
 
 
@@ -162,6 +176,7 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{folder / 'config.yaml'}: is damaged ({' '.join(str(error).split())})") from error
+    take_weights(model, kept_start(folder) or load_start(training))
     plan = Plan(model, data, training)
     terms = _try_one_batch(plan)
     console = _console(quiet)
@@ -217,10 +232,11 @@ def _train(
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
     if checkpoint is None:
         metrics.drop_rows_after(None)
-        plan.model.eval()
-        with torch.no_grad():
-            plan.model.start(_training_batches(plan))
-        plan.model.train()
+        if plan.config.start_from is None:  # a trained model has what is fitted before training
+            plan.model.eval()
+            with torch.no_grad():
+                plan.model.start(_training_batches(plan))
+            plan.model.train()
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():

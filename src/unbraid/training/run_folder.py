@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
 from unbraid.files import (
     LOCK,
@@ -189,11 +190,13 @@ def check_same_data(folder: Path, data: Sequences) -> None:
 
 
 def load_run_data(config: Mapping[str, Any]) -> Sequences:
-    """The data set of a run, loaded as its configuration says."""
+    """The data set of a run, loaded as its configuration says; with the scaling that `data.scaling` holds, if any."""
     from unbraid.data.load import load
 
     options = dict(config["data"])
-    return load(options.pop("name"), **options)
+    scaling = options.pop("scaling", None)
+    data = load(options.pop("name"), **options)
+    return data if scaling is None else data.rescaled(Scaling.from_json(scaling))
 
 
 def _plain(value: Any) -> Any:
