@@ -55,7 +55,7 @@ ONLY_IN = {
     "gradio": ("page",),
     "huggingface_hub": ("pretrained",),
     "onnxruntime": ("exporting",),
-    "onnxscript": ("exporting",),
+    "onnxscript": ("exporting", "nn.traced"),
     "ray": ("workflow",),
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}

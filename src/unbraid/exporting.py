@@ -25,7 +25,7 @@ from unbraid.io import load_features, weights_sha256
 from unbraid.kinds import kind_of
 from unbraid.masks import inside, widen, zero_unobserved
 from unbraid.models.base import SequenceModel
-from unbraid.nn.scans import recurrent_scans
+from unbraid.nn.traced import as_operators, as_scans, onnx_translations
 from unbraid.training import Run
 from unbraid.types import Codes
 
@@ -138,7 +138,7 @@ def _check_libraries(format: Format) -> None:
         raise ImportError(f"export: needs torch 2.9 or newer, not {torch.__version__}") from None
     if format == "onnx":
         try:
-            import onnxruntime
+            import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
@@ -177,14 +177,19 @@ def _write(name: str, graph: nn.Module, path: Path, format: Format, example: tup
     inputs, outputs = NAMES[name]
     sequences, steps = torch.export.Dim("B", min=1), torch.export.Dim("T", min=1)
     sizes = {each: {0: sequences} if each == "static" else {0: sequences, 1: steps} for each in inputs}
-    with torch.no_grad(), recurrent_scans():
+    with torch.no_grad(), as_scans() if format == "torch" else as_operators():
         program = torch.export.export(graph, example, dynamic_shapes=sizes, strict=False)
     if format == "torch":
         torch.export.save(program, path)
         return
     with torch.no_grad(), _quiet():
         written = torch.onnx.export(
-            program, dynamo=True, verbose=False, input_names=list(inputs), output_names=list(outputs)
+            program,
+            dynamo=True,
+            verbose=False,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            custom_translation_table=onnx_translations(),
         )
     assert written is not None  # it is None for the older exporter
     written.save(path, external_data=False)
