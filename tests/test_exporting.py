@@ -19,7 +19,6 @@ from unbraid.masks import inside
 from unbraid.models.build import build_model
 from unbraid.registry import list_models, model_class
 from unbraid.training import Run
-from unbraid.types import Codes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
 pytest.importorskip("onnxscript", reason="needs the extra export")
