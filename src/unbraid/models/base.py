@@ -87,8 +87,7 @@ class SequenceModel(nn.Module, ABC):
     static_size: int
     dynamic_size: int
     settings: dict[str, Any]
-    folder: Path | None = None
-    """Of the run that trained the model, or that it was loaded from."""
+    folder: Path | None = None  # of the run that trained the model, or that it was loaded from
     phases: tuple[Phase, ...] = (Phase("fit"),)
     """Optimisers of a training step, in their order."""
     views: Mapping[str, str] = MappingProxyType({})
@@ -183,12 +182,10 @@ class SequenceModel(nn.Module, ABC):
         """
 
     def check_batches(self, sequences: int, steps: int) -> None:
-        """Refuse batches of `sequences` sequences of `steps` steps that the method cannot train on.
-
-        Called before training starts. By default nothing is refused.
+        """Refuse, before training starts, batches of `sequences` sequences of `steps` steps. By default nothing.
 
         Raises:
-            ValueError: names the setting to change.
+            ValueError: the method cannot train on them; names the setting to change.
         """
 
     # ---- capabilities -------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class SPYL(SequentialVAE):
         url="https://arxiv.org/abs/2305.15924",
         summary="contrast with sequences that the model generates itself, so no augmentation is needed",
         capabilities=frozenset(
-            {"encode", "decode", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
+            {"encode", "decode", "export", "static_prior", "dynamic_prior", "likelihood", "decoded_static"}
         ),
         deviations=(
             "the authors' code is followed where it departs from its README: negatives come from generated sequences; "

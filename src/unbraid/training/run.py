@@ -204,11 +204,7 @@ def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
 
 
 def open_run(folder: str | Path, device: str = "cpu") -> Run:
-    """Open a finished run, or a pretrained model as one.
-
-    Args:
-        folder: of the run; or a name as `unbraid.from_pretrained` takes it, as `puppets/dbse`.
-        device: of the model.
+    """Open a finished run, or a pretrained model as one (`folder` may be a name as in `unbraid.from_pretrained`).
 
     Raises:
         FileNotFoundError: there is no run in the folder, or it is not finished, or there is no model of that name.
