@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unbraid.files import write_atomically
+from unbraid.processes import this_process
 from unbraid.training.callbacks.information import Information
 from unbraid.training.phases import Losses
 from unbraid.training.plan import Plan
@@ -77,6 +78,8 @@ class Metrics(lightning.Callback):
         Args:
             step: of the checkpoint at which training goes on; None when it starts anew.
         """
+        if not this_process().is_first:
+            return
         if step is None:
             self.path.unlink(missing_ok=True)
             return
@@ -126,12 +129,11 @@ class Metrics(lightning.Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, plan: Any) -> None:
         """Write the validation row."""
-        size = len(plan.data.splits["validation"])
-        means = {name: float(value) / size for name, value in self.validation_sums.items()}
+        means = plan.validation_means(self.validation_sums)
         self.validation_sums = {}
         weights = plan.weights_now(means)
         means["total"] = sum(means[name] * weight for name, weight in weights.items())
-        estimates = {} if self.information is None else self.information.take(size)
+        estimates = {} if self.information is None else plan.validation_means(self.information.take())
         self._write(trainer, plan, "validation", means, None, estimates)
         self.since = time.monotonic()
 
@@ -158,6 +160,8 @@ class Metrics(lightning.Callback):
             **{f"weight/{name}": f"{weights[name]:.6g}" for name in self.terms},
             **{f"information/{name}": _number(estimates, name) for name in columns},
         }
+        if not plan.process.is_first:
+            return
         new = not self.path.exists()
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))
