@@ -17,6 +17,7 @@ from torch import Tensor
 __all__ = [
     "ALONE",
     "Process",
+    "after_first",
     "check_alike",
     "check_devices",
     "cores",
@@ -150,6 +151,13 @@ def from_first(make: Callable[[], T_]) -> T_:
         kind, arguments = message[1]
         raise kind(*arguments)
     return message[0]
+
+
+def after_first(make: Callable[[], T_]) -> T_:
+    """What each process makes, the first before the others, so that they find the files that it prepares."""
+    made: list[T_] = []
+    from_first(lambda: made.append(make()))
+    return made[0] if made else make()
 
 
 def largest(value: float) -> float:

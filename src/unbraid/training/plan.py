@@ -12,6 +12,7 @@ from torch import Tensor
 from unbraid.augment import check_views
 from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
+from unbraid.nn.statistics import keep_statistics
 from unbraid.processes import ALONE, sum_over_processes, this_process
 from unbraid.training.batches import Batches
 from unbraid.training.config import TrainingConfig
@@ -124,6 +125,23 @@ class Plan(lightning.LightningModule):
                     f"training.weights.{name}: {self.model.card.name} has no such term{nearest(name, every)}"
                 )
         return every
+
+    def leaves_parameters_out(self) -> bool:
+        """Whether some parameter has no gradient in some step: phases, weights of 0, or terms that do not read it."""
+        points = [weight for weight in self.config.weights.values() if isinstance(weight, list)]
+        numbers = [weight for weight in self.config.weights.values() if not isinstance(weight, list)]
+        if len(self.model.phases) > 1 or 0 in numbers or any(value == 0 for p in points for _, value in p):
+            return True
+        batch, noise = (
+            self.read(self.data.splits["train"][:2], self.model.device),
+            torch.Generator(self.device_name),
+        )
+        batch = complete(self.model, batch, self.dataset_size, noise)
+        with keep_statistics(self.model):
+            terms = self.model.terms(batch, noise, self.model.phases[0].name)
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        total = torch.stack([term.float().mean() for term in terms.values()]).sum()
+        return None in torch.autograd.grad(total, parameters, allow_unused=True)
 
     def weights_now(self, terms: Collection[str]) -> dict[str, float]:
         """The weight of each term at this point of training."""

@@ -88,7 +88,6 @@ def train(
     pictures = [Pictures()] if loggers else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning.*")
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
         trainer = build_trainer(
             plan,
             [*own, *pictures, *beside.callbacks, checkpoints, stopping],

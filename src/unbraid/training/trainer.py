@@ -32,9 +32,7 @@ def build_trainer(
         accelerator="cpu" if plan.device_name == "cpu" else "gpu",
         devices=here,
         num_nodes=plan.process.count // here,
-        # Phases train parts of the model, and terms of weight 0 are left out: some parameters have no gradient in a step.
-        # Buffers need no broadcast, as batch norm reads the whole batch.
-        strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if together else "auto",
+        strategy=_together(plan) if together else "auto",
         max_epochs=plan.epochs,
         callbacks=list(callbacks),
         plugins=[CheckpointFiles(), *([environment] if environment else [])],
@@ -45,3 +43,8 @@ def build_trainer(
         num_sanity_val_steps=-1 if validate_first else 0,
         use_distributed_sampler=False,
     )
+
+
+def _together(plan: Plan) -> DDPStrategy:
+    """Averaged gradients. Buffers need no broadcast, as batch norm reads the batches of all processes."""
+    return DDPStrategy(find_unused_parameters=plan.leaves_parameters_out(), broadcast_buffers=False)

@@ -21,6 +21,8 @@ from unbraid.training.plan import Plan
 
 __all__ = ["Metrics"]
 
+_NO_CURVE = ("step", "epoch", "split", "seconds")
+
 
 def _check_finite(means: Mapping[str, float], step: int) -> None:
     broken = [name for name, value in means.items() if not math.isfinite(value)]
@@ -34,6 +36,8 @@ def _check_finite(means: Mapping[str, float], step: int) -> None:
 
 class Metrics(lightning.Callback):
     """Appends rows to `metrics.csv`: means of the terms since the last row, and the validation split's.
+
+    Loggers of the trainer get each row as well, its columns as `train/<column>` or `validation/<column>`.
 
     Args:
         path: the file.
@@ -49,6 +53,7 @@ class Metrics(lightning.Callback):
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.validation_sums: dict[str, Tensor] = {}
+        self.validation_means: dict[str, float] = {}  # of the last validation
         self.sequences = 0
         self.seconds_before = 0.0
         self.started = self.since = time.monotonic()
@@ -133,6 +138,7 @@ class Metrics(lightning.Callback):
         self.validation_sums = {}
         weights = plan.weights_now(means)
         means["total"] = sum(means[name] * weight for name, weight in weights.items())
+        self.validation_means = means
         estimates = {} if self.information is None else plan.validation_means(self.information.take())
         self._write(trainer, plan, "validation", means, None, estimates)
         self.since = time.monotonic()
@@ -162,6 +168,9 @@ class Metrics(lightning.Callback):
         }
         if not plan.process.is_first:
             return
+        values = {name: float(value) for name, value in row.items() if value != "" and name not in _NO_CURVE}
+        for logger in trainer.loggers:
+            logger.log_metrics({f"{split}/{name}": value for name, value in values.items()}, plan.step)
         new = not self.path.exists()
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))
