@@ -36,6 +36,8 @@ class TrainingConfig:
         device: "cpu", "cuda" or "auto".
         devices: processes of each machine that train together, one per GPU, or per part of the cores on a CPU; None for as
             many as `torchrun` started, one without it. `batch_size` is that of all processes together.
+        compile: whether `torch.compile` compiles the parts of the model. The first steps take minutes then; it pays in long
+            trainings on a GPU (`unbraid speed --compile` shows by how much), and not on a CPU.
         checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
         log_every_steps: steps between rows of metrics.csv.
         track_information: whether to add the mutual information of the codes to metrics.csv, estimated on validation
@@ -58,6 +60,7 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | None = None
+    compile: bool = False
     checkpoint_minutes: float = 2.0
     log_every_steps: int = 10
     track_information: bool = False

@@ -25,6 +25,7 @@ from unbraid.processes import (
 from unbraid.registry import model_class
 from unbraid.training.callbacks.checkpoints import newest_checkpoint
 from unbraid.training.callbacks.information import information
+from unbraid.training.callbacks.loggers import check_loggers
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
 from unbraid.training.machine import choose_device
@@ -103,6 +104,7 @@ def fit(
     """
     training = training or TrainingConfig()
     check_started(training)
+    check_loggers(loggers)
     with joined(choose_device(training.device)), float32_by_default():
         return _fit(
             data, model, folder, settings or {}, training, config or {}, Beside(callbacks, loggers), quiet
@@ -190,6 +192,7 @@ def resume(
         FileInUseError: another process trains the run.
         KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
+    check_loggers(loggers)
     folder = Path(folder)
     config = read_config(folder)
     if is_finished(folder):

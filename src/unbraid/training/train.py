@@ -16,7 +16,7 @@ from rich.console import Console
 from unbraid.data.features import Features
 from unbraid.io import save_features, save_model
 from unbraid.models.base import SequenceModel
-from unbraid.processes import from_first, this_process
+from unbraid.processes import from_first, largest, this_process
 from unbraid.streams import unbroken
 from unbraid.training.callbacks.checkpoints import Checkpoints
 from unbraid.training.callbacks.information import Information
@@ -25,7 +25,7 @@ from unbraid.training.callbacks.metrics import Metrics
 from unbraid.training.callbacks.progress import ProgressReport
 from unbraid.training.callbacks.stopping import Interrupted, Stopped, Stopping
 from unbraid.training.environment import add_to_environment
-from unbraid.training.machine import keep_freed_memory
+from unbraid.training.machine import compiled, keep_freed_memory
 from unbraid.training.plan import Plan
 from unbraid.training.trainer import build_trainer
 from unbraid.types import Batch
@@ -67,10 +67,12 @@ def train(
         The trained model, on the CPU and in evaluation mode.
 
     Raises:
-        ValueError: a loggers' name is not known, or a term became infinite.
+        ValueError: a term became infinite.
+        ImportError: the package of a logger is not installed.
         Interrupted: a signal stopped the training, which is saved.
     """
     console = console_of_first(quiet)
+    loggers = build_loggers(beside.loggers, folder) if plan.process.is_first else []
     checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
     tracked = Information() if plan.config.track_information else None
     metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, terms, tracked)
@@ -84,7 +86,6 @@ def train(
     keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     own = [*([tracked] if tracked else []), metrics, ProgressReport(console)]
-    loggers = build_loggers(beside.loggers, folder) if plan.process.is_first else []
     pictures = [Pictures()] if loggers else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning.*")
@@ -96,7 +97,7 @@ def train(
             validate_first=tracked is not None and checkpoint is None,
         )
         try:
-            with stopping.listening():
+            with stopping.listening(), compiled(plan.model, plan.config.compile):
                 trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
             if stop.signal_number is not None:
@@ -106,9 +107,9 @@ def train(
                 raise Interrupted(stop.signal_number) from None
     model = _finish(plan)
     from_first(lambda: _save(folder, plan, model, metrics.seconds))
-    if stopping.asked is not None:  # in the last step
+    if asked := int(largest(stopping.asked or 0)):  # in the last step
         console.print(f"trained to its end; the run is in {folder}", markup=False)
-        raise Interrupted(stopping.asked)
+        raise Interrupted(asked)
     console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
     return model
 

@@ -18,10 +18,29 @@ from unbraid.training.plan import Plan
 from unbraid.types import Batch, Factor
 from unbraid.words import nearest
 
-__all__ = ["Pictures", "build_loggers", "picture", "series_picture"]
+__all__ = ["Pictures", "build_loggers", "check_loggers", "picture", "series_picture"]
 
 PICTURED = 4  # sequences in a picture
 EXTRAS = {"tensorboard": "pip install 'unbraid[tb]'"}
+
+
+def check_loggers(wanted: Sequence[str | Logger]) -> None:
+    """Refuse names of loggers that Lightning does not have.
+
+    Raises:
+        ValueError: names the nearest.
+    """
+    classes = _classes()
+    for one in wanted:
+        if isinstance(one, str) and one not in classes:
+            raise ValueError(f"loggers: {one!r} is no logger of Lightning{nearest(one, classes)}")
+
+
+def _classes() -> dict[str, Any]:
+    """The loggers of Lightning by name: `TensorBoardLogger` is "tensorboard"."""
+    module = lightning.pytorch.loggers
+    names = [name for name in module.__all__ if name.endswith("Logger") and name != "Logger"]
+    return {name.removesuffix("Logger").lower(): getattr(module, name) for name in names}
 
 
 def build_loggers(wanted: Sequence[str | Logger], folder: Path) -> list[Logger]:
@@ -32,24 +51,17 @@ def build_loggers(wanted: Sequence[str | Logger], folder: Path) -> list[Logger]:
         folder: of the run.
 
     Raises:
-        ValueError: Lightning has no logger of that name.
         ImportError: the logger's own package is not installed.
     """
     return [_logger(one, folder) if isinstance(one, str) else one for one in wanted]
 
 
 def _logger(name: str, folder: Path) -> Logger:
-    module = lightning.pytorch.loggers
-    classes = {
-        found.removesuffix("Logger").lower(): getattr(module, found)
-        for found in module.__all__
-        if found != "Logger" and found.endswith("Logger")
-    }
-    if name not in classes:
-        raise ValueError(f"loggers: {name!r} is no logger of Lightning{nearest(name, classes)}")
-    kind, place = classes[name], {"save_dir": folder / name, "name": "", "version": ""}
+    kind = _classes()[name]
     taken = inspect.signature(kind.__init__).parameters
-    options = place if name in ("tensorboard", "csv") else {"save_dir": folder} if "save_dir" in taken else {}
+    options: dict[str, Any] = {"save_dir": folder} if "save_dir" in taken else {}
+    if name in ("tensorboard", "csv"):  # one folder of files, without a version below it
+        options = {"save_dir": folder, "name": name, "version": ""}
     try:
         return kind(**options)
     except ModuleNotFoundError as error:
