@@ -1,6 +1,8 @@
 """A search on a tiny table of numbers: trials are runs, rows and a recipe that trains again to the same score."""
 
 import csv
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -92,15 +94,16 @@ def test_a_search_goes_on_and_stops_at_its_number(place, command):
 
 def test_a_trial_that_was_left_is_taken_up(place, command, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        write = Checkpoints.write
+        write, asked = Checkpoints.write, []
 
-        def write_then_stop(self, trainer, plan):
+        def write_and_ask_to_stop(self, trainer, plan):
             write(self, trainer, plan)
-            if "trial-0000" in str(self.folder):
-                raise KeyboardInterrupt
+            if "trial-0000" in str(self.folder) and not asked:
+                asked.append(plan.step)
+                os.kill(os.getpid(), signal.SIGTERM)
 
-        patch.setattr(Checkpoints, "write", write_then_stop)
-        assert command(1, storage="left.db") == 130
+        patch.setattr(Checkpoints, "write", write_and_ask_to_stop)
+        assert command(1, storage="left.db") == 143
     assert study(place, "left.db").trials[0].state.name == "RUNNING"
     with locked(place / "runs" / "search-left" / ".trial-0000.lock"):  # another worker has it
         command(1, storage="left.db")

@@ -285,7 +285,7 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
                 )
         return model
     numbers = {
-        "sequences": len(data.splits["train"]),
+        "sequences": len(data.training_rows),
         "recordings": int(training_recordings(data)[0].max()) + 1,
     }
     names = model_class(model).setting_names()
@@ -301,7 +301,7 @@ def _try_one_batch(plan: Plan) -> list[str]:
     Returns:
         The names of the terms.
     """
-    batch = plan.read(plan.data.splits["train"][:2])
+    batch = plan.read(plan.data.training_rows[:2])
     generator = torch.Generator().manual_seed(0)
     plan.model.eval()
     terms = plan.terms(batch, generator)

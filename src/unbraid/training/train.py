@@ -139,7 +139,7 @@ def _finish(plan: Plan) -> SequenceModel:
 
 def _training_batches(plan: Plan) -> Iterator[Batch]:
     """The training sequences in their order, none left out."""
-    rows, size = plan.data.splits["train"], plan.batches.batch_size
+    rows, size = plan.data.training_rows, plan.batches.batch_size
     for start in range(0, len(rows), size):
         block = plan.read(rows[start : start + size], plan.model.device)
         yield replace(block, dataset_size=len(rows))
