@@ -72,17 +72,12 @@ class Plan(lightning.LightningModule):
         self.model, self.data, self.config = model, data, config
         self.device_name = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device_name)
-<<<<<<< HEAD
         self.process = this_process()
-        self.batches, self.epochs = budget(data.splits["train"], config)
+        self.batches, self.epochs = budget(data.training_rows, config)
         self.noise = JointNoise(self.device_name, self.process, self.batches.own)
         self.noise.manual_seed(config.seed)
         whole = Batches(data.splits["validation"], config.batch_size)
         self.validating = self.process if len(whole) >= self.process.count else ALONE
-=======
-        self.noise = torch.Generator(self.device_name).manual_seed(config.seed)
-        self.batches, self.epochs = budget(data.training_rows, config)
->>>>>>> main
         model.check_batches(self.batches.batch_size, data.steps)
         self.total_steps = len(self.batches) * self.epochs
         self.step = 0
@@ -138,7 +133,7 @@ class Plan(lightning.LightningModule):
         if len(self.model.phases) > 1 or 0 in numbers or any(value == 0 for p in points for _, value in p):
             return True
         batch, noise = (
-            self.read(self.data.splits["train"][:2], self.model.device),
+            self.read(self.data.training_rows[:2], self.model.device),
             torch.Generator(self.device_name),
         )
         batch = complete(self.model, batch, self.dataset_size, noise)
