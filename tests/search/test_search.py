@@ -79,6 +79,7 @@ def test_a_search(place, command, capsys):
 def test_the_best_trial_trains_again_to_the_same_score(place, command):
     command(3)
     best = place / "runs" / "search-study" / "best.yaml"
+    assert set(yaml.safe_load(best.read_text())) == {"extends", "training"}
     assert main(["train", str(best), "--run", str(place / "again"), "--no-evaluate"]) == 0
     assert -last_validation(place / "again", "reconstruction") == study(place).best_value
 

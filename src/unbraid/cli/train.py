@@ -29,7 +29,6 @@ def main(arguments: list[str]) -> int:
     from unbraid.cli.launch import launch, needs_launch
     from unbraid.parameters import parameters
     from unbraid.recipes import list_recipes, recipe_settings, resolve_recipe
-    from unbraid.training.machine import choose_device
 
     if arguments in ([], ["-h"], ["--help"]):
         names = [name for name in list_recipes() if not name.startswith("own/")]
@@ -46,6 +45,8 @@ def main(arguments: list[str]) -> int:
     own_values = {name: values.pop(name) for name in own if name in values}
     config = resolve_recipe(recipe, values)
     if needs_launch(devices := config["training"]["devices"]):
+        from unbraid.training.machine import choose_device
+
         return launch(["train", *arguments], devices, choose_device(config["training"]["device"]))
     return train(config, **own_values)
 

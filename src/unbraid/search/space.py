@@ -102,7 +102,8 @@ def _range(space: str, setting: str, values: Any) -> Range:
     for part in values:
         if part not in PARTS:
             raise ValueError(f"{where}: has no part {part!r}{nearest(str(part), PARTS)}")
-    low, high, log, step = (values.get(part) for part in PARTS)
+    parts: dict[str, Any] = dict.fromkeys(PARTS) | values
+    low, high, log, step = (parts[part] for part in PARTS)
     numbers = [low, high, *([] if step is None else [step])]
     if any(isinstance(n, bool) or not isinstance(n, int | float) or not math.isfinite(n) for n in numbers):
         raise ValueError(f"{where}: low, high and step must be numbers, not {numbers}")

@@ -199,11 +199,13 @@ def write_best(worker: Worker) -> tuple[Path, Path] | None:
     from optuna.trial import FixedTrial
 
     values = values_of(FixedTrial(best.params, best.number), worker.space)
-    name = resolve_recipe(worker.recipe, worker.changes)["recipe"]
+    config = resolve_recipe(worker.recipe, worker.changes)
+    name = config["recipe"]
+    changes = {dotted: _setting(config, dotted) for dotted in worker.changes}
     content: dict[str, Any] = {
         "extends": str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name
     }
-    for dotted, value in {**worker.changes, **values}.items():
+    for dotted, value in {**changes, **values}.items():
         place, (*outer, last) = content, dotted.split(".")
         for part in outer:
             place = place.setdefault(part, {})
@@ -215,8 +217,16 @@ def write_best(worker: Worker) -> tuple[Path, Path] | None:
     trials = [
         {"number": trial.number, "score": trial.value, "values": dict(trial.params)}
         for trial in study.optuna.get_trials(deepcopy=False)
-        if trial.value is not None
+        if trial.state.name == "COMPLETE"
     ]
     picture = study.folder / "study.png"
     plot_study(trials, worker.score.text, study.recipe_score).savefig(picture)
     return path, picture
+
+
+def _setting(config: Mapping[str, Any], dotted: str) -> Any:
+    """The value of a setting, or of one value in a mapping of settings."""
+    value: Any = config
+    for part in dotted.split("."):
+        value = value[part]
+    return value
