@@ -26,6 +26,7 @@ FLOORS = [
         "progress",
         "parameters",
         "values",
+        "processes",
     ],
     ["nn"],
     ["objectives"],
@@ -42,13 +43,14 @@ FLOORS = [
     ["plots"],
     ["report", "recipes"],
     ["workflow"],
-    ["benchmark", "inputs", "estimator", "testing", "exporting"],
+    ["benchmark", "search", "inputs", "estimator", "testing", "exporting"],
     ["pretrained.saving", "pretrained.card"],
     ["cli", "page", "__main__"],
 ]
 # Data sets and views stand beside the models, not on them.
 APART = {"data": ("nn", "objectives", "models"), "augment": ("nn", "objectives", "models")}
 ONLY_IN = {
+    "optuna": ("search",),
     "lightning": ("training",),
     "pytorch_lightning": ("training",),
     "matplotlib": ("plots",),

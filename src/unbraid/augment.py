@@ -31,7 +31,7 @@ from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
 
 from unbraid.kinds import KINDS, Kind, kind_of
 from unbraid.masks import observed_steps, widen, zero_unobserved
-from unbraid.types import Batch, View
+from unbraid.types import Batch, View, standard_normal, uniform
 
 __all__ = [
     "AUTO",
@@ -105,7 +105,7 @@ def check_views(ways: Mapping[str, str], observation: tuple[int, ...], steps: in
 def shuffle_steps(batch: Batch, generator: torch.Generator | None = None) -> View:
     """Put each sequence's observed steps in random order, at the places that observed steps had."""
     x, mask = batch.x, batch.mask
-    keys = _uniform((len(x), x.shape[1]), x, generator)
+    keys = uniform((len(x), x.shape[1]), x, generator)
     if mask is None:
         order = keys.argsort(1)
         return View(_reorder(x, order), None, order)
@@ -125,7 +125,7 @@ def scatter_steps(batch: Batch, generator: torch.Generator | None = None) -> Vie
     """
     shuffled = shuffle_steps(batch, generator)
     b, t, _, height, width = shuffled.x.shape
-    down, right = 2 * _uniform((2, b, t), batch.x, generator) - 1
+    down, right = 2 * uniform((2, b, t), batch.x, generator, sequences=1) - 1
     rows = _moved(down, height).view(b, t, 1, height, 1)
     columns = _moved(right, width).view(b, t, 1, 1, width)
 
@@ -158,7 +158,7 @@ def change_colour(batch: Batch, generator: torch.Generator | None = None) -> Vie
     x = zero_unobserved(batch.x, batch.mask)
     n, channels = len(x), x.shape[2]
     strength, distorted = (0.8, 0.8) if channels == 3 else (0.6, 0.8)
-    draws = _uniform((7, n), x, generator)
+    draws = uniform((7, n), x, generator, sequences=1)
     on = (draws[0] < distorted).to(x.dtype)
     brightness, contrast, saturation = 1 + on * strength * (2 * draws[1:4] - 1)
     saturation = saturation * (draws[4] >= 0.2)
@@ -182,7 +182,7 @@ def change_crop(batch: Batch, generator: torch.Generator | None = None) -> View:
     """
     coloured = change_colour(batch, generator)
     x = coloured.x
-    size, right, down = _uniform((3, len(x)), x, generator)
+    size, right, down = uniform((3, len(x)), x, generator, sequences=1)
     side = 1 - 0.2 * size
     grid = torch.zeros(len(x), 2, 3, dtype=x.dtype, device=x.device)
     grid[:, 0, 0] = grid[:, 1, 1] = side
@@ -202,7 +202,7 @@ def change_stroke(batch: Batch, generator: torch.Generator | None = None) -> Vie
     """Change the colours, then mix each frame with its 3 x 3 maximum or minimum: thicker or thinner bright lines."""
     coloured = change_colour(batch, generator)
     x = coloured.x.flatten(1, 2)
-    share = 2 * _uniform((len(x), 1, 1, 1), x, generator) - 1
+    share = 2 * uniform((len(x), 1, 1, 1), x, generator) - 1
     sign = torch.where(share > 0, 1.0, -1.0).to(x.dtype)
     extreme = sign * max_pool2d(sign * x, 3, 1, 1)
     values = torch.lerp(x, extreme, share.abs()).view_as(coloured.x)
@@ -216,8 +216,8 @@ def change_scale(batch: Batch, generator: torch.Generator | None = None) -> View
     """
     x = batch.x
     shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
-    factor = torch.exp(0.25 * _normal(shape, x, generator))
-    offset = 0.5 * _normal(shape, x, generator)
+    factor = torch.exp(0.25 * standard_normal(shape, x, generator))
+    offset = 0.5 * standard_normal(shape, x, generator)
     return View(zero_unobserved(zero_unobserved(x, batch.mask) * factor + offset, batch.mask), batch.mask)
 
 
@@ -229,8 +229,8 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
     """
     x = zero_unobserved(batch.x, batch.mask)
     n, bands = len(x), x.shape[-1]
-    stretch = 1 + 0.1 * (2 * _uniform((n, 1), x, generator) - 1)
-    level, tilt = 0.5 * _normal((2, n, 1), x, generator)
+    stretch = 1 + 0.1 * (2 * uniform((n, 1), x, generator) - 1)
+    level, tilt = 0.5 * standard_normal((2, n, 1), x, generator, sequences=1)
     place = (torch.arange(bands, device=x.device, dtype=x.dtype) * stretch).clamp_max(bands - 1)
     low = place.long().clamp_max(bands - 2)
     share = (place - low).unsqueeze(1)
@@ -281,16 +281,6 @@ def _resolve(way: str, kind: Kind) -> str:
     return AUTO[kind] if way == "auto" else way
 
 
-def _uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    device = like.device if generator is None else generator.device
-    return torch.rand(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
-
-
-def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    device = like.device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
-
-
 def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> View:
     """A random stretch of one half of the observed steps, moved to the front."""
     x, mask = batch.x, batch.mask
@@ -299,7 +289,7 @@ def _stretch(batch: Batch, generator: torch.Generator | None, late: bool) -> Vie
     half = (count // 2).clamp_min(1)
     first = torch.where(count > 1, half, 0) if late else torch.zeros_like(half)
     half = (count - first) if late else half
-    share, place = _uniform((2, len(x)), x, generator)
+    share, place = uniform((2, len(x)), x, generator, sequences=1)
     length = (half * (0.4 + 0.6 * share)).ceil().long().clamp_min(1)
     first = first + (place * (half - length + 1)).long()
     rank = observed.cumsum(1) - 1

@@ -20,21 +20,97 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-__all__ = ["Batch", "Codes", "Factor", "Posterior", "Terms", "View", "draw", "repeat", "standard_normal"]
+from unbraid.processes import Process
+
+__all__ = [
+    "Batch",
+    "Codes",
+    "Factor",
+    "JointNoise",
+    "Posterior",
+    "Terms",
+    "View",
+    "draw",
+    "repeat",
+    "standard_normal",
+    "uniform",
+]
 
 Terms = dict[str, Tensor]
 """Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
 
 
-def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+class JointNoise(torch.Generator):
+    """Noise of one of several processes that train on one batch together.
+
+    Every process draws the numbers of the whole batch and keeps those of its own sequences, so that the processes have the
+    noise that one process would have, and the generator's state is the same in all of them.
+
+    Attributes:
+        process: which one this is.
+        sequences: of a batch that this process has.
+    """
+
+    process: Process
+    sequences: int
+
+    def __new__(cls, device: str, process: Process, sequences: int) -> "JointNoise":
+        """Make a generator on a device."""
+        generator = super().__new__(cls, device)
+        generator.process, generator.sequences = process, sequences
+        return generator
+
+
+def standard_normal(
+    shape: tuple[int, ...],
+    like: Tensor,
+    generator: torch.Generator | None = None,
+    sequences: int | None = 0,
+) -> Tensor:
     """Draw N(0, I) of `shape` with the device and precision of `like`.
 
     With a generator the numbers are drawn where the generator lives, so a CPU generator gives the same
     numbers on every device.
+
+    Args:
+        shape: of the noise.
+        like: a tensor.
+        generator: of the noise.
+        sequences: the axis along which the sequences of a batch lie, once or several times over (batch after batch);
+            None for noise that is not drawn for each sequence. Matters when several processes train together.
     """
+    return _drawn(torch.randn, shape, like, generator, sequences)
+
+
+def uniform(
+    shape: tuple[int, ...],
+    like: Tensor,
+    generator: torch.Generator | None = None,
+    sequences: int | None = 0,
+) -> Tensor:
+    """Draw from the uniform distribution on [0, 1), in float32 at least; arguments as for `standard_normal`."""
+    like = like if like.dtype == torch.float64 else like.new_empty(0, dtype=torch.float32)
+    return _drawn(torch.rand, shape, like, generator, sequences)
+
+
+def _drawn(
+    sampler: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    like: Tensor,
+    generator: torch.Generator | None,
+    sequences: int | None,
+) -> Tensor:
     if generator is None:
-        return torch.randn(shape, device=like.device, dtype=like.dtype)
-    noise = torch.randn(shape, generator=generator, device=generator.device, dtype=like.dtype)
+        return sampler(shape, device=like.device, dtype=like.dtype)
+    options: dict[str, Any] = {"generator": generator, "device": generator.device, "dtype": like.dtype}
+    if sequences is None or not isinstance(generator, JointNoise) or generator.process.count == 1:
+        noise = sampler(shape, **options)
+    else:
+        rank, count = generator.process
+        before, after = shape[:sequences], shape[sequences + 1 :]
+        times = shape[sequences] // generator.sequences
+        whole = sampler((*before, times, count, generator.sequences, *after), **options)
+        noise = whole.select(sequences + 1, rank).reshape(shape)
     return noise.to(like.device, non_blocking=True)
 
 

@@ -35,13 +35,23 @@ __all__ = [
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
-def train(config: Mapping[str, Any], folder: str | Path | None = None, data: Sequences | None = None) -> Run:
+def train(
+    config: Mapping[str, Any],
+    folder: str | Path | None = None,
+    data: Sequences | None = None,
+    loggers: Sequence[str] = (),
+    callbacks: Sequence[Any] = (),
+    quiet: bool = False,
+) -> Run:
     """Train as a resolved configuration says.
 
     Args:
         config: every setting, from `unbraid.resolve_recipe`.
         folder: of the run; it must not exist. By default the next free one in `runs/`.
         data: the data set of the configuration, where it is loaded already.
+        loggers: of Lightning, see `unbraid.fit`.
+        callbacks: of Lightning.
+        quiet: print nothing.
 
     Raises:
         ValueError: settings or data that do not fit, before training starts.
@@ -54,7 +64,17 @@ def train(config: Mapping[str, Any], folder: str | Path | None = None, data: Seq
     folder = run_folder(config, folder)
     data = load_run_data(dict(config)) if data is None else data
     training = TrainingConfig(**config["training"])
-    return fit(data, name, folder=folder, settings=settings, training=training, config=dict(config))
+    return fit(
+        data,
+        name,
+        folder=folder,
+        settings=settings,
+        training=training,
+        config=dict(config),
+        callbacks=callbacks,
+        loggers=loggers,
+        quiet=quiet,
+    )
 
 
 def advice_on(run: Run, data: Sequences) -> list[str]:
@@ -67,12 +87,15 @@ def advice_on(run: Run, data: Sequences) -> list[str]:
     return advice(run.model, data, read_environment(run.folder)["steps"])
 
 
-def resume(folder: str | Path, data: Sequences | None = None) -> tuple[Run, Sequences]:
+def resume(
+    folder: str | Path, data: Sequences | None = None, loggers: Sequence[str] = ()
+) -> tuple[Run, Sequences]:
     """Go on with a training that was stopped; the result equals that of an uninterrupted one.
 
     Args:
         folder: of the run.
         data: the run's data set, where it is loaded already.
+        loggers: of Lightning, see `unbraid.fit`.
 
     Returns:
         The finished run and its data set.
@@ -82,7 +105,7 @@ def resume(folder: str | Path, data: Sequences | None = None) -> tuple[Run, Sequ
         ValueError: the data are not those that the run was started on.
     """
     data = load_run_data(read_config(Path(folder))) if data is None else data
-    return resume_training(folder, data), data
+    return resume_training(folder, data, loggers=loggers), data
 
 
 def score(

@@ -38,6 +38,8 @@ NO_SETTING = frozenset(
         "training.checkpoint_minutes",
         "training.log_every_steps",
         "training.seed",
+        "training.devices",  # several processes train as one
+        "model.compare",
     }
 )
 WEIGHT = "training.weights."

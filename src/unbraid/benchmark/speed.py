@@ -32,6 +32,7 @@ from unbraid.training import TrainingConfig
 from unbraid.training.machine import (
     choose_device,
     choose_precision,
+    compiled,
     has_bfloat16,
     keep_freed_memory,
     processor_name,
@@ -63,7 +64,7 @@ def measure(
         batch: number of sequences per step.
         steps: number of steps that are timed, after two that are not; the median is reported.
         settings: of the model, by name, in place of the recipe's.
-        config: precision and device; the rest is used only where there is no recipe.
+        config: precision, device and whether it is compiled; the rest is used only where there is no recipe.
         product_seconds: about how long the matrix product is timed, for each precision, before and after.
 
     Returns:
@@ -83,7 +84,13 @@ def measure(
         recipe = resolve_recipe(f"{data}/{model}")
         chosen = {name: value for name, value in recipe["model"].items() if name != "name"}
         training = TrainingConfig(**recipe["training"])
-        config = replace(training, batch_size=batch, precision=config.precision, device=config.device)
+        config = replace(
+            training,
+            batch_size=batch,
+            precision=config.precision,
+            device=config.device,
+            compile=config.compile,
+        )
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     keep_freed_memory()
@@ -93,9 +100,17 @@ def measure(
         built = build_model(model, sequences.observation, **chosen | dict(settings or {})).to(device)
     kinds = (torch.bfloat16, torch.float32)
     rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
-    timed = {"train": _figures(training_step(built, sequences, config), batch, steps, device)}
+    step = training_step(built, sequences, config)
+    operations = {
+        "train": count_operations(step)
+    }  # of the parts as they are, since compiled code is not counted
     if built.can("encode"):
-        timed["encode"] = _figures(lambda: encode(built, sequences, batch), batch, steps, device)
+        operations["encode"] = count_operations(lambda: encode(built, sequences, batch))
+    with compiled(built, config.compile):
+        timed = {"train": _figures(step, operations["train"], batch, steps, device)}
+        if "encode" in operations:
+            run = partial(encode, built, sequences, batch)
+            timed["encode"] = _figures(run, operations["encode"], batch, steps, device)
     length = math.prod(shape[:2]) if len(sequences.observation) == 2 else sequences.steps
     for figures in timed.values():
         figures["steps_per_second"] = round(length * figures["sequences_per_second"])
@@ -113,6 +128,7 @@ def measure(
             "threads": torch.get_num_threads(),
             "processor": torch.cuda.get_device_name() if device == "cuda" else processor_name(),
             "device": device,
+            "compiled": config.compile,
             "bf16_in_hardware": has_bfloat16(device),
             "torch": torch.__version__,
             "peak_memory_by": _memory_meter(device),
@@ -211,8 +227,9 @@ def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
     return Sequences(x, "made up", mask=mask if len(shape) == 3 else None)
 
 
-def _figures(run: Callable[[], object], batch: int, steps: int, device: str) -> dict[str, Any]:
-    operations = count_operations(run)
+def _figures(
+    run: Callable[[], object], operations: int, batch: int, steps: int, device: str
+) -> dict[str, Any]:
     run()
     _forget_peak(device)
     seconds = statistics.median(seconds_of(run, device) for _ in range(steps))

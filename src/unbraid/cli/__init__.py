@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "write a model's encoder and decoder as files for other programs (ONNX, torch.export)",
     "push": "publish a model on the Hugging Face Hub",
     "table": "train what a table of a paper needs, and print it beside the published scores",
+    "search": "try settings of a recipe and keep those with the best validation score",
     "speed": "measure training and encoding beside what the machine can do",
     "data": "list, describe, fetch or prepare the data sets",
 }
@@ -60,6 +61,12 @@ def _run(arguments: list[str]) -> int:
     return importlib.import_module(f"unbraid.cli.{command}").main(rest) or 0
 
 
+def _in_process() -> str:
+    """Which of several processes this is, for messages of all but the first."""
+    rank = os.environ.get("RANK", "0")
+    return "" if rank == "0" else f" in process {rank}"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
@@ -87,7 +94,7 @@ def _run_and_report(arguments: list[str]) -> int:
     except (ValueError, OSError, ImportError) as error:  # ImportError: an extra that is not installed
         if os.environ.get("UNBRAID_DEBUG"):
             raise
-        print(f"unbraid: error: {error}", file=sys.stderr)
+        print(f"unbraid: error{_in_process()}: {error}", file=sys.stderr)
         return _ERROR
     except KeyboardInterrupt as stop:
         print("unbraid: stopped", file=sys.stderr)

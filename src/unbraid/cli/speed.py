@@ -22,6 +22,7 @@ def speed(
     steps: int = 5,
     precision: Literal["auto", "bfloat16", "float32"] = "auto",
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    compile: bool = False,
     json: bool = False,
 ) -> int:
     """Measure training steps and encoding on made-up data, beside a large matrix product in the same process.
@@ -36,6 +37,7 @@ def speed(
         steps: how many steps are timed; the median is shown.
         precision: of the computation; auto is bfloat16 where the processor computes in it, else float32.
         device: that computes; auto is cuda where there is one.
+        compile: whether `torch.compile` compiles the parts of the model first, which takes minutes.
         json: print one JSON object instead of a table.
     """
     from unbraid.benchmark.speed import as_json, measure
@@ -46,7 +48,7 @@ def speed(
     constructor = parameters(model_class(model)).items()
     options = {f"model.{name}": option for name, option in constructor if name != "observation"}
     changes = read_words("speed", [f"--{name}={text}" for name, text in settings.items()], options)
-    config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device)
+    config = TrainingConfig(batch_size=max(batch, 2), precision=precision, device=device, compile=compile)
     figures = measure(
         model, data, batch, steps, {name.partition(".")[2]: value for name, value in changes.items()}, config
     )

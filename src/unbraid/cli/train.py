@@ -1,5 +1,6 @@
 """`unbraid train RECIPE`, or `unbraid train --data PATH`: train, score, report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ of features is kept, or learned anew.
 
 def main(arguments: list[str]) -> int:
     """Run the command."""
+    from unbraid.cli.launch import launch, needs_launch
     from unbraid.parameters import parameters
     from unbraid.recipes import list_recipes, recipe_settings, resolve_recipe
 
@@ -44,7 +46,12 @@ def main(arguments: list[str]) -> int:
         return 0
     values = read_words(command, rest, options)
     own_values = {name: values.pop(name) for name in own if name in values}
-    return train(resolve_recipe(recipe, values), **own_values)
+    config = resolve_recipe(recipe, values)
+    if needs_launch(devices := config["training"]["devices"]):
+        from unbraid.training.machine import choose_device
+
+        return launch(["train", *arguments], devices, choose_device(config["training"]["device"]))
+    return train(config, **own_values)
 
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
@@ -67,32 +74,51 @@ def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
 
 
 def train(
-    config: dict[str, Any], run: Path | None = None, evaluate: bool = True, minutes: float | None = None
+    config: dict[str, Any],
+    run: Path | None = None,
+    evaluate: bool = True,
+    minutes: float | None = None,
+    loggers: Sequence[str] = (),
 ) -> int:
     """Train a model, score it, draw its pictures and write a report.
+
+    Several processes (`--training.devices 2`, or the command under `torchrun`) train as one; the first writes and scores.
 
     Args:
         config: every setting of the run.
         run: folder of the run; by default the next free one in runs/.
         evaluate: score the model after training.
         minutes: of training, about: a few steps are timed first, which fixes the number of steps.
+        loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow, ...
 
     Returns:
         The exit code.
+
+    Raises:
+        ValueError: minutes for several processes, whose steps cannot be timed before they train.
     """
     from unbraid import workflow
     from unbraid.cli.show import score_and_show
+    from unbraid.processes import after_first, joined
+    from unbraid.training.machine import choose_device
     from unbraid.training.run import load_run_data
 
-    folder = workflow.run_folder(config, run)
-    data = load_run_data(config)
-    if minutes is not None:
-        from unbraid.benchmark.duration import steps_within
+    with joined(choose_device(config["training"]["device"])) as process:
+        folder = workflow.run_folder(config, run)
+        data = after_first(lambda: load_run_data(config))
+        if minutes is not None:
+            from unbraid.benchmark.duration import steps_within
 
-        steps = steps_within(minutes, config, data)
-        print(f"About {minutes:g} minutes are {steps:,} steps here.", flush=True)
-        config["training"]["steps"] = steps
-    trained = workflow.train(config, folder, data)
+            if process.count > 1:
+                raise ValueError(
+                    "minutes: several processes train; give --training.steps or --training.max_minutes"
+                )
+            steps = steps_within(minutes, config, data)
+            print(f"About {minutes:g} minutes are {steps:,} steps here.", flush=True)
+            config["training"]["steps"] = steps
+        trained = workflow.train(config, folder, data, loggers)
+    if not process.is_first:
+        return 0
     for sentence in workflow.advice_on(trained, data):
         print(f"Note: {sentence}")
     return score_and_show(trained, data) if evaluate else 0

@@ -43,7 +43,7 @@ from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.summaries import Summaries, SummaryName, as_series, mean_and_deviation
-from unbraid.types import Batch, Posterior, Terms, standard_normal
+from unbraid.types import Batch, Posterior, Terms, standard_normal, uniform
 
 __all__ = ["Braid"]
 
@@ -287,12 +287,11 @@ class Braid(SequentialVAE):
 
     def _moved(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         shape = (2, len(x), *[1] * (x.ndim - 2), x.shape[-1])
-        stretch, offset = self.jitter * standard_normal(shape, x, generator)
+        stretch, offset = self.jitter * standard_normal(shape, x, generator, sequences=1)
         return x * (stretch / 3).exp() + offset
 
     def _shown(self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """The mask less the values that are hidden from the encoder."""
-        device = None if generator is None else generator.device
-        share = 2 * self.hide * torch.rand(len(x), generator=generator, device=device).to(x.device)
-        drawn = torch.rand(x.shape, generator=generator, device=device).to(x.device)
+        share = 2 * self.hide * uniform((len(x),), x, generator)
+        drawn = uniform(tuple(x.shape), x, generator)
         return observed_values(x, mask) & (drawn >= share.view(-1, *[1] * (x.ndim - 1)))

@@ -133,7 +133,7 @@ class CDSVAE(SequentialVAE):
         pair_estimate: PairEstimate = "per_step",
         dynamic_view: DynamicView = "auto",
         temperature: float = 0.5,
-        compare: Compare = "process",
+        compare: Compare = "all_processes",
     ) -> None:
         super().__init__(locals())
         if temperature <= 0:

@@ -44,7 +44,7 @@ from unbraid.nn.distributions import JointNormal
 from unbraid.nn.gaussian_process import GaussianProcess, TridiagonalHead
 from unbraid.nn.likelihoods import SquaredErrorNormal, reconstruction_error
 from unbraid.nn.statistics import keep_statistics
-from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal
+from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal, uniform
 
 __all__ = ["GLR"]
 
@@ -183,8 +183,7 @@ class GLR(SequenceModel):
         observed_first = (~observed).long().argsort(dim=1, stable=True)
         g, count = g.take_along_dim(observed_first.unsqueeze(2), 1), observed.sum(1)
         if self.training:
-            device = g.device if generator is None else generator.device
-            places = torch.rand(len(g), 1, generator=generator, device=device).to(g.device)
+            places = uniform((len(g), 1), g, generator)
         else:
             places = ((torch.arange(self.chunks, device=g.device) + 0.5) / self.chunks).expand(len(g), -1)
         return torch.stack([self._of_chunk(g, count, place) for place in places.unbind(1)]).mean(0)

@@ -19,7 +19,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.recurrent import MaskedLSTM
-from unbraid.types import Batch, Codes
+from unbraid.types import Batch, Codes, uniform
 
 __all__ = ["KoopmanAutoencoder", "consecutive", "mean_error", "mean_square", "operator_from_moments"]
 
@@ -93,8 +93,7 @@ class KoopmanAutoencoder(SequenceModel):
         """The latents, of which in training a random share is set to zero."""
         if not self.training:
             return z
-        device = z.device if generator is None else generator.device
-        kept = torch.rand(z.shape, generator=generator, device=device).to(z.device) >= DROPOUT
+        kept = uniform(tuple(z.shape), z, generator) >= DROPOUT
         return z * kept / (1 - DROPOUT)
 
 

@@ -42,7 +42,7 @@ from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import build_decoder, decode_steps
 from unbraid.nn.critics import TEMPORAL_KERNEL, ClipCritic, StepCritic
 from unbraid.nn.distributions import Point
-from unbraid.types import Batch, Codes, Terms, standard_normal
+from unbraid.types import Batch, Codes, Terms, standard_normal, uniform
 
 __all__ = ["MoCoGAN"]
 
@@ -191,7 +191,6 @@ def _one_step(
 ) -> Float[Tensor, "B *X"]:
     """A random observed step of each clip."""
     observed = observed_steps(observed_values(x, batch.mask))
-    device = x.device if generator is None else generator.device
-    share = torch.rand(len(x), generator=generator, device=device).to(x.device)
+    share = uniform((len(x),), x, generator)
     place = (share * observed.sum(1)).long()
     return take_step(x, (observed & (observed.cumsum(1) == place.unsqueeze(1) + 1)).long().argmax(1))

@@ -124,7 +124,7 @@ class Pooled(SequentialVAE):
         temperature: float = 0.5,
         static_temperature: float | None = None,
         samples: int = 1,
-        compare: Compare = "process",
+        compare: Compare = "all_processes",
     ) -> None:
         super().__init__(locals())
         self._check_settings()

@@ -46,6 +46,7 @@ from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.statistics import keep_statistics
 from unbraid.objectives.mmd import Kernel, mmd
+from unbraid.processes import gather
 from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal
 
 __all__ = ["RWAE"]
@@ -175,14 +176,14 @@ class RWAE(SequenceModel):
         error = reconstruction_error(p, zero_unobserved(batch.x, batch.mask), batch.mask)
         prior = self.prior(codes.dynamic)
         residuals = (codes.dynamic - prior.mean) / prior.stddev
-        noise = standard_normal(tuple(residuals.shape), residuals, generator)
-        members = None if steps is None else steps.T
+        noise = gather(standard_normal(tuple(residuals.shape), residuals, generator))
+        residuals, members = gather(residuals), None if steps is None else gather(steps).T
         per_step = mmd(residuals.transpose(0, 1), noise.transpose(0, 1), self.kernel, members)
         terms = {"reconstruction": error.sum(1), "mmd_dynamic": per_step.sum()}
         if self.divergence == "gan":
             return terms | {"adversarial_static": softplus(-self._judge(codes.static))}
         drawn = standard_normal(tuple(codes.static.shape), codes.static, generator)
-        return terms | {"mmd_static": mmd(codes.static, drawn, self.kernel)}
+        return terms | {"mmd_static": mmd(gather(codes.static), gather(drawn), self.kernel)}
 
     def _judge(self, s: Float[Tensor, "B S"]) -> Float[Tensor, "B"]:
         """Log odds of s being a draw of the prior."""

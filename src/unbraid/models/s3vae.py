@@ -37,6 +37,7 @@ from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.objectives.information import PairEstimate, sampled_terms
 from unbraid.objectives.motion import choose_signal, motion_error
+from unbraid.processes import gather
 from unbraid.types import Batch, Posterior, Terms
 
 __all__ = ["S3VAE"]
@@ -164,8 +165,9 @@ class S3VAE(SequentialVAE):
 
     def _triplets(
         self, s: Float[Tensor, "B S"], same: Float[Tensor, "B S"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B"]:
-        """L_SCC of each sequence; 0 in a batch of one, which has no other sequence."""
+    ) -> Float[Tensor, "M"]:
+        """L_SCC of each sequence of all processes; 0 in a batch of one, which has no other sequence."""
+        s, same = gather(s), gather(same)
         if len(s) == 1:
             return torch.zeros_like(s[:, 0])
         device = None if generator is None else generator.device

@@ -54,6 +54,7 @@ from unbraid.objectives.eigenvalues import (
     static_loss,
     static_units,
 )
+from unbraid.processes import gather
 from unbraid.types import Batch, Codes, Factor, Posterior, Terms
 
 __all__ = ["SKD"]
@@ -185,7 +186,8 @@ class SKD(KoopmanAutoencoder):
         z, inside_mask = self.latents(batch.x, batch.mask), inside_steps(batch.x, batch.mask)
         steps = None if batch.mask is None else inside_mask
         before, after = consecutive(z, inside_mask)
-        operator = operator_from_moments(*_moments(before, after, inside_mask), self.ridge)
+        moments = _moments(gather(before), gather(after), gather(inside_mask))
+        operator = operator_from_moments(*moments, self.ridge)
         predicted = torch.cat([z[:, :1], (before @ operator).to(z.dtype)], 1)
         rebuilt = self._decode_latents(self._dropped_out(z, generator), steps)
         continued = self._decode_latents(predicted, steps)

@@ -51,6 +51,7 @@ from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outpu
 from unbraid.nn.statistics import keep_statistics
 from unbraid.objectives.information import PairEstimate, sampled_terms
 from unbraid.objectives.negatives import Choice, choose_negatives, contrast_among, pairwise_kl, ranks
+from unbraid.processes import gather
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
 
 __all__ = ["SPYL"]
@@ -202,13 +203,15 @@ class SPYL(SequentialVAE):
 
     def _bank_contrast(self, posterior: Posterior, steps: Tensor, generator: torch.Generator | None) -> Terms:
         """The sequence's own codes again, among those of generated sequences."""
-        own, again = _summaries(posterior, steps), self._again(posterior.mean, steps, generator)
+        own = _joined(_summaries(posterior, steps))
+        again = {code: gather(mean) for code, mean in self._again(posterior.mean, steps, generator).items()}
         bank = self._draw_bank(len(steps), steps.shape[1], generator)
-        positive = torch.arange(len(steps), device=steps.device)
+        count = len(again["static"])
+        positive = torch.arange(count, device=steps.device)
         terms = {}
         for code in ("static", "dynamic"):
             far = choose_negatives(pairwise_kl(own[code], bank[code]), self.choice, generator)
-            negatives = torch.cat([torch.zeros_like(far[:, :1]).expand(-1, len(steps)), far], 1)
+            negatives = torch.cat([torch.zeros_like(far[:, :1]).expand(-1, count), far], 1)
             candidates = torch.cat([again[code], bank[code].mean])
             terms[f"contrastive_{code}"] = contrast_among(
                 own[code].mean, candidates, positive, negatives, self.temperature
@@ -219,13 +222,15 @@ class SPYL(SequentialVAE):
         self, posterior: Posterior, steps: Tensor, generator: torch.Generator | None
     ) -> Terms:
         """Codes of a close sequence of the batch again, among those of the farthest sequences."""
-        own, again = _summaries(posterior, steps), self._again(posterior.sample(generator), steps, generator)
-        third = max(1, len(steps) // 3)
+        own, kept = _joined(_summaries(posterior, steps)), posterior.sample(generator)
+        again = {code: gather(mean) for code, mean in self._again(kept, steps, generator).items()}
+        count = len(again["static"])
+        third = max(1, count // 3)
         terms = {}
         for code in ("static", "dynamic"):
             rank = ranks(pairwise_kl(own[code], own[code]))
-            keys = standard_normal(tuple(rank.shape), own[code].mean, generator)
-            positive = keys.masked_fill(rank < len(steps) - third, -torch.inf).argmax(1)
+            keys = standard_normal(tuple(rank.shape), own[code].mean, generator, sequences=None)
+            positive = keys.masked_fill(rank < count - third, -torch.inf).argmax(1)
             terms[f"contrastive_{code}"] = contrast_among(
                 own[code].mean, again[code], positive, rank < third, self.temperature
             )
@@ -242,13 +247,14 @@ class SPYL(SequentialVAE):
         return {"static": static.mean, "dynamic": dynamic.mean}
 
     def _draw_bank(self, size: int, length: int, generator: torch.Generator | None) -> dict[str, Normal]:
-        """Codes of `bank` times `size` sequences drawn from the priors, `size` of them at a time."""
+        """Codes of `bank` times `size` sequences, those of all processes, drawn from the priors, `size` at a time."""
         steps = torch.ones(size, length, dtype=torch.bool, device=self.device)
         with torch.no_grad(), keep_statistics(self):
             parts = [
                 self._encode_decoded(self._draw_codes(size, length, generator), steps)
                 for _ in range(self.bank)
             ]
+        parts = [_joined(part) for part in parts]
         return {
             code: Normal(
                 torch.cat([part[code].mean for part in parts]),
@@ -268,6 +274,11 @@ class SPYL(SequentialVAE):
 
     def _encode_decoded(self, codes: Codes, steps: Tensor) -> dict[str, Normal]:
         return _summaries(self.posterior(self.decode(codes, steps).mean, steps), steps)
+
+
+def _joined(codes: dict[str, Normal]) -> dict[str, Normal]:
+    """The codes of all processes that train together."""
+    return {name: Normal(gather(q.mean), gather(q.stddev), validate_args=False) for name, q in codes.items()}
 
 
 def _summaries(posterior: Posterior, steps: Bool[Tensor, "B T"]) -> dict[str, Normal]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.kinds import kind_of
+from unbraid.nn.batch_norm import BatchNorm2d, BatchNorm3d
 from unbraid.nn.frames import check_size
 from unbraid.types import standard_normal
 
@@ -54,7 +55,7 @@ class StepCritic(nn.Module):
             channels, _ = check_size(observation)
             sizes = [channels, width, 2 * width, 4 * width]
             blocks: list[nn.Module] = [
-                _block(nn.Conv2d(a, b, 4, 2, 1, bias=False), i and nn.BatchNorm2d(b))
+                _block(nn.Conv2d(a, b, 4, 2, 1, bias=False), i and BatchNorm2d(b))
                 for i, (a, b) in enumerate(pairwise(sizes))
             ]
             blocks.append(nn.Conv2d(sizes[-1], 1, 4, 2, 1, bias=False))
@@ -92,7 +93,7 @@ class ClipCritic(nn.Module):
             sizes = [channels, *(width * min(2**i, 8) for i in range(halvings))]
             blocks: list[nn.Module] = [
                 _block(
-                    nn.Conv3d(a, b, (k, 4, 4), (1, 2, 2), (k // 2, 1, 1), bias=False), i and nn.BatchNorm3d(b)
+                    nn.Conv3d(a, b, (k, 4, 4), (1, 2, 2), (k // 2, 1, 1), bias=False), i and BatchNorm3d(b)
                 )
                 for i, (a, b) in enumerate(pairwise(sizes))
             ]

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.kinds import FRAME_SIZES
+from unbraid.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from unbraid.nn.likelihoods import SquaredErrorNormal
 
 __all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
@@ -31,7 +32,7 @@ def _extra_layer(size: int, before: int, width: int) -> tuple[list[nn.Module], i
     units = 16 * width
     return [
         nn.Linear(before, units, bias=False),
-        nn.BatchNorm1d(units),
+        BatchNorm1d(units),
         nn.LeakyReLU(0.2, inplace=True),
     ], units
 
@@ -72,14 +73,14 @@ class FrameEncoder(nn.Module):
         for before, after in pairwise([input_channels, *channels]):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(after),
+                BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.layers: nn.Module = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extra, units = _extra_layer(size, channels[-1] * 16, width)
         self.head = nn.Sequential(
-            *extra, nn.Linear(units, features, bias=False), nn.BatchNorm1d(features), nn.Tanh()
+            *extra, nn.Linear(units, features, bias=False), BatchNorm1d(features), nn.Tanh()
         )
 
     def kernels(self, heads: bool) -> list[nn.Parameter]:
@@ -107,11 +108,11 @@ class FrameDecoder(nn.Module):
         extra, units = _extra_layer(size, latent, width)
         last = nn.Linear(units, channels[0] * 16, bias=False)
         self.head = nn.Sequential(*extra, last) if extra else last
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
+        layers: list[nn.Module] = [BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(channels):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(after),
+                BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), nn.Sigmoid()]

@@ -1,4 +1,4 @@
-"""Contrastive estimates of mutual information, and what joins the batches of several processes for them.
+"""Contrastive estimates of mutual information.
 
 C-DSVAE (Bai, Wang, Gomes, NeurIPS 2021, https://arxiv.org/abs/2110.12091), appendix A.4, eq. (14): a code is picked out
 of n others by its similarity to the code of a view of the same sequence. With loss l, the mutual information is at least
@@ -9,20 +9,19 @@ import math
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
 from unbraid.masks import zero_unobserved
+from unbraid.processes import gather
 
 __all__ = [
     "Compare",
     "contrast",
     "contrastive_bound",
     "contrastive_loss",
-    "gather_processes",
     "info_nce",
     "mean_path",
     "pool",
@@ -33,7 +32,7 @@ Compare = Literal["process", "all_processes"]
 
 
 def contrast(
-    u: Float[Tensor, "B F"], v: Float[Tensor, "B F"], temperature: float, compare: Compare = "process"
+    u: Float[Tensor, "B F"], v: Float[Tensor, "B F"], temperature: float, compare: Compare = "all_processes"
 ) -> Float[Tensor, ""]:
     """Mean of `contrastive_loss` over the sequences that are compared."""
     return contrastive_loss(pool(u, compare), pool(v, compare), temperature).mean()
@@ -45,8 +44,8 @@ def mean_path(q: Distribution, steps: Bool[Tensor, "B T"] | None) -> Float[Tenso
 
 
 def pool(x: Tensor, compare: Compare) -> Tensor:
-    """X, or the x of all processes."""
-    return gather_processes(x) if compare == "all_processes" else x
+    """X, or the x of all processes that train together."""
+    return gather(x) if compare == "all_processes" else x
 
 
 def info_nce(
@@ -105,35 +104,3 @@ def contrastive_bound(loss: Float[Tensor, ""], negatives: int) -> Float[Tensor, 
     if negatives < 1:
         raise ValueError(f"negatives: {negatives} must be at least 1; a batch of B sequences has 2 B - 2")
     return (negatives + 1) / negatives * (math.log(negatives + 1) - loss)
-
-
-# ---- several processes ------------------------------------------------------------------------------------
-
-
-def gather_processes(x: Float[Tensor, "B *X"]) -> Float[Tensor, "M *X"]:
-    """The batches of all processes, joined in the order of their ranks; each gradient returns to its process.
-
-    A term that every process computes on the joined batch, averaged by DistributedDataParallel, has the gradients of one
-    process with the whole batch. All batches must have the same size. Outside torch.distributed x is returned as it is.
-    """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return x
-    return _Gather.apply(x)
-
-
-class _Gather(torch.autograd.Function):
-    """All-gather; the gradient of a process's part is the sum of all processes' gradients of that part."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
-        parts = [
-            torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())
-        ]
-        dist.all_gather(parts, x.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        gradient = gradient.contiguous()
-        dist.all_reduce(gradient)
-        return gradient.chunk(dist.get_world_size())[dist.get_rank()]

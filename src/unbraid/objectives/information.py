@@ -259,7 +259,7 @@ def sampled_terms(
     steps: Bool[Tensor, "B T"] | None = None,
     estimates: frozenset[Literal["static", "dynamic"]] = frozenset(),
     pair: PairEstimate = "per_step",
-    compare: Compare = "process",
+    compare: Compare = "all_processes",
 ) -> Terms:
     """Terms of an objective by minibatch weighted sampling, 0-dim each.
 

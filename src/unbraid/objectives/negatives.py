@@ -55,7 +55,7 @@ def choose_negatives(
     """
     candidates, rank = kl.shape[1], ranks(kl)
     if choice == "random":
-        keys = standard_normal(tuple(kl.shape), kl, generator)
+        keys = standard_normal(tuple(kl.shape), kl, generator, sequences=None)
         rank = ranks(keys.masked_fill(rank >= 2 * candidates // 3, -torch.inf))
     first = candidates // 3 if choice == "middle" else 0
     return (rank >= first) & (rank < first + candidates // 2)

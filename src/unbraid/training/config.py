@@ -37,6 +37,10 @@ class TrainingConfig:
         seed: of the initial weights, the order of the batches and the noise.
         precision: "bfloat16", "float32", or "auto": bfloat16 where the processor computes in it.
         device: "cpu", "cuda" or "auto".
+        devices: processes of each machine that train together, one per GPU, or per part of the cores on a CPU; None for as
+            many as `torchrun` started, one without it. `batch_size` is that of all processes together.
+        compile: whether `torch.compile` compiles the parts of the model. The first steps take minutes then; it pays in long
+            trainings on a GPU (`unbraid speed --compile` shows by how much), and not on a CPU.
         checkpoint_minutes: minutes between checkpoints; one is written at the end of each epoch as well.
         log_every_steps: steps between rows of metrics.csv.
         track_information: whether to add the mutual information of the codes to metrics.csv, estimated on validation
@@ -60,6 +64,8 @@ class TrainingConfig:
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int | None = None
+    compile: bool = False
     checkpoint_minutes: float = 2.0
     log_every_steps: int = 10
     track_information: bool = False
@@ -68,8 +74,10 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"training.steps: {self.steps} must be at least 1, or None")
+        for name in ("steps", "devices"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"training.{name}: {value} must be at least 1, or None")
         for name in (
             "learning_rate",
             "kernel_learning_rate",

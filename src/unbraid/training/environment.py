@@ -13,6 +13,7 @@ import torch
 
 import unbraid
 from unbraid.files import read_json, write_atomically
+from unbraid.processes import this_process
 from unbraid.training.machine import choose_precision, processor_name
 from unbraid.training.plan import Plan
 
@@ -32,6 +33,7 @@ def environment(plan: Plan) -> dict[str, Any]:
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": this_process().count,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "precision": str(choose_precision(plan.config.precision, device)).removeprefix("torch."),
         "data_fingerprint": plan.data.fingerprint,
@@ -42,7 +44,8 @@ def environment(plan: Plan) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
     """What is not as before and can change the last digits of the weights: `[before, now]` by name."""
-    names = ("threads", *_PACKAGES, "processor", "device", "precision")
+    names = ("processes", "threads", *_PACKAGES, "processor", "device", "precision")
+    before = {"processes": 1, **before}
     return {name: [before.get(name), now[name]] for name in names if before.get(name) != now[name]}
 
 

@@ -3,12 +3,22 @@
 import ctypes
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
-__all__ = ["choose_device", "choose_precision", "has_bfloat16", "keep_freed_memory", "processor_name"]
+__all__ = [
+    "choose_device",
+    "choose_precision",
+    "compiled",
+    "has_bfloat16",
+    "keep_freed_memory",
+    "processor_name",
+]
 
 
 @cache
@@ -39,6 +49,24 @@ def choose_precision(wanted: str, device: str) -> torch.dtype:
     if wanted == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+
+@contextmanager
+def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """Have the parts of a model compiled by `torch.compile` inside the block; names of parameters stay.
+
+    Args:
+        model: whose direct parts are compiled where they are called.
+        wanted: False to change nothing.
+    """
+    parts = list(model.children()) if wanted else []
+    for part in parts:
+        part.compile()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part._compiled_call_impl = None
 
 
 def processor_name() -> str:

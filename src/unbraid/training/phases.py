@@ -3,7 +3,7 @@
 The Lightning plan and `unbraid speed` take the same step.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ from unbraid.augment import draw_views
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import kernels
 from unbraid.objectives.schedules import learning_rate_share, weight_at
+from unbraid.processes import mean_over_processes, this_process
 from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_precision
 from unbraid.training.muon import AdamWithMuon
@@ -28,9 +29,9 @@ class Losses:
     """What one training step computed, detached and still on the device.
 
     Attributes:
-        terms: mean over the batch of each term of the phases that ran.
+        terms: mean over the batch of each term of the phases that ran; over the batches of all processes.
         total: the weighted sum of the terms.
-        sequences: number of sequences of the batch.
+        sequences: number of sequences of the batch, those of all processes.
     """
 
     terms: Terms
@@ -113,6 +114,7 @@ class TrainingStep:
         total_steps: steps of the whole training, for the schedules.
         dataset_size: number of training sequences.
         noise: generator of all noise of training.
+        backward: computes the gradients of an objective; where several processes train together, their mean.
 
     Raises:
         ValueError: phases that cannot train the model.
@@ -125,9 +127,10 @@ class TrainingStep:
         total_steps: int,
         dataset_size: int,
         noise: torch.Generator,
+        backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> None:
         check_phases(model)
-        self.model, self.config, self.noise = model, config, noise
+        self.model, self.config, self.noise, self.backward = model, config, noise, backward
         self.total_steps, self.dataset_size = total_steps, dataset_size
         self.precision = choose_precision(config.precision, model.device.type)
         self.optimizers = [self._optimizer(phase) for phase in model.phases]
@@ -154,14 +157,20 @@ class TrainingStep:
             totals.append(
                 weighted_sum(phase_terms, weights_at(self.config, phase_terms, self.share(step))).detach()
             )
-        return Losses(terms, torch.stack(totals).sum(), len(batch))
+        return self._losses(terms, torch.stack(totals).sum(), len(batch))
+
+    def _losses(self, terms: Terms, total: Tensor, sequences: int) -> Losses:
+        """The losses of the batches of all processes."""
+        means = mean_over_processes(torch.stack([*terms.values(), total]))
+        *values, total = means.unbind()
+        return Losses(dict(zip(terms, values, strict=True)), total, sequences * this_process().count)
 
     def _descend(self, phase: Phase, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> Terms:
         """One optimiser step of one phase; the terms before it."""
         with _only(self.model, phase):
             terms = terms_of(self.model, batch, self.precision, self.noise, phase.name)
             optimizer.zero_grad(set_to_none=True)
-            weighted_sum(terms, weights_at(self.config, terms, self.share(step))).backward()
+            self.backward(weighted_sum(terms, weights_at(self.config, terms, self.share(step))))
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(_parameters(self.model, phase), self.config.gradient_clip)
         optimizer.step()

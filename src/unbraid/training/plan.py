@@ -12,11 +12,13 @@ from torch import Tensor
 from unbraid.augment import check_views
 from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
+from unbraid.nn.statistics import keep_statistics
+from unbraid.processes import ALONE, sum_over_processes, this_process
 from unbraid.training.batches import Batches
 from unbraid.training.config import TrainingConfig
 from unbraid.training.machine import choose_device, choose_precision
 from unbraid.training.phases import TrainingStep, check_phases, complete, weights_at
-from unbraid.types import Batch, Terms
+from unbraid.types import Batch, JointNoise, Terms
 from unbraid.words import nearest
 
 __all__ = ["Plan", "budget", "training_recordings"]
@@ -36,16 +38,17 @@ def training_recordings(data: Sequences) -> tuple[np.ndarray, np.ndarray]:
 
 
 def budget(rows: np.ndarray, config: TrainingConfig) -> tuple[Batches, int]:
-    """The training batches of an epoch, and the number of epochs.
+    """The training batches of an epoch, this process's share of them, and the number of epochs.
 
     With a budget in steps, an epoch has so many passes over the rows that it has at least `EPOCH_STEPS` steps, where the
     budget allows, since each epoch ends with a validation and a checkpoint.
     """
-    one_pass = Batches(rows, config.batch_size, config.seed)
+    process = this_process()
+    one_pass = Batches(rows, config.batch_size, config.seed, process=process)
     if config.steps is None:
         return one_pass, config.max_epochs
     passes = -(-min(EPOCH_STEPS, config.steps) // len(one_pass))
-    batches = Batches(rows, config.batch_size, config.seed, passes)
+    batches = Batches(rows, config.batch_size, config.seed, passes, process)
     return batches, -(-config.steps // len(batches))
 
 
@@ -56,6 +59,9 @@ class Plan(lightning.LightningModule):
     device. All noise comes from one generator. Its state, the order of the batches and the plan's own count of steps are
     part of every checkpoint; schedules, logs and checkpoints rest on that count, not on Lightning's, which counts the
     steps of every optimiser.
+
+    Several processes train as one: a batch is shared evenly among them, their noise is that of the whole batch, the model's
+    terms compare the sequences of all, and gradients are averaged. Batches of validation are shared where there are enough.
     """
 
     def __init__(self, model: SequenceModel, data: Sequences, config: TrainingConfig) -> None:
@@ -66,8 +72,12 @@ class Plan(lightning.LightningModule):
         self.model, self.data, self.config = model, data, config
         self.device_name = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device_name)
-        self.noise = torch.Generator(self.device_name).manual_seed(config.seed)
+        self.process = this_process()
         self.batches, self.epochs = budget(data.training_rows, config)
+        self.noise = JointNoise(self.device_name, self.process, self.batches.own)
+        self.noise.manual_seed(config.seed)
+        whole = Batches(data.splits["validation"], config.batch_size)
+        self.validating = self.process if len(whole) >= self.process.count else ALONE
         model.check_batches(self.batches.batch_size, data.steps)
         self.total_steps = len(self.batches) * self.epochs
         self.step = 0
@@ -116,6 +126,23 @@ class Plan(lightning.LightningModule):
                 )
         return every
 
+    def leaves_parameters_out(self) -> bool:
+        """Whether some parameter has no gradient in some step: phases, weights of 0, or terms that do not read it."""
+        points = [weight for weight in self.config.weights.values() if isinstance(weight, list)]
+        numbers = [weight for weight in self.config.weights.values() if not isinstance(weight, list)]
+        if len(self.model.phases) > 1 or 0 in numbers or any(value == 0 for p in points for _, value in p):
+            return True
+        batch, noise = (
+            self.read(self.data.training_rows[:2], self.model.device),
+            torch.Generator(self.device_name),
+        )
+        batch = complete(self.model, batch, self.dataset_size, noise)
+        with keep_statistics(self.model):
+            terms = self.model.terms(batch, noise, self.model.phases[0].name)
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        total = torch.stack([term.float().mean() for term in terms.values()]).sum()
+        return None in torch.autograd.grad(total, parameters, allow_unused=True)
+
     def weights_now(self, terms: Collection[str]) -> dict[str, float]:
         """The weight of each term at this point of training."""
         return weights_at(self.config, terms, self.step / max(1, self.total_steps - 1))
@@ -124,7 +151,9 @@ class Plan(lightning.LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The optimiser of every phase."""
-        self.taking = TrainingStep(self.model, self.config, self.total_steps, self.dataset_size, self.noise)
+        self.taking = TrainingStep(
+            self.model, self.config, self.total_steps, self.dataset_size, self.noise, self.manual_backward
+        )
         return self.taking.optimizers
 
     def transfer_batch_to_device(self, batch: np.ndarray, device: torch.device, dataloader_idx: int) -> Batch:
@@ -139,7 +168,7 @@ class Plan(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """Sums of the terms over a batch, with noise that is the same at every epoch."""
-        generator = torch.Generator(self.device_name).manual_seed(batch_index)
+        generator = torch.Generator(self.device_name).manual_seed(self.validation_seed(batch_index))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             terms = self.terms(batch, generator)
         return {
@@ -147,13 +176,25 @@ class Plan(lightning.LightningModule):
             for name, term in terms.items()
         }
 
+    def validation_seed(self, batch_index: int) -> int:
+        """The seed of the noise of a validation batch: its number in the split's order."""
+        rank, count = self.validating
+        return count * batch_index + rank
+
+    def validation_means(self, sums: Terms) -> dict[str, float]:
+        """The means over the validation split, from the sums over this process's share of it."""
+        if self.validating.count > 1:
+            joint = sum_over_processes(torch.stack([value.double() for value in sums.values()]))
+            sums = dict(zip(sums, joint.unbind(), strict=True))
+        return {name: float(value) / len(self.data.splits["validation"]) for name, value in sums.items()}
+
     def train_dataloader(self) -> Batches:
         """The training batches."""
         return self.batches
 
     def val_dataloader(self) -> Batches:
-        """The validation batches, in order, none left out."""
-        return Batches(self.data.splits["validation"], self.config.batch_size)
+        """The validation batches, in order, none left out; this process's share of them."""
+        return Batches(self.data.splits["validation"], self.config.batch_size, process=self.validating)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the count of steps, the place in the order of batches and the state of the noise."""

@@ -1,9 +1,7 @@
 """A run: one training in one folder, from its settings to its weights."""
 
-import logging
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,24 +9,27 @@ from typing import Any
 
 import lightning
 import torch
-from rich.console import Console
+from lightning.pytorch.loggers import Logger
 
-from unbraid.data.features import Features
 from unbraid.data.sequences import Sequences
-from unbraid.io import load_model, save_features, save_model
+from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model, float32_by_default
 from unbraid.pretrained.places import locate
+from unbraid.processes import (
+    check_alike,
+    from_first,
+    is_launched,
+    joined,
+    processes_here,
+)
 from unbraid.registry import model_class
-from unbraid.streams import unbroken
-from unbraid.training.callbacks.checkpoints import CheckpointFiles, Checkpoints, newest_checkpoint
-from unbraid.training.callbacks.information import Information, information
-from unbraid.training.callbacks.metrics import Metrics
-from unbraid.training.callbacks.progress import ProgressReport
-from unbraid.training.callbacks.stopping import Interrupted, Stopped, Stopping
+from unbraid.training.callbacks.checkpoints import newest_checkpoint
+from unbraid.training.callbacks.information import information
+from unbraid.training.callbacks.loggers import check_loggers
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
-from unbraid.training.machine import keep_freed_memory
+from unbraid.training.machine import choose_device
 from unbraid.training.plan import Plan, training_recordings
 from unbraid.training.run_folder import (
     check_same_data,
@@ -48,7 +49,7 @@ from unbraid.training.start import (
     take_weights,
     with_start_hash,
 )
-from unbraid.types import Batch
+from unbraid.training.train import Beside, console_of_first, train
 
 __all__ = [
     "Run",
@@ -85,9 +86,13 @@ def fit(
     settings: dict[str, Any] | None = None,
     training: TrainingConfig | None = None,
     config: dict[str, Any] | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+    loggers: Sequence[str | Logger] = (),
     quiet: bool = False,
 ) -> Run:
     """Train a model on a data set's train split.
+
+    Under `torchrun` the processes train as one; see docs/training.md.
 
     Args:
         data: with splits `train` and `validation`.
@@ -97,6 +102,8 @@ def fit(
         training: how to train.
         config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
             name.
+        callbacks: of Lightning, called after those of the library; each sees the plan (`plan.model`, `plan.step`).
+        loggers: of Lightning, or names of them ("tensorboard", "wandb", "mlflow", ...), that get each row of metrics.csv.
         quiet: print nothing.
 
     Raises:
@@ -105,6 +112,39 @@ def fit(
         KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
     training = training or TrainingConfig()
+    check_started(training)
+    check_loggers(loggers)
+    with joined(choose_device(training.device)), float32_by_default():
+        return _fit(
+            data, model, folder, settings or {}, training, config or {}, Beside(callbacks, loggers), quiet
+        )
+
+
+def check_started(training: TrainingConfig) -> None:
+    """Refuse a number of processes that were not started.
+
+    Raises:
+        ValueError: says how to start them.
+    """
+    wanted, here = training.devices or processes_here(), processes_here()
+    if wanted != here:
+        raise ValueError(
+            f"training.devices: {wanted} processes are wanted on this machine and {here} "
+            f"{'is' if here == 1 else 'are'} there; start them with: torchrun --nproc-per-node {wanted} ... "
+            "(`unbraid train` and `unbraid resume` start them themselves)"
+        )
+
+
+def _fit(
+    data: Sequences,
+    model: str | SequenceModel,
+    folder: str | Path | None,
+    settings: dict[str, Any],
+    training: TrainingConfig,
+    config: dict[str, Any],
+    beside: Beside,
+    quiet: bool,
+) -> Run:
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(
@@ -117,28 +157,38 @@ def fit(
     start = load_start(training)
     training = with_start_hash(training, start)
     check_features(data, start)
-    built = _build(data, model, settings or {}, training.seed)
+    built = _build(data, model, settings, training.seed)
     take_weights(built, start)
     folder = new_folder(folder, data.name, built.card.name)
     described = {
         "data": {"name": data.name},
-        **(config or {}),
+        **config,
         "model": {"name": built.card.name, **built.settings},
         "training": asdict(training),
     }
-    with float32_by_default():
-        plan = Plan(built, data, training)
-        terms = _try_one_batch(plan)
-        started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        with new_run(folder, described, started | environment(plan)):
-            if start is not None:
-                keep_start(built, folder)
-            return _train(folder, plan, described, terms, None, quiet)
+    plan = Plan(built, data, training)
+    terms = _try_one_batch(plan)
+    _check_alike(plan)
+    started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    about = started | environment(plan)
+    with ExitStack() as stack:
+        from_first(lambda: stack.enter_context(new_run(folder, described, about)))
+        if start is not None:
+            from_first(lambda: keep_start(built, folder))
+        return Run(folder, train(folder, plan, terms, None, beside, quiet), described)
+
+
+def _check_alike(plan: Plan) -> None:
+    """Refuse processes that would not train the same model on the same data."""
+    settings = {"training": asdict(plan.config), "model": [plan.model.card.name, plan.model.settings]}
+    check_alike({"data": plan.data.fingerprint, "settings": settings, "torch": torch.__version__})
 
 
 def resume(
     folder: str | Path,
     data: Sequences | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+    loggers: Sequence[str | Logger] = (),
     quiet: bool = False,
 ) -> Run:
     """Continue a training at its newest intact checkpoint; the result equals an uninterrupted one.
@@ -147,6 +197,8 @@ def resume(
         folder: the run's folder.
         data: the data set, when the run was started from Python on one's own data; by default it is loaded as the
             run's `config.yaml` says.
+        callbacks: of Lightning, as for `fit`.
+        loggers: as for `fit`.
         quiet: print nothing.
 
     Raises:
@@ -155,23 +207,37 @@ def resume(
         FileInUseError: another process trains the run.
         KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
+    check_loggers(loggers)
     folder = Path(folder)
     config = read_config(folder)
     if is_finished(folder):
         return _open_finished(folder, config)
-    with one_writer(folder), float32_by_default():
-        if is_finished(folder):  # by the process that held the lock
+    training = read_training(folder, config)
+    if is_launched():  # another number of processes than before is said, not refused
+        training = replace(training, devices=None)
+    check_started(training)
+    with ExitStack() as stack:
+        stack.enter_context(joined(choose_device(training.device)))
+        stack.enter_context(float32_by_default())
+        from_first(lambda: stack.enter_context(one_writer(folder)))
+        if from_first(lambda: is_finished(folder)):  # by the process that held the lock
             return _open_finished(folder, config)
-        return _go_on(folder, config, data, quiet)
+        return _go_on(folder, config, training, data, Beside(callbacks, loggers), quiet)
 
 
-def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: bool) -> Run:
+def _go_on(
+    folder: Path,
+    config: dict[str, Any],
+    training: TrainingConfig,
+    data: Sequences | None,
+    beside: Beside,
+    quiet: bool,
+) -> Run:
     """Train to the end from the newest intact checkpoint."""
     before = read_environment(folder)
     data = data if data is not None else load_run_data(config)
     check_same_data(folder, data)
     settings = {key: value for key, value in config["model"].items() if key != "name"}
-    training = read_training(folder, config)
     try:
         model = _build(data, config["model"]["name"], settings, training.seed)
     except (TypeError, RuntimeError) as error:
@@ -179,7 +245,8 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
     take_weights(model, kept_start(folder) or load_start(training))
     plan = Plan(model, data, training)
     terms = _try_one_batch(plan)
-    console = _console(quiet)
+    _check_alike(plan)
+    console = console_of_first(quiet)
     if changes := differences(before, environment(plan)):
         what = ", ".join(f"{name} {now} instead of {then}" for name, (then, now) in changes.items())
         console.print(
@@ -187,11 +254,11 @@ def _go_on(folder: Path, config: dict[str, Any], data: Sequences | None, quiet: 
             style="yellow",
             markup=False,
         )
-        add_to_environment(folder, {"changed_at_resume": changes})
-    newest = newest_checkpoint(folder / "checkpoints", plan, console)
+        from_first(lambda: add_to_environment(folder, {"changed_at_resume": changes}))
+    newest = from_first(lambda: newest_checkpoint(folder / "checkpoints", plan, console))
     if newest is None:
         console.print(f"{folder} has no intact checkpoint; starting from its first step", markup=False)
-    return _train(folder, plan, config, terms, newest, quiet)
+    return Run(folder, train(folder, plan, terms, newest, beside, quiet), config)
 
 
 def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
@@ -211,93 +278,6 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
     """
     folder = locate(folder)
     return Run(folder, load_model(folder, device), read_config(folder))
-
-
-def _train(
-    folder: Path,
-    plan: Plan,
-    config: dict[str, Any],
-    terms: Sequence[str],
-    checkpoint: Path | None,
-    quiet: bool,
-) -> Run:
-    console = _console(quiet)
-    checkpoints = Checkpoints(folder / "checkpoints", plan.config.checkpoint_minutes)
-    tracked = Information() if plan.config.track_information else None
-    metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, terms, tracked)
-    stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
-    if checkpoint is None:
-        metrics.drop_rows_after(None)
-        if plan.config.start_from is None:  # a trained model has what is fitted before training
-            plan.model.eval()
-            with torch.no_grad():
-                plan.model.start(_training_batches(plan))
-            plan.model.train()
-    keep_freed_memory()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning.*")
-        trainer = lightning.Trainer(
-            accelerator="cpu" if plan.device_name == "cpu" else "gpu",
-            devices=1,
-            max_epochs=plan.epochs,
-            callbacks=[
-                *([tracked] if tracked else []),
-                metrics,
-                ProgressReport(console),
-                checkpoints,
-                stopping,
-            ],
-            plugins=[CheckpointFiles()],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            # A new training whose information is followed has its first point before the first step.
-            num_sanity_val_steps=-1 if tracked and checkpoint is None else 0,
-            use_distributed_sampler=False,
-        )
-        try:
-            with stopping.listening():
-                trainer.fit(plan, ckpt_path=checkpoint)
-        except Stopped as stop:
-            if stop.signal_number is not None:
-                console.print(
-                    f"stopped at step {plan.step}; go on with: unbraid resume {folder}", markup=False
-                )
-                raise Interrupted(stop.signal_number) from None
-    model, data = _finish(plan), plan.data
-    if data.feature_names is not None:
-        features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound)
-        save_features(features, folder / "model")
-    add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
-    model.folder = folder
-    save_model(model, folder / "model")  # last, for a run with a model.json is finished
-    if stopping.asked is not None:  # in the last step
-        console.print(f"trained to its end; the run is in {folder}", markup=False)
-        raise Interrupted(stopping.asked)
-    console.print(f"trained in {metrics.seconds / 60:.1f} min; the run is in {folder}", highlight=False)
-    return Run(folder, model, config)
-
-
-def _console(quiet: bool) -> Console:
-    return Console(quiet=quiet, file=unbroken(sys.stdout))
-
-
-def _finish(plan: Plan) -> SequenceModel:
-    """The trained model on the CPU, in evaluation mode, with what is fitted after training."""
-    model = plan.model.eval()
-    with torch.no_grad():
-        model.finish(_training_batches(plan))
-    return model.cpu()
-
-
-def _training_batches(plan: Plan) -> Iterator[Batch]:
-    """The training sequences in their order, none left out."""
-    rows, size = plan.data.training_rows, plan.batches.batch_size
-    for start in range(0, len(rows), size):
-        block = plan.read(rows[start : start + size], plan.model.device)
-        yield replace(block, dataset_size=len(rows))
 
 
 def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any], seed: int) -> SequenceModel:

@@ -21,6 +21,7 @@ from unbraid.files import (
     write_atomically,
 )
 from unbraid.parameters import parameters
+from unbraid.processes import from_first
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import read_environment, write_environment
 from unbraid.values import read_value
@@ -40,9 +41,15 @@ __all__ = [
 def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
     """The folder of a new run: the wanted one, or the first of `runs/<data>-<model>-1`, `-2`, ... that is free.
 
+    Several processes that train together get one folder.
+
     Raises:
         FileExistsError: the wanted folder exists and is not empty.
     """
+    return from_first(lambda: _free_folder(folder, data, model))
+
+
+def _free_folder(folder: str | Path | None, data: str, model: str) -> Path:
     if folder is None:
         number = 1
         while (Path("runs") / f"{data}-{model}-{number}").exists():

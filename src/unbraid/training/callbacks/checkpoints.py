@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from rich.console import Console
 
 from unbraid.files import replacing
+from unbraid.processes import largest, this_process
 from unbraid.training.plan import Plan
 
 __all__ = ["CheckpointFiles", "Checkpoints", "newest_checkpoint", "read_checkpoint"]
@@ -66,15 +67,21 @@ class Checkpoints(lightning.Callback):
         self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
     ) -> None:
         """Write when enough time has passed; the last batch of an epoch is left to the end of the epoch."""
-        if time.monotonic() - self.written >= self.seconds and batch_index + 1 < len(plan.batches):
+        if batch_index + 1 < len(plan.batches) and self._due(self.seconds):
             self.write(trainer, plan)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, plan: Any) -> None:
         """Write at the end of an epoch when half the time has passed, and at the end of the training."""
-        if time.monotonic() - self.written >= self.seconds / 2 or plan.step >= plan.total_steps:
+        if self._due(self.seconds / 2) or plan.step >= plan.total_steps:
             self.write(trainer, plan)
 
+    def _due(self, seconds: float) -> bool:
+        """Whether so many seconds have passed; several processes agree."""
+        return largest(time.monotonic() - self.written) >= seconds
+
     def _remove_older(self) -> None:
+        if not this_process().is_first:
+            return
         for old in sorted(self.folder.glob("step-*.ckpt"))[:-2]:
             old.unlink()
 

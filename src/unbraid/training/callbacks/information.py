@@ -17,7 +17,7 @@ from unbraid.objectives.information import (
     static_dynamic_information_per_step,
     static_input_information,
 )
-from unbraid.types import Batch, Codes, draw
+from unbraid.types import Batch, Codes, Terms, draw
 
 __all__ = ["Information", "information"]
 
@@ -50,16 +50,15 @@ class Information(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add up the estimates of a batch."""
-        generator = torch.Generator(plan.device_name).manual_seed(batch_idx)
+        generator = torch.Generator(plan.device_name).manual_seed(plan.validation_seed(batch_idx))
         estimates = information(plan.model, batch, plan.dataset_size, generator)
         for name, value in estimates.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.sum()
 
-    def take(self, sequences: int) -> dict[str, float]:
-        """The means over the split, and start anew."""
-        means = {name: float(value) / sequences for name, value in self.sums.items()}
-        self.sums = {}
-        return means
+    def take(self) -> Terms:
+        """The sums over the split, and start anew."""
+        sums, self.sums = self.sums, {}
+        return sums
 
 
 def information(

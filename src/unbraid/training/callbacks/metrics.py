@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from unbraid.files import write_atomically
+from unbraid.processes import this_process
 from unbraid.training.callbacks.information import Information
 from unbraid.training.phases import Losses
 from unbraid.training.plan import Plan
 
 __all__ = ["Metrics"]
+
+_NO_CURVE = ("step", "epoch", "split", "seconds")
 
 
 def _check_finite(means: Mapping[str, float], step: int) -> None:
@@ -34,6 +37,8 @@ def _check_finite(means: Mapping[str, float], step: int) -> None:
 class Metrics(lightning.Callback):
     """Appends rows to `metrics.csv`: means of the terms since the last row, and the validation split's.
 
+    Loggers of the trainer get each row as well, its columns as `train/<column>` or `validation/<column>`.
+
     Args:
         path: the file.
         every: training steps between rows.
@@ -48,6 +53,7 @@ class Metrics(lightning.Callback):
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.validation_sums: dict[str, Tensor] = {}
+        self.validation_means: dict[str, float] = {}  # of the last validation
         self.sequences = 0
         self.seconds_before = 0.0
         self.started = self.since = time.monotonic()
@@ -77,6 +83,8 @@ class Metrics(lightning.Callback):
         Args:
             step: of the checkpoint at which training goes on; None when it starts anew.
         """
+        if not this_process().is_first:
+            return
         if step is None:
             self.path.unlink(missing_ok=True)
             return
@@ -126,12 +134,12 @@ class Metrics(lightning.Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, plan: Any) -> None:
         """Write the validation row."""
-        size = len(plan.data.splits["validation"])
-        means = {name: float(value) / size for name, value in self.validation_sums.items()}
+        means = plan.validation_means(self.validation_sums)
         self.validation_sums = {}
         weights = plan.weights_now(means)
         means["total"] = sum(means[name] * weight for name, weight in weights.items())
-        estimates = {} if self.information is None else self.information.take(size)
+        self.validation_means = means
+        estimates = {} if self.information is None else plan.validation_means(self.information.take())
         self._write(trainer, plan, "validation", means, None, estimates)
         self.since = time.monotonic()
 
@@ -158,6 +166,11 @@ class Metrics(lightning.Callback):
             **{f"weight/{name}": f"{weights[name]:.6g}" for name in self.terms},
             **{f"information/{name}": _number(estimates, name) for name in columns},
         }
+        if not plan.process.is_first:
+            return
+        values = {name: float(value) for name, value in row.items() if value != "" and name not in _NO_CURVE}
+        for logger in trainer.loggers:
+            logger.log_metrics({f"{split}/{name}": value for name, value in values.items()}, plan.step)
         new = not self.path.exists()
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))

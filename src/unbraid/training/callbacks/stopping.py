@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 
+from unbraid.processes import largest, this_process
 from unbraid.training.callbacks.checkpoints import Checkpoints
 from unbraid.training.callbacks.metrics import Metrics
 from unbraid.training.plan import Plan
@@ -55,6 +56,9 @@ class Stopping(lightning.Callback):
 
     A second signal ends the process at once, with exit code 128 + the signal's number. A signal that the process was
     started to ignore, as SIGHUP under `nohup`, is ignored still.
+
+    Of several processes that train together all stop after the same step when one of them is asked to, and a second signal
+    changes nothing: `torchrun` passes on a Ctrl-C that every process has had already, and kills what does not end in time.
     """
 
     def __init__(self, checkpoints: Checkpoints, metrics: Metrics, max_minutes: float | None) -> None:
@@ -91,10 +95,15 @@ class Stopping(lightning.Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None:
+            if this_process().count > 1:
+                return
             _say("stopped at once, without a checkpoint of this step")
             os._exit(128 + number)
         self.asked = number
-        _say("stopping after this step; once more to stop at once ...")
+        if this_process().count > 1:
+            _say("stopping after this step, all processes together ...")
+        else:
+            _say("stopping after this step; once more to stop at once ...")
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, plan: Any, outputs: Any, batch: Any, batch_index: int
@@ -109,7 +118,9 @@ class Stopping(lightning.Callback):
             self._stop_if_asked(trainer, plan)
 
     def _stop_if_asked(self, trainer: lightning.Trainer, plan: Plan) -> None:
-        time_is_up = self.max_seconds is not None and self.metrics.seconds >= self.max_seconds
+        if asked := int(largest(self.asked or 0)):
+            self.asked = asked
+        time_is_up = self.max_seconds is not None and largest(self.metrics.seconds) >= self.max_seconds
         if self.asked is not None or time_is_up:
             self.checkpoints.write(trainer, plan)
             raise Stopped(self.asked)

@@ -1,0 +1,1 @@
+"""Search for settings: a study of trainings of one recipe, by any number of workers, chosen by a validation score."""
