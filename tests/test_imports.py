@@ -42,7 +42,8 @@ FLOORS = [
     ["plots"],
     ["report", "recipes"],
     ["workflow"],
-    ["benchmark", "inputs", "estimator", "testing"],
+    ["sources"],
+    ["benchmark", "inputs", "corpus", "estimator", "testing"],
     ["cli", "page", "__main__"],
 ]
 # Data sets and views stand beside the models, not on them.
@@ -52,7 +53,7 @@ ONLY_IN = {
     "pytorch_lightning": ("training",),
     "matplotlib": ("plots",),
     "gradio": ("page",),
-    "ray": ("workflow",),
+    "ray": ("corpus.on_ray",),
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 

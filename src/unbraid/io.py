@@ -13,7 +13,7 @@ from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 
-__all__ = ["load_features", "load_model", "save_features", "save_model"]
+__all__ = ["load_features", "load_model", "model_fingerprint", "save_features", "save_model"]
 
 
 def save_model(model: SequenceModel, folder: str | Path) -> Path:
@@ -110,3 +110,17 @@ def load_features(folder: str | Path) -> Features:
         if str(error).startswith(str(path)):
             raise
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def model_fingerprint(folder: str | Path) -> str:
+    """A hash of a model and of what it reads, from a run's folder or its `model/`: settings, weights, scaling.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+    """
+    folder = Path(folder)
+    folder = folder if (folder / "model.json").exists() else folder / "model"
+    hashed = hashlib.sha256((folder / "model.json").read_bytes())  # it holds the hash of the weights
+    if (folder / "features.json").is_file():
+        hashed.update((folder / "features.json").read_bytes())
+    return hashed.hexdigest()[:16]
