@@ -40,14 +40,36 @@ def make_sounds(folder, count):
 def train(folder, sounds):
     """A run of a few steps, for its codes mean nothing here."""
     words = ["train", "--data", str(sounds / "00"), "--run", str(folder), "--no-evaluate"]
-    words += ["--training.steps", "5", "--training.device", "cpu", "--data.cache", str(folder.parent / "cache")]
-    subprocess.run([sys.executable, "-m", "unbraid", *words], env=ENVIRONMENT, check=True, capture_output=True)
+    words += [
+        "--training.steps",
+        "5",
+        "--training.device",
+        "cpu",
+        "--data.cache",
+        str(folder.parent / "cache"),
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "unbraid", *words], env=ENVIRONMENT, check=True, capture_output=True
+    )
 
 
 def start(run, sounds, output, *more):
     """The command in a process of its own."""
-    words = [*COMMAND, str(run), str(sounds), "--output", str(output), "--threads", "1", "--device", "cpu", *more]
-    return subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = [
+        *COMMAND,
+        str(run),
+        str(sounds),
+        "--output",
+        str(output),
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        *more,
+    ]
+    return subprocess.Popen(
+        words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def finish(process):
@@ -61,7 +83,9 @@ def finish(process):
 
 def shards(folder):
     """SHA-256 of every shard."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("shard-*"))}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("shard-*"))
+    }
 
 
 def places(folder):

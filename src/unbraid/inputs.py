@@ -24,7 +24,7 @@ from unbraid.kinds import kind_of
 from unbraid.registry import DATASETS
 from unbraid.sources import Clip, Reader, Source, reader
 from unbraid.training import Run
-from unbraid.training.run import check_same_data, load_run_data
+from unbraid.training.run_folder import check_same_data, load_run_data
 from unbraid.words import nearest
 
 __all__ = ["Corpus", "Part", "open_corpus", "read_one", "read_parts"]

@@ -24,7 +24,7 @@ from unbraid.io import load_features
 from unbraid.kinds import Kind, kind_of
 from unbraid.remarks import remark
 from unbraid.training import Run
-from unbraid.training.run import check_same_data, load_run_data
+from unbraid.training.run_folder import check_same_data, load_run_data
 
 __all__ = ["READERS", "Clip", "Reader", "Source", "reader"]
 

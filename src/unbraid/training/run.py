@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from unbraid.training.callbacks.stopping import Interrupted, Stopped, Stopping
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
 from unbraid.training.machine import keep_freed_memory
+from unbraid.training.opened import Run, open_run
 from unbraid.training.plan import Plan, training_recordings
 from unbraid.training.run_folder import (
     check_same_data,
@@ -51,21 +52,6 @@ __all__ = [
     "read_config",
     "resume",
 ]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training and what it left.
-
-    Attributes:
-        folder: the run's folder.
-        model: the trained model, in evaluation mode.
-        config: every resolved setting, as in the folder's `config.yaml`.
-    """
-
-    folder: Path
-    model: SequenceModel
-    config: dict[str, Any]
 
 
 def fit(
@@ -185,16 +171,6 @@ def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
         raise ValueError(
             f"{error}; remove {folder / 'model'} and `unbraid resume {folder}` makes it again from the last checkpoint"
         ) from error
-
-
-def open_run(folder: str | Path, device: str = "cpu") -> Run:
-    """Open a finished run.
-
-    Raises:
-        FileNotFoundError: there is no run in the folder, or it is not finished.
-    """
-    folder = Path(folder)
-    return Run(folder, load_model(folder, device), read_config(folder))
 
 
 def _train(
