@@ -30,7 +30,7 @@ FLOORS = [
     ["nn"],
     ["objectives"],
     ["models"],
-    ["data.labels", "data.splits", "data.features", "data.scaling", "data.checks"],
+    ["data.labels", "data.splits", "data.features", "data.scaling", "data.mapped", "data.checks"],
     ["data.sequences"],
     ["data.disk", "data.store", "data.download"],
     ["data.formats"],

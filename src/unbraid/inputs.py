@@ -16,6 +16,7 @@ import numpy as np
 from unbraid.data.formats.paths import contents_digest, refuse_broken
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.load import load
+from unbraid.data.mapped import give_back
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.own.tables import read_series
 from unbraid.data.sequences import Sequences
@@ -185,7 +186,9 @@ class _Rows(Corpus):
         return list(self.names[rows]), self.data.take(rows)
 
     def parts(self, read: Iterable[Part], size: int) -> Iterator[Part]:
-        yield from read
+        for part in read:
+            yield part
+            give_back(self.data.x)
 
 
 class _Recordings(Corpus):

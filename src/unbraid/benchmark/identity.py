@@ -34,6 +34,7 @@ NO_SETTING = frozenset(
         "model.sequences",  # both are counted when a training starts
         "model.recordings",
         "training.device",
+        "training.fitted_steps",  # measured when a training starts
         "training.checkpoint_minutes",
         "training.log_every_steps",
         "training.seed",

@@ -42,11 +42,12 @@ def budget(rows: np.ndarray, config: TrainingConfig) -> tuple[Batches, int]:
     budget allows, since each epoch ends with a validation and a checkpoint.
     """
     one_pass = Batches(rows, config.batch_size, config.seed)
-    if config.steps is None:
+    steps = config.fitted_steps or config.steps
+    if steps is None:
         return one_pass, config.max_epochs
-    passes = -(-min(EPOCH_STEPS, config.steps) // len(one_pass))
+    passes = -(-min(EPOCH_STEPS, steps) // len(one_pass))
     batches = Batches(rows, config.batch_size, config.seed, passes)
-    return batches, -(-config.steps // len(batches))
+    return batches, -(-steps // len(batches))
 
 
 class Plan(lightning.LightningModule):

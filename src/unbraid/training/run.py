@@ -29,6 +29,7 @@ from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
 from unbraid.training.machine import keep_freed_memory
 from unbraid.training.opened import Run, open_run
+from unbraid.training.pace import fit_into_minutes
 from unbraid.training.plan import Plan, training_recordings
 from unbraid.training.run_folder import (
     check_same_data,
@@ -92,6 +93,8 @@ def fit(
             f"data: {len(data.splits['train'])} training sequence is too few; 2 are needed at least"
         )
     built = _build(data, model, settings or {}, training.seed)
+    with float32_by_default():
+        training = fit_into_minutes(training, built, data)
     folder = new_folder(folder, data.name, built.card.name)
     described = {
         "data": {"name": data.name},
