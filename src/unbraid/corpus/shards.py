@@ -147,17 +147,24 @@ def _write_parquet(path: Path, shard: Shard, about: Mapping[str, Any]) -> None:
 
     def rows(values: np.ndarray) -> Any:
         flat = arrow.array(np.ascontiguousarray(values).ravel())
+        if not values.shape[1]:  # of a method without this code; Arrow has no fixed lists of nothing
+            return arrow.ListArray.from_arrays(arrow.array(np.zeros(len(values) + 1, np.int32)), flat)
         return arrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
     ends = np.concatenate([[0], np.cumsum(shard.lengths)])
     columns = {
-        "name": arrow.array(shard.names, arrow.string()),
+        "name": arrow.array([_in_unicode(name) for name in shard.names], arrow.string()),
         "static": rows(shard.static),
         "dynamic": arrow.LargeListArray.from_arrays(arrow.array(ends), rows(shard.dynamic)),
         **{f"labels/{name}": arrow.array(values) for name, values in shard.labels.items()},
     }
     table = arrow.table(columns).replace_schema_metadata({_KEY: json.dumps(dict(about))})
     parquet.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def _in_unicode(name: str) -> str:
+    r"""A name whose bytes are no Unicode, as file names may be, with them written out: `\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _read_parquet(path: Path) -> tuple[Shard, dict[str, Any]]:
@@ -168,7 +175,7 @@ def _read_parquet(path: Path) -> tuple[Shard, dict[str, Any]]:
 
     def rows(column: Any) -> np.ndarray:
         values = column.flatten().to_numpy(zero_copy_only=False)
-        return values.reshape(len(column), column.type.list_size)
+        return values.reshape(len(column), getattr(column.type, "list_size", 0))
 
     dynamic = columns["dynamic"]
     arrays = {
