@@ -95,7 +95,7 @@ def outcomes_of_ray(
             compute=ray.data.ActorPoolStrategy(size=size),
             num_cpus=plan.threads,
             num_gpus=1 if plan.device == "cuda" else 0,
-            max_task_retries=RETRIES,
+            ray_remote_args_fn=lambda: {"max_task_retries": RETRIES},
         )
         try:
             for row in made.iter_rows():
