@@ -47,5 +47,5 @@ clean:
 	@touch $@
 
 .venv/tests-installed: .venv/unbraid-installed
-	$(PIP) --constraint constraints.txt --editable '.[search,tb]' --group test 'opencv-python-headless<5'
+	$(PIP) --constraint constraints.txt --editable '.[search,tb,ray]' --group test 'opencv-python-headless<5'
 	@touch $@

@@ -81,6 +81,19 @@ def make_sequences(folder):
     return path
 
 
+def make_series(folder):
+    """100,000 series of 48 steps of 6 features, and a run of their first rows."""
+    path, draw = folder / "series.npy", np.random.default_rng(0)
+    x = np.lib.format.open_memmap(path, "w+", np.float32, (100_000, 48, 6))
+    for start in range(0, len(x), 1000):
+        x[start : start + 1000] = draw.normal(size=(1000, 48, 6))
+    np.save(folder / "first.npy", x[:64])
+    words = ["train", "--data", str(folder / "first.npy"), "--run", str(folder / "run"), "--no-evaluate"]
+    words += ["--training.steps", "2", "--training.device", "cpu"]
+    subprocess.run([sys.executable, "-m", "unbraid", *words], check=True, capture_output=True)
+    return path
+
+
 def make_labels(folder, lines):
     """Labels of so many files."""
     path = folder / f"labels{lines}.csv"
@@ -216,7 +229,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measurements", nargs="*", metavar="name", help="table, sound, film, encode, labels")
+    parser.add_argument(
+        "measurements", nargs="*", metavar="name", help="table, sound, film, encode, labels, series"
+    )
     parser.add_argument("--megabytes", type=int, default=374, help="size of the table")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -224,11 +239,11 @@ def main():
         return work(*options.work)
     kept = True
     print(f"{'what':<56}{'seconds':>9}{'memory MB':>11}{'limit MB':>10}")
-    for name in options.measurements or WORK:
+    for name in options.measurements or [*WORK, "series"]:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            if name == "labels":
-                kept &= measure_labels(folder)
+            if name in WHOLE:
+                kept &= WHOLE[name](folder)
                 continue
             makers = {"sound": make_sounds, "film": make_film, "encode": make_sequences}
             path = make_table(folder, options.megabytes) if name == "table" else makers[name](folder)
@@ -252,6 +267,29 @@ def measure_labels(folder):
         )
         print(f"{f'labels of {lines:,} files':<56}{times[lines]:>9.2f}{used / MB:>11.0f}")
     return times[40_000] < 8 * times[10_000]
+
+
+def measure_series(folder):
+    """Whether `unbraid encode` of 100,000 series on one core keeps to 600 MB, imports included, and 20,000 steps a second."""
+    path, kept = make_series(folder), True
+    for ending in ("", ".npz"):
+        words = ["encode", str(folder / "run"), str(path), "--output", str(folder / f"codes{ending}")]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "unbraid", *words, "--threads", "1", "--device", "cpu"],
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds, memory_used = time.monotonic() - began, 1024 * usage.ru_maxrss
+        rate = 100_000 * 48 / (usage.ru_utime + usage.ru_stime)
+        what = f"100,000 series to {'one file' if ending else 'shards'}, {rate:,.0f} steps a CPU second"
+        print(f"{what:<56}{seconds:>9.1f}{memory_used / MB:>11.0f}{600:>10}", flush=True)
+        kept &= status == 0 and memory_used <= 600 * MB and rate >= 20_000
+    return kept
+
+
+WHOLE = {"labels": measure_labels, "series": measure_series}
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ FLOORS = [
     ["nn"],
     ["objectives"],
     ["models"],
-    ["data.labels", "data.splits", "data.features", "data.scaling", "data.checks"],
+    ["data.labels", "data.splits", "data.features", "data.scaling", "data.mapped", "data.checks"],
     ["data.sequences"],
     ["data.disk", "data.store", "data.download"],
     ["data.formats"],
@@ -43,7 +43,8 @@ FLOORS = [
     ["plots"],
     ["report", "recipes"],
     ["workflow"],
-    ["benchmark", "search", "inputs", "estimator", "testing", "exporting"],
+    ["sources"],
+    ["benchmark", "search", "inputs", "corpus", "estimator", "testing", "exporting"],
     ["pretrained.saving", "pretrained.card"],
     ["cli", "page", "__main__"],
 ]
@@ -58,7 +59,7 @@ ONLY_IN = {
     "huggingface_hub": ("pretrained",),
     "onnxruntime": ("exporting",),
     "onnxscript": ("exporting", "nn.traced"),
-    "ray": ("workflow",),
+    "ray": ("corpus.on_ray",),
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}
 

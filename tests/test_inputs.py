@@ -8,9 +8,10 @@ from PIL import Image
 import unbraid as ub
 from unbraid.cli import main
 from unbraid.generation import encode
-from unbraid.inputs import READERS, read_one, read_parts
+from unbraid.inputs import read_one, read_parts
 from unbraid.kinds import KINDS
 from unbraid.models.build import build_model
+from unbraid.sources import READERS
 from unbraid.training import Run
 from unbraid.training.environment import write_environment
 
@@ -160,7 +161,7 @@ def test_commands_cut_padding_away(padded, tmp_path):
     assert (codes["dynamic"][0, 3:] == 0).all() and (codes["dynamic"][0, :3] != 0).all()
 
 
-def test_a_failing_write_keeps_the_old_file(padded, tmp_path, monkeypatch, capsys):
+def test_a_failing_write_keeps_the_old_file_and_the_codes(padded, tmp_path, monkeypatch, capsys):
     folder, _, _ = padded
     output = tmp_path / "codes.npz"
     output.write_text("old")
@@ -169,11 +170,16 @@ def test_a_failing_write_keeps_the_old_file(padded, tmp_path, monkeypatch, capsy
         file.write(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
     words = ["encode", str(folder / "run"), str(folder / "x.npz"), "--output", str(output), "--force"]
-    assert main(words) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "write_array_header_1_0", fail)
+        assert main(words) == 2
     assert "no space left" in capsys.readouterr().err
-    assert output.read_text() == "old" and list(tmp_path.iterdir()) == [output]
+    shards = tmp_path / "codes.npz.shards"
+    assert output.read_text() == "old" and sorted(tmp_path.iterdir()) == [output, shards]
+    assert main(words) == 0
+    assert "1 of 1 shards were finished before" in capsys.readouterr().out
+    assert len(np.load(output)["static"]) == 30 and list(tmp_path.iterdir()) == [output]
 
 
 @pytest.mark.parametrize(

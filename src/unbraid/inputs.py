@@ -1,43 +1,43 @@
 """Read new recordings as the data of a trained model were read: resized, cut and scaled in the same way.
 
-`read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time.
+`read_one` gives the one sequence that a text names, `read_parts` everything at a path, a part at a time. `open_corpus` gives a
+`Corpus`, whose parts can be read in any order and by several processes, always with the same sequences together.
 """
 
-import contextlib
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from unbraid.data.features import Features
-from unbraid.data.formats.images import IMAGE_ENDINGS, read_images
-from unbraid.data.formats.paths import files_below, refuse_broken, say_left_out
-from unbraid.data.formats.sounds import AUDIO_ENDINGS, cut, open_audio
-from unbraid.data.formats.spectra import features_in_blocks, frame_count
+from unbraid.data.formats.paths import contents_digest, refuse_broken
 from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
-from unbraid.data.formats.video import MOVIE_ENDINGS, read_movie
 from unbraid.data.load import load
+from unbraid.data.mapped import give_back
 from unbraid.data.own.arrays import ARRAY_ENDINGS
-from unbraid.data.own.frames import say_rates
 from unbraid.data.own.tables import read_series
-from unbraid.data.sequences import Sequences, lengths_or_none, names_of_pieces
+from unbraid.data.sequences import Sequences
 from unbraid.io import load_features
-from unbraid.kinds import Kind, kind_of
+from unbraid.kinds import kind_of
 from unbraid.registry import DATASETS
-from unbraid.remarks import remark
+from unbraid.sources import Clip, Reader, Source, reader
 from unbraid.training import Run
-from unbraid.training.run import check_same_data, load_run_data
+from unbraid.training.run_folder import check_same_data, load_run_data
 from unbraid.words import nearest
 
-__all__ = ["READERS", "read_one", "read_parts"]
+__all__ = ["Corpus", "Part", "open_corpus", "read_one", "read_parts"]
 
 Part = tuple[list[str], Sequences]  # names of sequences, and the sequences
 
 SPLITS = ("train", "validation", "test")
 STEPS = 16  # frames of a clip where the run does not say how many, as in `load_frames`
-TOGETHER = 64  # clips that are in memory at once
+TOGETHER = 64  # sequences of a part
+MOST_VALUES = 2**24  # of a part of recordings, padding included, so that long ones do not fill the memory
+ROWS_OF_A_SHARD, RECORDINGS_OF_A_SHARD = 4096, 256
+BYTES_OF_A_SHARD = 2**30  # of recordings, of which a shard holds one at least
 
 
 def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
@@ -63,14 +63,13 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
         )
     if path.suffix.lower() in ARRAY_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
-    if path.suffix.lower() in AUDIO_ENDINGS:
-        return _read_sound(path, _trained_features(run), run, path.name)
-    names, sequences = next(_read_path(path, run, None))
-    if len(names) > 1:
+    recordings = reader(path, run, None)
+    sources = recordings.sources()
+    if len(sources) > 1:
         raise ValueError(
-            f"{argument}: {text} holds {len(names)} sequences; name one video or one folder of images"
+            f"{argument}: {text} holds {len(sources)} sequences; name one video, one folder of images or one sound"
         )
-    return sequences
+    return recordings.together(recordings.read(sources[0]))
 
 
 def read_parts(
@@ -87,13 +86,182 @@ def read_parts(
     Args:
         text: name of a data set, or a path.
         run: the run whose model will read them.
+        steps: see `open_corpus`.
+        unusable: see `open_corpus`.
+        root: see `open_corpus`.
+        cache: see `open_corpus`.
+
+    Yields:
+        Names of sequences, and the sequences.
+
+    Raises:
+        ValueError: nothing that the model can read, or files that cannot be read; after the last part.
+        FileNotFoundError: there is no such path.
+    """
+    corpus = open_corpus(text, run, steps=steps, unusable=unusable, root=root, cache=cache)
+    broken: list[str] = []
+
+    def readable() -> Iterator[Any]:
+        for item in corpus.items(range(len(corpus)), TOGETHER):
+            try:
+                yield corpus.read(item)
+            except ValueError as error:
+                broken.append(str(error))
+
+    yield from corpus.parts(readable(), TOGETHER)
+    refuse_broken(broken, len(corpus), corpus.unusable == "leave_out")
+
+
+# ---- corpora --------------------------------------------------------------------------------------------
+
+
+class Corpus(ABC):
+    """Sequences that are read a few at a time, in any order. Its units are recordings, or sequences that are in one file.
+
+    Reading goes in two steps: items are read on their own, perhaps by several workers, and put together to parts. Which
+    sequences are in one part depends on the units and the size alone.
+
+    Attributes:
+        unusable: what to do with items that cannot be read, `refuse` or `leave_out`.
+    """
+
+    unusable: str = "refuse"
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of units."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash that changes with the content, and not with its place."""
+
+    @abstractmethod
+    def shards(self, size: int | None) -> list[range]:
+        """The units in groups of up to `size` (None: a usual size), each of which is encoded into one shard.
+
+        A group of recordings also ends before its files have a gigabyte.
+        """
+
+    @abstractmethod
+    def items(self, units: range, size: int) -> Sequence[Any]:
+        """What is read at once, for parts of up to `size` sequences. Items can be sent to another process."""
+
+    @abstractmethod
+    def read(self, item: Any) -> Any:
+        """Read an item.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+
+    @abstractmethod
+    def parts(self, read: Iterable[Any], size: int) -> Iterator[Part]:
+        """What was read of the items of some units, in their order, as parts of up to `size` sequences."""
+
+
+class _Rows(Corpus):
+    """Sequences of one data set, array or table."""
+
+    def __init__(self, data: Sequences, names: Sequence[str], run: Run) -> None:
+        _check(data, run, "input")
+        self.data, self.names = data, names
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.data.fingerprint
+
+    def shards(self, size: int | None) -> list[range]:
+        rows, size = range(len(self)), size or ROWS_OF_A_SHARD
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    def items(self, units: range, size: int) -> Sequence[range]:
+        return [units[start : start + size] for start in range(0, len(units), size)]
+
+    def read(self, item: range) -> Part:
+        rows = slice(item.start, item.stop)
+        return list(self.names[rows]), self.data.take(rows)
+
+    def parts(self, read: Iterable[Part], size: int) -> Iterator[Part]:
+        for part in read:
+            yield part
+            give_back(self.data.x)
+
+
+class _Recordings(Corpus):
+    """Recordings at or below a path. They are listed when their number is asked for."""
+
+    def __init__(self, recordings: Reader) -> None:
+        self.recordings = recordings
+        self.unusable = recordings.run.config["data"].get("unusable") or "refuse"
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        return self.recordings.sources()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return contents_digest((source.name, source.files) for source in self.sources)
+
+    def shards(self, size: int | None) -> list[range]:
+        groups: list[range] = []
+        start, held = 0, 0
+        for place, source in enumerate(self.sources):
+            bytes_of = sum(file.stat().st_size for file in source.files)
+            full = place - start == (size or RECORDINGS_OF_A_SHARD) or held + bytes_of > BYTES_OF_A_SHARD
+            if full and place > start:
+                groups.append(range(start, place))
+                start, held = place, 0
+            held += bytes_of
+        return [*groups, range(start, len(self.sources))]
+
+    def items(self, units: range, size: int) -> Sequence[Source]:
+        return self.sources[units.start : units.stop]
+
+    def read(self, item: Source) -> list[Clip]:
+        return self.recordings.read(item)
+
+    def parts(self, read: Iterable[list[Clip]], size: int) -> Iterator[Part]:
+        waiting: list[Clip] = []
+        longest = 0
+        for clip in (clip for clips in read for clip in clips):
+            longest = max(longest, len(clip[1]))
+            values = longest * clip[1][0].size * (len(waiting) + 1)
+            if waiting and (len(waiting) == size or values > MOST_VALUES):
+                yield self._part(waiting)
+                waiting, longest = [], len(clip[1])
+            waiting.append(clip)
+        if waiting:
+            yield self._part(waiting)
+
+    def _part(self, clips: list[Clip]) -> Part:
+        return [name for name, _ in clips], self.recordings.together(clips)
+
+
+def open_corpus(
+    text: str,
+    run: Run,
+    *,
+    steps: int | None = None,
+    unusable: str | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Corpus:
+    """The sequences of a data set, an array file, a table, a recording or a folder of recordings.
+
+    Args:
+        text: name of a data set, or a path.
+        run: the run whose model will read them.
         steps: frames of a clip of videos and images; longer ones are cut. By default as in the run's data.
         unusable: what to do with files that cannot be read, `refuse` or `leave_out`. By default as in the run's data.
         root: folder with the raw files of a data set.
         cache: folder where prepared data sets are kept.
-
-    Yields:
-        Names of sequences, and the sequences.
 
     Raises:
         ValueError: nothing that the model can read.
@@ -104,16 +272,16 @@ def read_parts(
         run = replace(run, config=run.config | {"data": run.config["data"] | {"unusable": unusable}})
     if text in DATASETS:
         options = run.config["data"] if run.config["data"]["name"] == text else {}
-        yield _numbered(load_run_data({"data": {**options, "name": text, "root": root, "cache": cache}}), run)
-    elif path.suffix.lower() in ARRAY_ENDINGS:
-        yield _numbered(_load_array(text, "input"), run)
-    elif table_ending(path) in TABLE_ENDINGS:
-        yield _read_table(path, run)
-    elif path.exists():
-        yield from _read_path(path, run, steps or run.config["data"].get("steps") or STEPS)
-    else:
-        close = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
-        raise FileNotFoundError(f"input: there is no folder, file or data set {text}{close}")
+        return _rows(load_run_data({"data": {**options, "name": text, "root": root, "cache": cache}}), run)
+    if path.suffix.lower() in ARRAY_ENDINGS:
+        return _rows(_load_array(text, "input"), run)
+    if table_ending(path) in TABLE_ENDINGS:
+        names, sequences = _read_table(path, run)
+        return _Rows(sequences, names, run)
+    if path.exists():
+        return _Recordings(reader(path, run, steps or run.config["data"].get("steps") or STEPS))
+    close = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
+    raise FileNotFoundError(f"input: there is no folder, file or data set {text}{close}")
 
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
@@ -141,9 +309,9 @@ def _load_array(path: str, argument: str) -> Sequences:
     return load(Path(path))
 
 
-def _numbered(sequences: Sequences, run: Run) -> Part:
-    _check(sequences, run, "input")
-    return list(sequences.names or map(str, range(len(sequences)))), sequences
+def _rows(sequences: Sequences, run: Run) -> Corpus:
+    """Sequences by their names, or else their numbers."""
+    return _Rows(sequences, sequences.names or [str(row) for row in range(len(sequences))], run)
 
 
 def _check(sequences: Sequences, run: Run, argument: str) -> None:
@@ -178,172 +346,3 @@ def _read_table(path: Path, run: Run) -> Part:
     )
     _check(sequences, run, "input")
     return names, sequences
-
-
-# ---- files and folders, by the kind of observation ------------------------------------------------------
-
-
-def _read_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
-    """Everything at or below a path that the run's model can read."""
-    kind = kind_of(run.model.observation)
-    if kind == "vectors":  # or sound, which has the same shape: the run's data tell
-        kind = "vectors" if _trained_features(run).sound is None else "sound"
-    return READERS[kind](path, run, steps)
-
-
-def _read_frames(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
-    """Videos and folders of images, in clips of `steps` frames (None: whole)."""
-    channels, size, _ = run.model.observation
-    options = run.config["data"]
-    every, fps = options.get("every") or 1, options.get("fps")
-    sources = _sources(path)
-    if fps is None:
-        say_rates([files[0] for _, files in sources])
-    names: list[str] = []
-    clips: list[np.ndarray] = []
-    broken: list[str] = []
-    for name, files in sources:
-        try:
-            movie = files[0].suffix.lower() in MOVIE_ENDINGS
-            pictures = (
-                read_movie(files[0], size, channels, every, fps)
-                if movie
-                else read_images(files, size, channels, every)
-            )
-            read = _cut(pictures, steps)
-            if len(read[0]) < 2:
-                raise ValueError(f"{path}: {name} has {len(read[0])} frame; a sequence needs at least 2")
-        except ValueError as error:
-            broken.append(str(error))
-            continue
-        names += [name] if len(read) == 1 else [f"{name}#{clip}" for clip in range(len(read))]
-        clips += read
-        del read
-        while len(clips) >= TOGETHER:
-            yield names[:TOGETHER], _padded(names[:TOGETHER], clips[:TOGETHER], path)
-            names, clips = names[TOGETHER:], clips[TOGETHER:]
-    refuse_broken(broken, len(sources), options.get("unusable") == "leave_out")
-    if clips:
-        yield names, _padded(names, clips, path)
-
-
-def _cut(pictures: Iterator[np.ndarray], steps: int | None) -> list[np.ndarray]:
-    """Clips of `steps` pictures, one after the other; all pictures in one clip where they are fewer, or where it is None."""
-    clips: list[np.ndarray] = []
-    while rest := list(itertools.islice(pictures, steps)):
-        if clips and len(rest) < len(clips[0]):
-            break
-        clips.append(np.stack(rest))
-    return clips or [np.zeros(0)]
-
-
-def _sources(path: Path) -> list[tuple[str, list[Path]]]:
-    """Name and files of every video and every folder of images at or below a path."""
-    files = _files(path)
-    movies = [file for file in files if file.suffix.lower() in MOVIE_ENDINGS]
-    images: dict[Path, list[Path]] = {}
-    for file in files:
-        if file.suffix.lower() in IMAGE_ENDINGS and path.is_dir():
-            images.setdefault(file.parent, []).append(file)
-    if not movies and not images:
-        raise ValueError(f"input: {path} is no video and holds no video and no image")
-    if len(images) > 1 or movies:
-        images.pop(path, None)  # a picture beside the videos, perhaps a poster or a plot
-    say_left_out(path, files, [*movies, *(picture for folder in images.values() for picture in folder)])
-    return [(_name(file, path), [file]) for file in movies] + [
-        (folder.name if folder == path else _name(folder, path), pictures)
-        for folder, pictures in images.items()
-    ]
-
-
-def _padded(names: Sequence[str], clips: list[np.ndarray], path: Path) -> Sequences:
-    """Clips of different lengths as one set of sequences."""
-    lengths = np.array([len(clip) for clip in clips])
-    x = np.zeros((len(clips), lengths.max(), *clips[0].shape[1:]), clips[0].dtype)
-    for row, clip in zip(x, clips, strict=True):
-        row[: len(clip)] = clip
-    return Sequences(x, path.stem, lengths=lengths_or_none(lengths, x.shape[1]), names=tuple(names))
-
-
-def _trained_features(run: Run) -> Features:
-    """What the run's model reads: as kept with the model, or, of a run that kept no kind of sound, as in its data."""
-    with contextlib.suppress(FileNotFoundError):
-        features = load_features(run.folder)
-        if features.sound is not None:
-            return features
-    data = load_run_data(run.config)
-    if data.sound is not None:
-        check_same_data(run.folder, data)
-    return Features(data.feature_names or (), data.units, data.scaling, data.sampling_rate, data.sound)
-
-
-def _read_sounds(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
-    """The sequences of every sound file at or below a path."""
-    listed = _files(path)
-    files = [file for file in listed if file.suffix.lower() in AUDIO_ENDINGS]
-    if not files:
-        raise ValueError(f"input: {run.folder} reads sound; {path} is no sound file and holds none")
-    say_left_out(path, listed, files)
-    trained = _trained_features(run)
-    broken: list[str] = []
-    for file in files:
-        try:
-            sequences = _read_sound(file, trained, run, _name(file, path))
-        except ValueError as error:
-            broken.append(str(error))
-            continue
-        yield list(sequences.names or ()), sequences
-    refuse_broken(broken, len(files), run.config["data"].get("unusable") == "leave_out")
-
-
-def _read_sound(path: Path, trained: Features, run: Run, name: str) -> Sequences:
-    """A sound file as features, cut and scaled as the data that the run was trained on."""
-    if trained.sound is None or trained.scaling is None:
-        raise ValueError(f"{path}: is sound; {run.folder} was not trained on sound")
-    kind, rate = trained.sound.kind, trained.sound.sampling_rate
-    recording = open_audio(path, rate, run.config["data"].get("channel"))
-    for text in recording.remarks:
-        remark(f"{path}: {text}")
-    if frame_count(recording.samples, kind, rate) < 2:
-        milliseconds = 1000 * recording.samples / rate
-        raise ValueError(f"{path}: lasts {milliseconds:.0f} ms, too short for two frames")
-    blocks = features_in_blocks(recording.blocks(), kind, rate)
-    frames = np.concatenate([trained.scaling.apply(block) for block in blocks])
-    options = run.config["data"]
-    pieces = cut(len(frames), options.get("segment") or "segment", options.get("steps"))
-    named = names_of_pieces([name], np.zeros(len(pieces), int))
-    sequences = _padded(named, [frames[start : start + length] for start, length in pieces], path)
-    return replace(
-        sequences,
-        sound=trained.sound,
-        scaling=trained.scaling,
-        feature_names=trained.names,
-        units=trained.units,
-        sampling_rate=trained.sampling_rate,
-        groups=np.zeros(len(pieces), int),
-    )
-
-
-def _refuse_path(path: Path, run: Run, steps: int | None) -> Iterator[Part]:
-    raise ValueError(
-        f"input: {run.folder} reads series; give a table (CSV, Parquet) or a NumPy file, not {path}"
-    )
-
-
-READERS: Mapping[Kind, Callable[[Path, Run, int | None], Iterator[Part]]] = {
-    "frames": _read_frames,
-    "sound": _read_sounds,
-    "vectors": _refuse_path,
-    "windows": _refuse_path,
-}
-"""How files and folders are read, by the kind of observation that the model reads."""
-
-
-def _files(path: Path) -> list[Path]:
-    """The file at a path, or all files below it, in natural order."""
-    return [path] if path.is_file() else files_below(path)
-
-
-def _name(file: Path, path: Path) -> str:
-    """What a file at or below a path is called."""
-    return file.name if file == path else file.relative_to(path).as_posix()

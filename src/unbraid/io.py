@@ -18,6 +18,7 @@ __all__ = [
     "StoredType",
     "load_features",
     "load_model",
+    "model_fingerprint",
     "save_features",
     "save_model",
     "stored_weights",
@@ -151,3 +152,17 @@ def load_features(folder: str | Path) -> Features:
         if str(error).startswith(str(path)):
             raise
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def model_fingerprint(folder: str | Path) -> str:
+    """A hash of a model and of what it reads, from a run's folder or its `model/`: settings, weights, scaling.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+    """
+    folder = Path(folder)
+    folder = folder if (folder / "model.json").exists() else folder / "model"
+    hashed = hashlib.sha256((folder / "model.json").read_bytes())  # it holds the hash of the weights
+    if (folder / "features.json").is_file():
+        hashed.update((folder / "features.json").read_bytes())
+    return hashed.hexdigest()[:16]

@@ -1,12 +1,17 @@
+import csv
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.objectives.schedules import learning_rate_share, weight_at
-from unbraid.training import TrainingConfig, fit, open_run
+from unbraid.training import TrainingConfig, fit, open_run, pace
 from unbraid.training.batches import Batches
+from unbraid.training.pace import fit_into_minutes
 from unbraid.training.phases import TrainingStep
 from unbraid.training.plan import budget
 
@@ -136,9 +141,29 @@ def test_a_training_that_diverges_says_so_and_stops(tmp_path):
 
 
 def test_minutes_end_a_training_cleanly(tmp_path):
-    training = TrainingConfig(max_epochs=1000, batch_size=8, max_minutes=0.02)
+    training = TrainingConfig(max_epochs=1000, batch_size=8, max_minutes=0.02, fitted_steps=100_000)
     run = fit(tiny_data(), folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
     assert (run.folder / "model" / "model.json").exists()
+
+
+def test_schedules_end_with_the_minutes(tmp_path, monkeypatch):
+    """Steps of an eighth of a second: 40 of them fit into 85% of 6 seconds. Resume reads that number from the settings."""
+    monkeypatch.setattr(pace, "seconds_of", lambda run, device: run() and 0.125)
+    training = TrainingConfig(max_epochs=1000, batch_size=8, max_minutes=0.1, device="cpu")
+    data, built = tiny_data(), build_model("dbse", tiny_data().observation, **SETTINGS)
+    before = {name: value.clone() for name, value in built.state_dict().items()}
+    assert fit_into_minutes(training, built, data) == replace(training, fitted_steps=40)
+    assert all(torch.equal(value, before[name]) for name, value in built.state_dict().items())
+    few = replace(training, max_epochs=2)
+    assert fit_into_minutes(few, built, data) == few  # it ends before
+    monkeypatch.setattr(pace, "seconds_of", lambda run, device: run() and 1.0)
+    logged = replace(training, schedule="cosine", log_every_steps=1)
+    run = fit(data, folder=tmp_path / "run", settings=SETTINGS, training=logged, quiet=True)
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    assert config["training"]["fitted_steps"] == 5 and config["training"]["max_epochs"] == 1000
+    with open(run.folder / "metrics.csv", newline="") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file) if row["split"] == "train"]
+    assert rates == pytest.approx([1e-3 * learning_rate_share(step, 6, 0, "cosine") for step in range(6)])
 
 
 @pytest.mark.parametrize(

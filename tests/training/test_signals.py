@@ -57,7 +57,9 @@ def read_until(process, text):
     raise AssertionError(f"the training ended with {process.wait()} before {text!r}")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGUSR1", 138)]
+)
 def test_signals_save_and_exit_with_stated_codes(tmp_path, name, code):
     with start(tmp_path, stdout=subprocess.PIPE) as process:
         read_until(process, "step 3")

@@ -7,16 +7,14 @@ import torch
 
 from unbraid.benchmark.identity import Config, settings_hash
 from unbraid.benchmark.runs import Trained
-from unbraid.benchmark.speed import seconds_of, training_step
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
 from unbraid.training.machine import choose_device
+from unbraid.training.pace import seconds_per_step, steps_in, training_step
 from unbraid.training.plan import budget
 
 __all__ = ["measured_seconds", "recorded_seconds", "steps_within"]
-
-TRAINING_SHARE = 0.85  # of a run's time; validation and checkpoints take the rest
 
 
 def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float, str] | None:
@@ -59,20 +57,18 @@ def steps_within(minutes: float, config: Config, data: Sequences, steps: int = 5
     """
     if minutes <= 0:
         raise ValueError(f"minutes: {minutes} must be above 0")
-    return max(1, int(60 * minutes * TRAINING_SHARE / _seconds_per_step(config, data, steps)))
+    return steps_in(minutes, _seconds_per_step(config, data, steps))
 
 
 def _seconds_per_step(config: Config, data: Sequences, steps: int) -> float:
     training = TrainingConfig(**config["training"])
-    rows = data.splits["train"]
     settings = {name: value for name, value in config["model"].items() if name != "name"}
     device = choose_device(training.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
-    step = training_step(model, data.take(rows[: training.batch_size]), training)
-    step()  # the first step is slower, because it prepares memory and kernels
-    return statistics.median(seconds_of(step, device) for _ in range(steps))
+    first = data.take(data.splits["train"][: training.batch_size])
+    return seconds_per_step(training_step(model, first, training), device, steps)
 
 
 def _at_most(seconds: float, config: Config) -> float:

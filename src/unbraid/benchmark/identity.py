@@ -35,6 +35,7 @@ NO_SETTING = frozenset(
         "model.recordings",
         "training.device",
         "training.start_from",  # `start_sha256` says which weights these were
+        "training.fitted_steps",  # measured when a training starts
         "training.checkpoint_minutes",
         "training.log_every_steps",
         "training.seed",

@@ -10,7 +10,6 @@ import os
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from unbraid.data.load import info
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
-from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 from unbraid.recipes import list_recipes, resolve_recipe
 from unbraid.registry import DATASETS
@@ -37,10 +35,10 @@ from unbraid.training.machine import (
     keep_freed_memory,
     processor_name,
 )
-from unbraid.training.phases import TrainingStep
+from unbraid.training.pace import seconds_of, training_step
 from unbraid.words import nearest
 
-__all__ = ["count_operations", "matrix_product_rate", "measure", "seconds_of", "training_step"]
+__all__ = ["count_operations", "matrix_product_rate", "measure"]
 
 OBSERVED = 0.7
 """Share of a series' values that are observed; the others are masked."""
@@ -135,22 +133,6 @@ def measure(
         },
         **timed,
     }
-
-
-def training_step(model: SequenceModel, data: Sequences, config: TrainingConfig) -> Callable[[], object]:
-    """A function that takes one training step on all of the data, as the training plan does."""
-    noise = torch.Generator(model.device).manual_seed(config.seed)
-    step, rows = TrainingStep(model, config, 1, len(data), noise), np.arange(len(data))
-    return lambda: step.take(data.batch(rows, model.device), 0)
-
-
-def seconds_of(run: Callable[[], object], device: str) -> float:
-    """Seconds that a call takes, work on the GPU included."""
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) -> float:

@@ -70,7 +70,7 @@ def _in_process() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0; 2 after a user's mistake; 130 after Ctrl-C, 143 and 129 after SIGTERM and SIGHUP (a training is saved first). When
+    0; 2 after a user's mistake; 130 after Ctrl-C, 143, 129 and 138 after SIGTERM, SIGHUP and SIGUSR1 (a training is saved first). When
     nobody reads the output any more, as after `| head`, the command goes on without output. A user's mistake is reported in one line; `UNBRAID_DEBUG=1` shows where it was raised.
 
     Args:

@@ -1,15 +1,13 @@
-"""Write files whole or not at all: codes, clips as pictures or numbers, sounds."""
+"""Write files whole or not at all: clips as pictures or numbers, sounds."""
 
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from unbraid.files import replacing
 
-__all__ = ["CLIPS", "check_output", "write_arrays", "write_clips"]
+__all__ = ["CLIPS", "check_output", "write_clips"]
 
 CLIPS = (".gif", ".png", ".npy")
 _GAP = 2
@@ -32,57 +30,6 @@ def check_output(path: Path, endings: Sequence[str], force: bool) -> None:
         raise ValueError(f"output: {path} must end in {', '.join(endings)}")
     if path.exists() and not force:
         raise FileExistsError(f"output: {path} exists; give another name, or --force to overwrite it")
-
-
-def write_arrays(path: Path, columns: Mapping[str, Sequence[np.ndarray]]) -> dict[str, tuple[int, ...]]:
-    """Write arrays that come in parts to a `.npz` or `.h5` file, one part after the other.
-
-    Args:
-        path: of the file.
-        columns: name to the parts of an array; parts that are smaller in another axis than the first are padded with zeros.
-
-    Returns:
-        The shape of each array.
-    """
-    shapes = {name: _joined_shape(parts) for name, parts in columns.items()}
-    with replacing(path) as temporary:
-        if path.suffix == ".npz":
-            with zipfile.ZipFile(temporary, "w") as packed:
-                for name, parts in columns.items():
-                    with packed.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        _write_npy(member, shapes[name], parts)
-            return shapes
-        import h5py
-
-        with h5py.File(temporary, "w", locking=False) as file:
-            for name, parts in columns.items():
-                text = parts[0].dtype.kind == "U"
-                kind = h5py.string_dtype() if text else np.result_type(*parts)
-                stored, start = file.create_dataset(name, shapes[name], kind), 0
-                for part in _padded(parts, shapes[name]):
-                    stored[start : start + len(part)] = part.astype(object) if text else part
-                    start += len(part)
-    return shapes
-
-
-def _joined_shape(parts: Sequence[np.ndarray]) -> tuple[int, ...]:
-    sizes = zip(*(part.shape[1:] for part in parts), strict=True)
-    return (sum(map(len, parts)), *(max(size) for size in sizes))
-
-
-def _padded(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    for part in parts:
-        missing = [(0, size - has) for size, has in zip(shape[1:], part.shape[1:], strict=True)]
-        yield np.pad(part, [(0, 0), *missing]) if any(after for _, after in missing) else part
-
-
-def _write_npy(file: IO[bytes], shape: tuple[int, ...], parts: Sequence[np.ndarray]) -> None:
-    """Write what `numpy.save` writes, part by part."""
-    dtype = np.result_type(*parts)
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
-    for part in _padded(parts, shape):
-        file.write(np.ascontiguousarray(part, dtype).tobytes())
 
 
 def write_clips(path: Path, clips: Sequence[np.ndarray]) -> None:

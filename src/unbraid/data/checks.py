@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from unbraid.data.labels import Label
+from unbraid.data.mapped import in_blocks
 from unbraid.data.scaling import Scaling
 from unbraid.kinds import FRAME_SIZES, Kind, kind_of
 from unbraid.masks import observed_steps, observed_values
@@ -303,9 +304,8 @@ def check_values(
     """
     if x.dtype == np.uint8:
         return
-    for start in range(0, len(x), BLOCK):
-        block = np.asarray(x[start : start + BLOCK])
-        seen = observed_values(block, observed(slice(start, start + BLOCK)))
+    for place, block in in_blocks(x, BLOCK):
+        start, seen = place.start, observed_values(block, observed(place))
         bad = ~np.isfinite(block) & seen
         if bad.any():
             row, step = (int(i) for i in np.argwhere(bad)[0][:2])

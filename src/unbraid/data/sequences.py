@@ -11,6 +11,7 @@ import torch
 from unbraid.data import checks
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
+from unbraid.data.mapped import in_blocks
 from unbraid.data.scaling import Scaling
 from unbraid.data.splits import UNLABELLED, split_by_group
 from unbraid.kinds import Kind, kind_of
@@ -320,6 +321,6 @@ def fingerprint(data: Sequences) -> str:
     for name, array in named.items():
         if array is not None:
             digest.update(f"{name}{array.shape}{array.dtype}".encode())
-            for start in range(0, len(array), 256):
-                digest.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+            for _, block in in_blocks(array):
+                digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()[:16]

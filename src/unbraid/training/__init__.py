@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unbraid.training.config import TrainingConfig
-    from unbraid.training.run import Run, fit, open_run, resume
+    from unbraid.training.opened import Run, open_run
+    from unbraid.training.run import fit, resume
 
 __all__ = ["Run", "TrainingConfig", "fit", "open_run", "resume"]
 
@@ -13,5 +14,5 @@ __all__ = ["Run", "TrainingConfig", "fit", "open_run", "resume"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'unbraid.training' has no attribute {name!r}")
-    module = "config" if name == "TrainingConfig" else "run"
-    return getattr(importlib.import_module(f"unbraid.training.{module}"), name)
+    modules = {"TrainingConfig": "config", "Run": "opened", "open_run": "opened"}
+    return getattr(importlib.import_module(f"unbraid.training.{modules.get(name, 'run')}"), name)

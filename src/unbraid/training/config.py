@@ -18,7 +18,10 @@ class TrainingConfig:
         max_epochs: passes over the training split; not read where `steps` are given.
         steps: steps of training, rounded up to whole passes; None for `max_epochs` passes. A budget in steps suits data of
             any size: passes over few sequences are too few steps. Several passes are one epoch where a pass is short.
-        max_minutes: stop cleanly after so many minutes of training, resumed parts included; None for no limit.
+        max_minutes: of training, at most; None for no limit. A few steps are timed before the first, and where fewer fit into the
+            minutes than the training has otherwise, learning rate and weights follow those. It is stopped cleanly when the
+            minutes are over all the same, resumed parts included.
+        fitted_steps: the steps that fit into `max_minutes`; filled in when a training starts.
         batch_size: sequences per step.
         learning_rate: of Adam, at its highest.
         schedule: "constant", or "cosine" down to 1% at the end.
@@ -50,6 +53,7 @@ class TrainingConfig:
     max_epochs: int = 20
     steps: int | None = None
     max_minutes: float | None = None
+    fitted_steps: int | None = None
     batch_size: int = 64
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -74,7 +78,7 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
-        for name in ("steps", "devices"):
+        for name in ("steps", "fitted_steps", "devices"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"training.{name}: {value} must be at least 1, or None")

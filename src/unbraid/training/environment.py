@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +15,9 @@ import unbraid
 from unbraid.files import read_json, write_atomically
 from unbraid.processes import this_process
 from unbraid.training.machine import choose_precision, processor_name
-from unbraid.training.plan import Plan
+
+if TYPE_CHECKING:
+    from unbraid.training.plan import Plan  # with Lightning, which those who only read the file do without
 
 __all__ = ["add_to_environment", "differences", "environment", "read_environment", "write_environment"]
 
@@ -23,7 +25,7 @@ _PACKAGES = ("unbraid", "torch", "numpy", "lightning")
 _NAME = "environment.json"
 
 
-def environment(plan: Plan) -> dict[str, Any]:
+def environment(plan: "Plan") -> dict[str, Any]:
     """What a training is run with, for `environment.json`."""
     device = plan.device_name
     return {

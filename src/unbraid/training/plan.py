@@ -45,11 +45,12 @@ def budget(rows: np.ndarray, config: TrainingConfig) -> tuple[Batches, int]:
     """
     process = this_process()
     one_pass = Batches(rows, config.batch_size, config.seed, process=process)
-    if config.steps is None:
+    steps = config.fitted_steps or config.steps
+    if steps is None:
         return one_pass, config.max_epochs
-    passes = -(-min(EPOCH_STEPS, config.steps) // len(one_pass))
+    passes = -(-min(EPOCH_STEPS, steps) // len(one_pass))
     batches = Batches(rows, config.batch_size, config.seed, passes, process)
-    return batches, -(-config.steps // len(batches))
+    return batches, -(-steps // len(batches))
 
 
 class Plan(lightning.LightningModule):

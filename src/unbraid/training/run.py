@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from unbraid.data.sequences import Sequences
 from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model, float32_by_default
-from unbraid.pretrained.places import locate
 from unbraid.processes import (
     check_alike,
     from_first,
@@ -30,6 +29,8 @@ from unbraid.training.callbacks.loggers import check_loggers
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
 from unbraid.training.machine import choose_device
+from unbraid.training.opened import Run, open_run
+from unbraid.training.pace import fit_into_minutes
 from unbraid.training.plan import Plan, training_recordings
 from unbraid.training.run_folder import (
     check_same_data,
@@ -61,21 +62,6 @@ __all__ = [
     "read_config",
     "resume",
 ]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training and what it left.
-
-    Attributes:
-        folder: the run's folder.
-        model: the trained model, in evaluation mode.
-        config: every resolved setting, as in the folder's `config.yaml`.
-    """
-
-    folder: Path
-    model: SequenceModel
-    config: dict[str, Any]
 
 
 def fit(
@@ -159,6 +145,8 @@ def _fit(
     check_features(data, start)
     built = _build(data, model, settings, training.seed)
     take_weights(built, start)
+    timed = fit_into_minutes(training, built, data)
+    training = from_first(lambda: timed)
     folder = new_folder(folder, data.name, built.card.name)
     described = {
         "data": {"name": data.name},
@@ -268,16 +256,6 @@ def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
         raise ValueError(
             f"{error}; remove {folder / 'model'} and `unbraid resume {folder}` makes it again from the last checkpoint"
         ) from error
-
-
-def open_run(folder: str | Path, device: str = "cpu") -> Run:
-    """Open a finished run, or a pretrained model as one (`folder` may be a name as in `unbraid.from_pretrained`).
-
-    Raises:
-        FileNotFoundError: there is no run in the folder, or it is not finished, or there is no model of that name.
-    """
-    folder = locate(folder)
-    return Run(folder, load_model(folder, device), read_config(folder))
 
 
 def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any], seed: int) -> SequenceModel:

@@ -10,7 +10,15 @@ from pathlib import Path
 from unbraid.files import parts_digest
 from unbraid.remarks import remark
 
-__all__ = ["files_below", "files_digest", "name_of", "natural_order", "refuse_broken", "say_left_out"]
+__all__ = [
+    "contents_digest",
+    "files_below",
+    "files_digest",
+    "name_of",
+    "natural_order",
+    "refuse_broken",
+    "say_left_out",
+]
 
 SYSTEM = ("__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN")
 
@@ -91,6 +99,19 @@ def files_digest(files: Iterable[Path], folder: Path) -> str:
             (str(file.relative_to(folder)), status.st_size, status.st_mtime_ns, parts_digest(file, *_PARTS))
         )
     return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def contents_digest(named: Iterable[tuple[str, Iterable[Path]]]) -> str:
+    """A hash of names, and of the sizes and parts of the content of their files: it does not change with their place.
+
+    Args:
+        named: the name of each recording, and its files.
+    """
+    hashed = hashlib.sha256()
+    for name, files in named:
+        described = [(file.name, file.stat().st_size, parts_digest(file, *_PARTS)) for file in files]
+        hashed.update(repr((name, described)).encode("utf-8", "surrogatepass"))
+    return hashed.hexdigest()[:16]
 
 
 def name_of(path: Path) -> str:

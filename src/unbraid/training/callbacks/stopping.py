@@ -17,8 +17,9 @@ from unbraid.training.plan import Plan
 
 __all__ = ["Interrupted", "Stopped", "Stopping"]
 
-# Ctrl-C, a request to end, and a closed terminal (which Windows does not have).
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Ctrl-C, a request to end, a closed terminal, and the warning of a job scheduler (Windows does not have the last two).
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -52,7 +53,7 @@ def _say(text: str) -> None:
 
 
 class Stopping(lightning.Callback):
-    """Ends training after a whole step: on SIGINT, SIGTERM or SIGHUP, or when its minutes are up.
+    """Ends training after a whole step: on SIGINT, SIGTERM, SIGHUP or SIGUSR1, or when its minutes are up.
 
     A second signal ends the process at once, with exit code 128 + the signal's number. A signal that the process was
     started to ignore, as SIGHUP under `nohup`, is ignored still.
