@@ -5,6 +5,7 @@ Only the sizes are made smaller: `SMALL` is added to each training.
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sound_files import tone, write_wav
 
 from unbraid.cli import main
 from unbraid.cli.demo import RECIPES
+from unbraid.evaluation import generation
 
 DOCS = Path(__file__).parent.parent / "docs"
 SMALL = "--training.max_epochs 1 --model.width 4 --training.batch_size 4"
@@ -115,14 +117,15 @@ def test_own_series(folder, capsys):
 
 def test_first_five_minutes(folder, monkeypatch, capsys):
     recipe = {
-        "data": {"name": "puppets", "size": 16, "characters": 48},
+        "data": {"name": "puppets", "size": 16, "characters": 24},
         "model": {"name": "dbse", "static_size": 8, "dynamic_size": 8, "width": 4},
         "training": {"max_epochs": 1, "batch_size": 16},
     }
     (folder / "tiny.yaml").write_text("# A tiny demo.\n" + yaml.safe_dump(recipe))
     monkeypatch.setitem(RECIPES, "puppets", str(folder / "tiny.yaml"))
+    monkeypatch.setattr(generation, "train_judge", partial(generation.train_judge, max_steps=20))
     extras, commands, names = walk("first-five-minutes.md", "")
     assert extras <= declared_extras() and "unbraid demo" in commands
     assert all((folder / name).stat().st_size for name in ("swap.gif", "between.gif", "drawn.gif"))
-    assert len(names["codes"]["static"]) == 48 * 9
+    assert len(names["codes"]["static"]) == 24 * 9
     assert (folder / "runs" / "demo" / "report.html").is_file()

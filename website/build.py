@@ -5,6 +5,7 @@ name. A broken link, a page outside the navigation and anything that a page woul
 """
 
 import argparse
+import base64
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "website")]  # the configuration names equations.block
 SOURCE = ROOT / "build" / "site-source"
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 OUTSIDE = re.compile(
@@ -30,7 +32,6 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "site")
     output = parser.parse_args().output.resolve()
     gather(SOURCE)
-    sys.path.insert(0, str(ROOT / "website"))  # the configuration names equations.block
     build(output)
     if outside := outside_requests(output):
         print("These pages load something from elsewhere:", *outside, sep="\n  ", file=sys.stderr)
@@ -63,7 +64,7 @@ def gather(folder: Path) -> None:
         page = folder / place
         page.parent.mkdir(parents=True, exist_ok=True)
         text = notebook_text(path, page) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
-        page.write_text(linked(text, path, place, places, folder), encoding="utf-8")
+        page.write_text(documented(linked(text, path, place, places, folder)), encoding="utf-8")
 
 
 def linked(text: str, path: Path, place: str, places: dict[str, Path], folder: Path) -> str:
@@ -91,6 +92,17 @@ def linked(text: str, path: Path, place: str, places: dict[str, Path], folder: P
     return LINK.sub(turned, text)
 
 
+def documented(text: str) -> str:
+    """A page's text, where `::: ub.NAME` names the module of a public name, and shows it as users write it."""
+    from unbraid import _PUBLIC
+
+    def directive(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"::: {_PUBLIC[name]}.{name}\n    options:\n      heading: ub.{name}\n      toc_label: {name}"
+
+    return re.sub(r"^::: ub\.(\w+)$", directive, text, flags=re.MULTILINE)
+
+
 def notebook_text(path: Path, page: Path) -> str:
     """A notebook as Markdown; its pictures are written beside the page."""
     parts = []
@@ -106,8 +118,6 @@ def notebook_text(path: Path, page: Path) -> str:
 
 
 def _output_text(output: dict[str, Any], picture: Path) -> str:
-    import base64
-
     data = output.get("data", {})
     for kind in ("image/png", "image/gif"):
         if kind in data:

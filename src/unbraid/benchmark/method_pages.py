@@ -74,14 +74,16 @@ def method_page(name: str, trained: list[Trained], text: list[str]) -> str:
     """
     cls = model_class(name)
     card: ModelCard = cls.card
-    title, _, body = (inspect.getdoc(inspect.getmodule(cls)) or "").partition("\n")
+    heading, _, body = (inspect.getdoc(inspect.getmodule(cls)) or "").partition("\n")
+    title, _, subtitle = re.sub("[:,] ", "\n", heading, count=1).partition("\n")
     use, _, explanation = body.strip().partition("\n\n")
     recipes = [recipe for recipe in list_recipes() if read_recipe(recipe).model["name"] == name]
     parts = [
-        f"# {title.removesuffix('.')}",
+        f"# {title}",
         "<!-- Made by `make results` from the method's file; do not edit. -->",
+        f"**{_sentence(subtitle)}** Registered as `{name}`.",
         "## When to use it",
-        _sentence(use),
+        _sentence(use.removeprefix("When to use it: ")),
         "## How it works",
         _with_equations(explanation, text[:-1]),
         "## Symbols",
@@ -108,9 +110,9 @@ def method_page(name: str, trained: list[Trained], text: list[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _sentence(use: str) -> str:
-    use = use.removeprefix("When to use it: ")
-    return use[:1].upper() + use[1:]
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
 
 
 def _with_equations(explanation: str, equations: list[str]) -> str:
