@@ -112,7 +112,10 @@ def test_own_series(folder, capsys):
     assert extras == {"series"} and extras <= declared_extras()
     with np.load(folder / "codes.npz") as codes:
         assert len(codes["static"]) == 12
-    assert len(names["series"]) == 12 and set(names["pipeline"].predict(names["series"])) <= {"north", "south"}
+    assert len(names["series"]) == 12 and set(names["pipeline"].predict(names["series"])) <= {
+        "north",
+        "south",
+    }
 
 
 def test_first_five_minutes(folder, monkeypatch, capsys):

@@ -46,9 +46,7 @@ def main() -> int:
 def pages() -> dict[str, Path]:
     """The files of the repository that are pages of the site, by their place in it."""
     docs = ROOT / "docs"
-    places = {
-        str(path.relative_to(docs)): path for path in docs.rglob("*.md") if "texts" not in path.parts
-    }
+    places = {str(path.relative_to(docs)): path for path in docs.rglob("*.md") if "texts" not in path.parts}
     places |= {f"results/{path.name}": path for path in (ROOT / "results").glob("*.md")}
     places |= {f"notebooks/{path.stem}.md": path for path in (ROOT / "examples").glob("*.ipynb")}
     return places | {name: ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")}

@@ -7,7 +7,9 @@ import ziamath
 
 __all__ = ["block"]
 
-ziamath.config.svg2 = False  # paths in place; shared symbols would have the same names in all pictures of a page
+ziamath.config.svg2 = (
+    False  # paths in place; shared symbols would have the same names in all pictures of a page
+)
 
 
 def block(source: str, *arguments: Any, **options: Any) -> str:
@@ -15,7 +17,8 @@ def block(source: str, *arguments: Any, **options: Any) -> str:
 
     Args:
         source: LaTeX of one display equation.
-        arguments, options: language, class, options, Markdown object and further ones that superfences passes; not used.
+        *arguments: language, class, options and Markdown object, which superfences passes; not used.
+        **options: further ones; not used.
     """
     svg = ziamath.Latex(source, size=19, color="currentColor").svg()
     text = html.escape(" ".join(source.split()), quote=True)

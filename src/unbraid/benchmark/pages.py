@@ -24,6 +24,7 @@ __all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
+
 def write_pages(root: str | Path) -> list[Path]:
     """Write all generated pages: `results/<data>.md`, `docs/methods/<name>.md` and the README's block of results.
 
