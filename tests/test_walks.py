@@ -69,7 +69,7 @@ def walk(page, small):
         if language == "python":
             exec(compile(code, page, "exec"), names)
             continue
-        for line in code.splitlines():
+        for line in code.replace("\\\n", " ").splitlines():
             if install := INSTALLS.fullmatch(line):
                 extras |= set(install[1].split(","))
                 continue

@@ -62,7 +62,8 @@ def gather(folder: Path) -> None:
         page = folder / place
         page.parent.mkdir(parents=True, exist_ok=True)
         text = notebook_text(path, page) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
-        page.write_text(documented(linked(text, path, place, places, folder)), encoding="utf-8")
+        text = documented(linked(text, path, place, places, folder))
+        page.write_text(text.replace(" ± ", "\u00a0±\u00a0"), encoding="utf-8")  # figures stay on one line
 
 
 def linked(text: str, path: Path, place: str, places: dict[str, Path], folder: Path) -> str:

@@ -61,7 +61,7 @@ def data_page(data: str, groups: Groups) -> str:
         f"# {data}",
         "Made from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over independently trained "
         "seeds, for the settings of today's recipes and tables; older trainings are in the ledger alone. What each score "
-        "means: `docs/protocols.md`.",
+        "means: [protocols](../docs/protocols.md).",
         markdown(result_rows("", groups, columns, published_by_method(data), with_costs=True)),
     ]
     if labels := label_tables(groups):
