@@ -19,6 +19,13 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE")
 LARGEST = 8 * 2**20  # bytes of the wheel
+FIRST_STEPS = """
+from unbraid.cli import main
+small = "--data.size 16 --data.characters 8 --model.width 4 --training.max_epochs 1 --no-evaluate"
+assert main(["train"]) == 0
+assert main(f"train puppets/dbse --run runs/demo {small}".split()) == 0
+assert main("swap runs/demo test:0 test:1 --output swap.gif".split()) == 0
+"""
 
 
 def run(*words, folder, **variables):
@@ -106,20 +113,14 @@ def test_the_wheel_runs_without_the_repository(wheel, tmp_path):
     )
     # A path in a .pth file is searched; the .pth files there, such as that of an editable unbraid, are not read.
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    command = str(tmp_path / "fresh" / "bin" / "unbraid")
     here = run(str(python), "-c", "import unbraid; print(unbraid.__file__)", folder=tmp_path)
     assert here.startswith(str(packages))
 
-    def unbraid_command(*words):
-        return run(command, *words, folder=tmp_path, UNBRAID_CACHE=str(tmp_path / "cache"))
-
-    assert unbraid_command("--version") == f"unbraid {unbraid.__version__}\n"
-    listed = set(unbraid_command("train").split())
-    assert {name for name in list_recipes() if not name.startswith("own/")} <= listed
-    small = "--data.size 16 --data.characters 8 --model.width 4 --training.max_epochs 1 --no-evaluate"
-    assert "trained in" in unbraid_command("train", "puppets/dbse", "--run", "runs/demo", *small.split())
-    unbraid_command("swap", "runs/demo", "test:0", "test:1", "--output", "swap.gif")
-    assert (tmp_path / "swap.gif").stat().st_size
+    command = str(tmp_path / "fresh" / "bin" / "unbraid")
+    assert run(command, "--version", folder=tmp_path) == f"unbraid {unbraid.__version__}\n"
+    output = run(str(python), "-c", FIRST_STEPS, folder=tmp_path, UNBRAID_CACHE=str(tmp_path / "cache"))
+    assert {name for name in list_recipes() if not name.startswith("own/")} <= set(output.split())
+    assert "trained in" in output and (tmp_path / "swap.gif").stat().st_size
 
 
 def test_source_archive_and_wheel_pass_twine(tmp_path):
