@@ -11,7 +11,7 @@ As on the command line: `resolve_recipe` gives the settings of a run, `train_sco
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> module that defines it. Loaded on first use, so `import unbraid` does not import torch.
 _PUBLIC = {

@@ -1,17 +1,20 @@
 """The pages made from the ledger, and what they show."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from unbraid.benchmark.current import current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger, record
-from unbraid.benchmark.method_pages import method_page
+from unbraid.benchmark.method_pages import method_page, method_text
 from unbraid.benchmark.pages import data_page, figure_tables, readme_block, with_block, write_pages
 from unbraid.benchmark.text_tables import latex, markdown
 from unbraid.registry import list_models, model_class
+from unbraid.testing import build_small, tiny_batch, variants
 
+ROOT = Path(__file__).parents[2]
 README = "before\n<!-- results: made by `make results` -->\nold\n<!-- end of results -->\nafter\n"
 
 
@@ -159,12 +162,30 @@ def test_bars_and_signs_are_written_for_each_language():
 
 
 def test_pages_of_methods_are_those_of_their_files():
+    trained = read_ledger(ROOT / "results" / "ledger.csv")
     for name in list_models():
-        page = Path(__file__).parents[2] / "docs" / "methods" / f"{name}.md"
-        assert page.read_text(encoding="utf-8") == method_page(name), "run `make results`"
+        page = ROOT / "docs" / "methods" / f"{name}.md"
+        made = method_page(name, trained, method_text(ROOT, name))
+        assert page.read_text(encoding="utf-8") == made, "run `make results`"
         card = model_class(name).card
         text = page.read_text(encoding="utf-8").replace("\\|", "|")
         assert card.title in text and all(f"`{symbol}`" in text for symbol, _, _ in card.symbols)
         settings = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 4]
         described = {line.split("`")[1] for line in settings if not line.endswith("|  |")}
         assert set(model_class(name).setting_names()) <= described, "a setting has no description"
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_texts_of_methods_name_what_training_logs(name):
+    """The last part of the text explains the terms that some setting of the method has, and no others."""
+    logged = {term for changes in variants(name) for term in logged_terms(name, changes)}
+    *equations, table = method_text(ROOT, name)
+    assert equations and all("```math" in part for part in equations)
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == logged
+
+
+def logged_terms(name, changes):
+    observation = (3, 16, 16)
+    model = build_small(name, observation, {"width": 4, "hidden": 8, **changes})
+    batch = tiny_batch(observation, views=model.views)
+    return {term for phase in model.phases for term in model.terms(batch, None, phase.name)}

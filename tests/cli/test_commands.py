@@ -404,8 +404,13 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
     assert show_run(tmp_path) == 0
     output = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
-    assert ["accuracy with the other code drawn", "98.7%", "1.0%", "11.1%"] in rows
-    assert ["inception score", "8.500", "0.010", "0.111"] in rows
+    assert [
+        "Acc: clips that keep their motion when the static code is drawn",
+        "98.7%",
+        "1.0%",
+        "11.1%",
+    ] in rows
+    assert ["IS: inception score: classes clear and varied", "8.500", "0.010", "0.111"] in rows
     words = [line.split() for line in output.splitlines()]
     assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in words
     assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in words

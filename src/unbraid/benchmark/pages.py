@@ -7,15 +7,15 @@ published scores. It shows the trainings that today's recipes and tables declare
 """
 
 import statistics
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from unbraid.benchmark.current import Groups, current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger
 from unbraid.benchmark.method_pages import write_method_pages
-from unbraid.benchmark.published import Published, published_by_method
+from unbraid.benchmark.published import published_by_method
+from unbraid.benchmark.result_rows import data_sets, name_floors, of_methods, result_rows, with_scores
 from unbraid.benchmark.runs import Trained, titles_by_data
-from unbraid.benchmark.score_columns import ScoreColumn, figure_at, shared_columns, show
+from unbraid.benchmark.score_columns import shared_columns
 from unbraid.benchmark.text_tables import markdown
 from unbraid.evaluation.generation import LABEL_TESTS
 from unbraid.evaluation.scores import figures
@@ -23,8 +23,6 @@ from unbraid.evaluation.scores import figures
 __all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
-
-PublishedRows = Mapping[str, Mapping[str, Published]]
 
 
 def write_pages(root: str | Path) -> list[Path]:
@@ -42,13 +40,13 @@ def write_pages(root: str | Path) -> list[Path]:
     root = Path(root)
     trained = read_ledger(root / "results" / "ledger.csv")
     written = []
-    for data in _data_sets(trained):
+    for data in data_sets(trained):
         page = root / "results" / f"{data}.md"
         page.write_text(data_page(data, current_trainings(trained, data)), encoding="utf-8")
         written.append(page)
     readme = root / "README.md"
     readme.write_text(with_block(readme.read_text(encoding="utf-8"), readme_block(trained)), encoding="utf-8")
-    return [*written, *write_method_pages(root), readme]
+    return [*written, *write_method_pages(root, trained), readme]
 
 
 def data_page(data: str, groups: Groups) -> str:
@@ -58,13 +56,13 @@ def data_page(data: str, groups: Groups) -> str:
         data: name of the data set.
         groups: its trainings by title.
     """
-    columns = _with_scores(groups, shared_columns().values())
+    columns = with_scores(groups, shared_columns().values())
     parts = [
         f"# {data}",
         "Made from `ledger.csv` by `make results`; do not edit. Mean ± standard deviation over independently trained "
         "seeds, for the settings of today's recipes and tables; older trainings are in the ledger alone. What each score "
-        "means: `docs/protocols.md`.",
-        markdown(_rows("", groups, columns, published_by_method(data), with_costs=True)),
+        "means: [protocols](../docs/protocols.md).",
+        markdown(result_rows("", groups, columns, published_by_method(data), with_costs=True)),
     ]
     if labels := label_tables(groups):
         parts += [
@@ -84,16 +82,12 @@ def readme_block(trained: list[Trained]) -> str:
     if not trained:
         return "No run is recorded yet."
     tables = []
-    for data in _data_sets(trained):
+    for data in data_sets(trained):
         groups = main_recipes(current_trainings(trained, data))
-        columns = _with_scores(groups, (column for column in shared_columns().values() if column.readme))
+        columns = with_scores(groups, (column for column in shared_columns().values() if column.readme))
         models = {run.config["model"]["name"] for runs in groups.values() for run in runs}
-        published = {
-            method: scores
-            for method, scores in published_by_method(data).items()
-            if method.lower().replace("-", "_") in models
-        }
-        tables.append(markdown(_rows(f"[{data}](results/{data}.md)", groups, columns, published)))
+        published = of_methods(published_by_method(data), models)
+        tables.append(markdown(result_rows(f"[{data}](results/{data}.md)", groups, columns, published)))
     return "\n\n".join(tables)
 
 
@@ -107,84 +101,6 @@ def with_block(text: str, block: str) -> str:
     if start < 0 or end < start:
         raise ValueError(f"README.md: must hold the lines {MARKERS[0]} and {MARKERS[1]}")
     return f"{text[: start + len(MARKERS[0])]}\n{block}\n{text[end:]}"
-
-
-def _data_sets(trained: list[Trained]) -> list[str]:
-    return sorted({run.data for run in trained})
-
-
-# ---- the table of a data set ----------------------------------------------------------------------------
-
-
-def _with_scores(groups: Groups, columns: Iterable[ScoreColumn]) -> list[ScoreColumn]:
-    """The columns that some training has a score for."""
-    runs = [run for group in groups.values() for run in group]
-    return [column for column in columns if any(figure_at(run.scores, column.score, "both") for run in runs)]
-
-
-def _rows(
-    corner: str,
-    groups: Groups,
-    columns: list[ScoreColumn],
-    published: PublishedRows,
-    with_costs: bool = False,
-) -> list[list[str]]:
-    """Our recipes, mean ± deviation over seeds, then floors, then published scores; the heading first.
-
-    Args:
-        corner: stands in the first cell.
-        groups: trainings by title.
-        columns: the scores.
-        published: scores by method and column.
-        with_costs: add the epochs and minutes of training.
-    """
-    costs = ["epochs", "minutes"] if with_costs else []
-    rows = [[corner, "seeds", *costs, *(column.heading for column in columns)]]
-    for title, runs in groups.items():
-        cells = [title, str(len(runs))]
-        if with_costs:
-            cells += [_whole([run.epochs for run in runs]), _whole([(run.seconds or 0) / 60 for run in runs])]
-        for column in columns:
-            column_figures = [figure_at(run.scores, column.score, "both") for run in runs]
-            cells.append(show(column, [figure.mean for figure in column_figures if figure]))
-        rows.append(cells)
-    empty = [""] * (1 + len(costs))
-    rows += [[name, *empty, *floors] for name, floors in _floors(groups, columns).items()]
-    for method, numbers in published.items():
-        cells = [
-            show(column, [numbers[column.name].value] if column.name in numbers else []) for column in columns
-        ]
-        if any(cells):
-            source = next(iter(numbers.values())).source
-            rows.append([f"{method}, published ([source]({source}))", *empty, *cells])
-    return rows
-
-
-def _floors(groups: Groups, columns: list[ScoreColumn]) -> dict[str, list[str]]:
-    """The rows of floors by title: one, or one for each form of the data whose floors differ."""
-    titles_by_floors: dict[tuple[str, ...], list[str]] = {}
-    for titles in titles_by_data(groups).values():
-        runs = [run for title in titles for run in groups[title]]
-        cells = []
-        for column in columns:
-            column_figures = [figure_at(run.scores, column.score, "both") for run in runs]
-            floors = [figure.floor for figure in column_figures if figure and figure.floor is not None]
-            cells.append(show(column, floors[:1]))
-        if any(cells):
-            titles_by_floors.setdefault(tuple(cells), []).extend(titles)
-    return {name: list(cells) for name, cells in _name_floors(titles_by_floors).items()}
-
-
-def _name_floors(titles_by_floors: Mapping[tuple[str, ...], list[str]]) -> dict[str, tuple[str, ...]]:
-    """Floors by their name, which says whose they are where there are several."""
-    if len(titles_by_floors) == 1:
-        return {"floor": next(iter(titles_by_floors))}
-    return {f"floor of {', '.join(sorted(titles))}": cells for cells, titles in titles_by_floors.items()}
-
-
-def _whole(values: list[float]) -> str:
-    mean = f"{statistics.fmean(values):.0f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.0f}"
 
 
 # ---- every figure ---------------------------------------------------------------------------------------
@@ -220,7 +136,7 @@ def figure_tables(groups: Groups, protocol: str) -> str:
         floors = [next((run[path].floor for run in scored if path in run), None) for path in paths]
         cells = tuple("" if floor is None else f"{floor:.4g}" for floor in floors)
         titles_by_floors.setdefault(cells, []).extend(titles)
-    named_floors = _name_floors(titles_by_floors)
+    named_floors = name_floors(titles_by_floors)
     rows = [["", *by_title, *named_floors]]
     for place, path in enumerate(paths):
         values = [[run[path].mean for run in runs if path in run] for runs in by_title.values()]

@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["score_and_show", "show_errors", "show_run"]
 
-SCORES = {
-    "accuracy": "accuracy with the other code drawn",
-    "inception_score": "inception score",
-    "entropy_conditional": "H(y|x), nats",
-    "entropy_marginal": "H(y), nats",
-    "squared_error_per_clip": "squared error per clip",
-}
-TESTS = {
-    "keep_dynamic": "static drawn",
-    "keep_static": "dynamic drawn",
-    "swap": "swapped",
-    "reconstruction": "reconstructed",
-}
-
 
 def score_and_show(
     run: "Run",
@@ -91,22 +77,26 @@ def show_generation(scores: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from unbraid.evaluation.generation import LABEL_TESTS, MEASURES, scored_labels
+
     console = Console()
     table = Table("score", title="mean ± deviation over repeats, beside the floor")
     for heading in ("mean", "±", "floor"):
         table.add_column(heading, justify="right")
-    for name, text in SCORES.items():
+    words = scored_labels(scores)
+    for name, measure in MEASURES.items():
         if name in scores:
-            table.add_row(text, *(_number(scores[name][key], name) for key in ("mean", "std", "floor")))
+            figures = (_number(scores[name][key], measure.share) for key in ("mean", "std", "floor"))
+            table.add_row(f"{measure.heading}: {measure.meaning.format(**words)}", *figures)
     console.print(table)
-    tests = [test for test in TESTS if test in scores]
+    tests = [name for name, test in LABEL_TESTS.items() if name in scores and test.recognised]
     if not tests:
         return
     labels = Table(
         title="share of clips whose label the judge finds, %", box=box.SIMPLE, padding=(0, 1, 0, 0)
     )
     labels.add_column("label", no_wrap=True)
-    for heading in ("kind", *(TESTS[test] for test in tests), "chance", "judge on real clips"):
+    for heading in ("kind", *(LABEL_TESTS[test].heading for test in tests), "chance", "judge on real clips"):
         labels.add_column(heading, justify="left" if heading == "kind" else "right")
     for label, about in scores["labels"].items():
         shares = [scores[test][label]["mean"] for test in tests]
@@ -146,5 +136,5 @@ def _cell(figure: "Figure") -> str:
     return mean + (f" ({figure.floor:.4g})" if figure.floor is not None else "")
 
 
-def _number(value: float, name: str) -> str:
-    return f"{100 * value:.1f}%" if name == "accuracy" else f"{value:.3f}"
+def _number(value: float, share: bool) -> str:
+    return f"{100 * value:.1f}%" if share else f"{value:.3f}"

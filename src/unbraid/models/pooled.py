@@ -91,7 +91,7 @@ class Pooled(SequentialVAE):
         deviations=("a method of ours: no paper describes it; the module says where its parts come from",),
         variants=(
             {"static_view": "shuffle", "static_from": "ends", "subtract": False, "static_temperature": 2.0},
-            {"subtract": False, "static_temperature": 2.0},
+            {"subtract": False, "static_temperature": 2.0, "dynamic_estimate": "contrastive"},
             {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
             {"dynamic_net": "causal", "dynamic_hidden": 7, "samples": 3}
             | dict.fromkeys(("static_estimate", "dynamic_estimate", "pair_estimate"), "none"),

@@ -37,8 +37,9 @@ SCALING = Parameter(
 def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
     """Every setting of a run: the recipe's, changed as asked, with the defaults of all others.
 
-    >>> resolve_recipe("sprites/dbse", {"training.seed": 1})["training"]["seed"]
-    1
+    Examples:
+        >>> resolve_recipe("sprites/dbse", {"training.seed": 1})["training"]["seed"]
+        1
 
     Args:
         recipe: a recipe, its name, or the path of your own file.
