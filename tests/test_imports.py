@@ -36,13 +36,14 @@ FLOORS = [
     ["data.formats"],
     ["data.own", "data.sets"],
     ["data.load", "data", "augment"],
-    ["generation", "io", "sounds"],
+    ["generation", "io", "sounds", "pretrained"],
     ["training"],
     ["evaluation"],
     ["plots"],
     ["report", "recipes"],
     ["workflow"],
     ["benchmark", "inputs", "estimator", "testing"],
+    ["pretrained.saving", "pretrained.card"],
     ["cli", "page", "__main__"],
 ]
 # Data sets and views stand beside the models, not on them.
@@ -52,6 +53,7 @@ ONLY_IN = {
     "pytorch_lightning": ("training",),
     "matplotlib": ("plots",),
     "gradio": ("page",),
+    "huggingface_hub": ("pretrained",),
     "ray": ("workflow",),
 }
 FOR_MODELS = {"torch", "jaxtyping", "unbraid"}

@@ -26,6 +26,8 @@ _PUBLIC = {
     "build_model": "unbraid.models.build",
     "load_model": "unbraid.io",
     "save_model": "unbraid.io",
+    "from_pretrained": "unbraid.pretrained.places",
+    "save_pretrained": "unbraid.pretrained.saving",
     "list_recipes": "unbraid.recipes",
     "read_recipe": "unbraid.recipes",
     "resolve_recipe": "unbraid.recipes",

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -13,16 +14,24 @@ from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 
-__all__ = ["load_features", "load_model", "save_features", "save_model"]
+__all__ = ["StoredType", "load_features", "load_model", "save_features", "save_model", "stored_weights"]
+
+StoredType = Literal["float32", "bfloat16"]
 
 
-def save_model(model: SequenceModel, folder: str | Path) -> Path:
+def save_model(model: SequenceModel, folder: str | Path, dtype: StoredType = "float32") -> Path:
     """Write `model.safetensors` and, last, `model.json` into `folder`, replacing an older model there.
 
     `model.json` holds the name, the settings and the SHA-256 of the weights.
+
+    Args:
+        model: to save.
+        folder: of the files; made where it is missing.
+        dtype: of the parameters in the file. bfloat16 halves the file and rounds every parameter to 8 significant bits;
+            buffers, as statistics of the data, keep their type. `load_model` makes float32 of them again.
     """
     folder = Path(folder)
-    weights = save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    weights = save(stored_weights(model, dtype))
     write_atomically(folder / "model.safetensors", weights)
     description = {
         "model": model.card.name,
@@ -32,6 +41,14 @@ def save_model(model: SequenceModel, folder: str | Path) -> Path:
     }
     write_atomically(folder / "model.json", json.dumps(with_checksum(description), indent=2) + "\n")
     return folder
+
+
+def stored_weights(model: SequenceModel, dtype: StoredType = "float32") -> dict[str, torch.Tensor]:
+    """The arrays of a model as `save_model` writes them, by name; see there for `dtype`."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if dtype == "bfloat16":
+        weights |= {name: weights[name].to(torch.bfloat16) for name, _ in model.named_parameters()}
+    return weights
 
 
 def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
@@ -61,6 +78,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
     model.load_state_dict(
         _read_weights(folder / "model.safetensors", description.get("weights_sha256"), model)
     )
+    model.folder = folder.parent if folder.name == "model" else folder
     return model.to(device).eval()
 
 

@@ -10,7 +10,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.recipes import list_recipes, read_recipe
 from unbraid.registry import list_models, model_class
 
-__all__ = ["method_page", "write_method_pages"]
+__all__ = ["bibtex", "method_page", "write_method_pages"]
 
 MEANINGS = {
     "encode": "gives the codes of a sequence",
@@ -66,7 +66,7 @@ def method_page(name: str) -> str:
         "\n".join(f"- `unbraid train {recipe}`: {_first_sentence(recipe)}" for recipe in recipes)
         or "None yet; start from the defaults: `unbraid train --data PATH`.",
         "## Citation",
-        f"```bibtex\n{_bibtex(card)}\n```",
+        f"```bibtex\n{bibtex(card)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,7 +114,8 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
     )
 
 
-def _bibtex(card: ModelCard) -> str:
+def bibtex(card: ModelCard) -> str:
+    """The BibTeX entry of a method's paper."""
     key = f"{re.split('[ ,]', card.authors)[0].lower()}{card.year}{card.name}"
     authors = " and ".join(part.strip() for part in card.authors.split(","))
     fields = {

@@ -1,9 +1,11 @@
 """`SequenceModel`: the one interface of every method, and all operations that follow from it."""
 
+import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, final, get_args, get_origin
 
@@ -84,6 +86,8 @@ class SequenceModel(nn.Module, ABC):
     static_size: int
     dynamic_size: int
     settings: dict[str, Any]
+    folder: Path | None = None
+    """The folder of the run that trained the model, or that it was loaded from; `save_pretrained` reads the run there."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
     """Optimisers of a training step, in their order."""
     views: Mapping[str, str] = MappingProxyType({})
@@ -298,6 +302,17 @@ class SequenceModel(nn.Module, ABC):
             getattr(copy, code)[..., column] = value
             changed.append(self.decode(copy, _steps(mask)).mean)
         return torch.stack(changed)
+
+    @final
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        licence: str | None = None,
+        name: str | None = None,
+    ) -> Path:
+        """Write the model into a new folder to pass on; see `unbraid.save_pretrained`."""
+        return importlib.import_module("unbraid").save_pretrained(self, folder, dtype, licence, name)
 
     @final
     def kl_static(self, posterior: Posterior) -> Float[Tensor, "B"]:

@@ -18,6 +18,7 @@ from unbraid.data.sequences import Sequences
 from unbraid.io import load_model, save_features, save_model
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model, float32_by_default
+from unbraid.pretrained.places import locate
 from unbraid.registry import model_class
 from unbraid.streams import unbroken
 from unbraid.training.callbacks.checkpoints import CheckpointFiles, Checkpoints, newest_checkpoint
@@ -188,12 +189,16 @@ def _open_finished(folder: Path, config: dict[str, Any]) -> Run:
 
 
 def open_run(folder: str | Path, device: str = "cpu") -> Run:
-    """Open a finished run.
+    """Open a finished run, or a pretrained model as one.
+
+    Args:
+        folder: of the run; or a name as `unbraid.from_pretrained` takes it, as `puppets/dbse`.
+        device: of the model.
 
     Raises:
-        FileNotFoundError: there is no run in the folder, or it is not finished.
+        FileNotFoundError: there is no run in the folder, or it is not finished, or there is no model of that name.
     """
-    folder = Path(folder)
+    folder = locate(folder)
     return Run(folder, load_model(folder, device), read_config(folder))
 
 
@@ -254,6 +259,7 @@ def _train(
         features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound)
         save_features(features, folder / "model")
     add_to_environment(folder, {"steps": plan.step, "seconds": round(metrics.seconds, 1)})
+    model.folder = folder
     save_model(model, folder / "model")  # last, for a run with a model.json is finished
     if stopping.asked is not None:  # in the last step
         console.print(f"trained to its end; the run is in {folder}", markup=False)
