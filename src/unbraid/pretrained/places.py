@@ -35,9 +35,7 @@ def from_pretrained(name: str | Path, device: str = "cpu") -> SequenceModel:
 
 def list_pretrained() -> list[str]:
     """Names of the models that come with the package."""
-    return sorted(
-        path.parent.relative_to(PACKAGED).as_posix() for path in PACKAGED.glob("*/*/config.yaml")
-    )
+    return sorted(path.parent.relative_to(PACKAGED).as_posix() for path in PACKAGED.glob("*/*/config.yaml"))
 
 
 def locate(name: str | Path) -> Path:

@@ -21,7 +21,12 @@ from unbraid.training.run import load_run_data, read_config
 
 __all__ = ["save_pretrained"]
 
-PATHS = ("root", "cache", "labels", "outcomes")  # data settings that name places on the machine of the training
+PATHS = (
+    "root",
+    "cache",
+    "labels",
+    "outcomes",
+)  # data settings that name places on the machine of the training
 
 
 def save_pretrained(
@@ -111,4 +116,6 @@ def _score_anew(run: Path, folder: Path) -> None:
     except (FileNotFoundError, ValueError) as error:
         errors = dict.fromkeys(names, error)
     for name, error in errors.items():
-        remark(f"{run}: its scores by {name} do not hold for the stored weights, which are not scored anew ({error})")
+        remark(
+            f"{run}: its scores by {name} do not hold for the stored weights, which are not scored anew ({error})"
+        )
