@@ -25,6 +25,7 @@ COMMANDS = {
     "swap": "combine the static code of one sequence with the dynamics of another",
     "sample": "draw new sequences",
     "interpolate": "go from one sequence's static code to another's",
+    "report": "write reports again, or the pictures of several runs side by side",
     "page": "try trained models in the browser, with your own files too",
     "table": "train what a table of a paper needs, and print it beside the published scores",
     "speed": "measure training and encoding beside what the machine can do",

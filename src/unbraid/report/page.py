@@ -22,7 +22,7 @@ from unbraid.report.pictures import make_pictures, stored_set
 from unbraid.report.sounds import players
 from unbraid.report.templates import template
 
-__all__ = ["headline", "write_report"]
+__all__ = ["headline", "run_name", "write_report"]
 
 INFORMATION = (
     "Estimated on validation by minibatch weighted sampling: the lower dotted line is that of codes without information, "
@@ -59,7 +59,7 @@ def write_report(
             model = model or load_model(folder)
         make_pictures(model, data, folder)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    title = f"{_name(config, 'model')} on {_name(config, 'data')}"
+    title = f"{run_name(config, 'model')} on {run_name(config, 'data')}"
     page = template("page").render(title=title, blocks=_blocks(folder, config))
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
@@ -163,7 +163,7 @@ def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     settings = yaml.safe_dump(
         {part: values for part, values in config.items() if part != "recipe"}, sort_keys=False
     )
-    data = _name(config, "data")
+    data = run_name(config, "data")
     commands = f"unbraid resume {folder}\nunbraid evaluate {folder}"
     again = "pass the same arrays and the settings below to unbraid.fit"
     if data in list_datasets() or Path(data).exists():
@@ -178,6 +178,7 @@ def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     ]
 
 
-def _name(config: Mapping[str, Any], part: str) -> str:
+def run_name(config: Mapping[str, Any], part: str) -> str:
+    """The name of a run's `data` or `model`."""
     values = config.get(part, {})
     return str(values.get("name", part)) if isinstance(values, Mapping) else str(values)
