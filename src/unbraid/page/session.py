@@ -27,7 +27,7 @@ from unbraid.training import open_run
 from unbraid.training.run import Run, check_same_data, load_run_data
 from unbraid.types import Factor
 
-__all__ = ["Clip", "Session", "Shelf", "open_session"]
+__all__ = ["Clip", "Session", "Shelf", "open_session", "session_of"]
 
 CHOICES = 300  # sequences to choose from
 VARIED = 12  # of them, the first ones, as different as the labels allow
@@ -190,6 +190,18 @@ def open_session(name: str | Path, folder: Path, seed: int = 0) -> Session:
         check_same_data(run.folder, data)
     except (OSError, ValueError, ImportError) as error:
         return Session(run, None, (), np.zeros(0, int), str(error), Shelf(folder))
+    return session_of(run, data, folder, seed)
+
+
+def session_of(run: Run, data: Sequences, folder: Path, seed: int = 0) -> Session:
+    """A run and its data for the page: sequences of the test split, of all where it has fewer than two.
+
+    Args:
+        run: the run.
+        data: its data set.
+        folder: where pictures and sounds are written.
+        seed: of the choice of sequences.
+    """
     split = "test" if len(data.splits.get("test", ())) > 1 else ""
     shown = data.split(split) if split else data
     every = shown.recordings if data.kind == "sound" else [np.array([row]) for row in range(len(shown))]

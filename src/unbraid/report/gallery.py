@@ -98,9 +98,9 @@ def _copy(folder: Path, target: Path) -> None:
     """The pictures and sounds of a run; what a link in them leads to outside the run is left out."""
     for part, endings in (("pictures", (".png", ".gif")), ("sounds", (".wav", ".json"))):
         inside = (folder / part).resolve()
-        (target / part).mkdir(parents=True, exist_ok=True)
         for path in sorted((folder / part).glob("*")):
             if path.suffix in endings and path.resolve().parent == inside:
+                (target / part).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target / part / path.name)
 
 
