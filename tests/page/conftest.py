@@ -11,11 +11,11 @@ from unbraid.page.session import session_of
 
 @pytest.fixture(scope="session")
 def series():
-    """Thirty series of three features, two of them with hidden values."""
+    """Thirty series of three features, every fourth with hidden steps."""
     random = np.random.default_rng(0)
     x = random.normal(size=(30, 12, 3)).astype(np.float32) + random.normal(size=(30, 1, 3)).astype(np.float32)
-    mask = np.ones(x.shape, bool)
-    mask[0, 3:6, 1] = mask[5, :, 0] = False
+    mask = np.ones(x.shape[:2], bool)
+    mask[::4, 3:6] = False
     return Sequences.from_arrays(
         x,
         name="made",
