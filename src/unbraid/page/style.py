@@ -76,12 +76,13 @@ CSS = f"""
 .buttons {{ gap: .5rem !important; flex-wrap: nowrap !important; }}
 .map img {{ cursor: crosshair; }}
 .report table {{ border-collapse: collapse; border: 0 !important; font-size: .9rem; margin: .6rem 0 1rem; }}
+.report tr, .report tbody {{ border: 0 !important; }}
 .report .wide {{ overflow-x: auto; }}
 .report th, .report td {{ text-align: left !important; padding: .32rem 1.1rem .32rem 0 !important; border: 0 !important;
   border-bottom: 1px solid var(--border-color-primary) !important; font-variant-numeric: tabular-nums; vertical-align: top;
   overflow-wrap: normal; }}
 .report td:first-child {{ white-space: nowrap; }}
-.report td:last-child {{ min-width: 11rem; }}
+.report td:last-child {{ min-width: 11rem; overflow-wrap: anywhere; }}
 .report th {{ color: var(--body-text-color-subdued); font-weight: 600; }}
 .report figure {{ margin: 0; overflow-x: auto; }}
 .report figure img {{ max-width: 100%; height: auto; background: white; border-radius: 8px; }}
