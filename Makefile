@@ -60,7 +60,7 @@ clean:
 	@echo "Installing unbraid into .venv; this takes a few minutes, once."
 	$(PIP) --upgrade 'pip>=25.1'
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(PIP) --constraint constraints.txt --editable '.[video,audio,series]'
+	$(PIP) --constraint constraints.txt --editable '.[video,audio,series,page]'
 	@touch $@
 
 .venv/tests-installed: .venv/unbraid-installed

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from unbraid.data.sequences import Sequences
 from unbraid.models.base import SequenceModel
+from unbraid.nn.distributions import Point
+from unbraid.nn.likelihoods import SquaredErrorNormal
 from unbraid.types import Codes, Factor
 
 __all__ = [
     "cross",
     "deal_out",
     "decode",
+    "decode_with_deviation",
     "encode",
     "encode_stream",
     "evaluating",
@@ -97,6 +100,21 @@ def decode(
             mask = None if steps is None else steps[rows].to(model.device)
             parts.append(model.decode(codes[rows].to(model.device), mask, generator).mean.cpu())
     return torch.cat(parts)
+
+
+def decode_with_deviation(
+    model: SequenceModel,
+    codes: Codes,
+    steps: Bool[Tensor, "N T"] | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Float[Tensor, "N T *X"], Float[Tensor, "N T *X"] | None]:
+    """Means of decoded sequences, and their standard deviations where the model learns any; see `decode`."""
+    model.require("decode")
+    with evaluating(model):
+        steps = None if steps is None else steps.to(model.device)
+        p = model.decode(codes.to(model.device), steps, generator)
+        learned = not isinstance(p, SquaredErrorNormal | Point)
+        return p.mean.cpu(), p.stddev.cpu() if learned else None
 
 
 def swap(

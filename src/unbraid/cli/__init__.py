@@ -27,6 +27,8 @@ COMMANDS = {
     "interpolate": "go from one sequence's static code to another's",
     "export": "write a model's encoder and decoder as files for other programs (ONNX, torch.export)",
     "push": "publish a model on the Hugging Face Hub",
+    "report": "write reports again, or the pictures of several runs side by side",
+    "page": "try trained models in the browser, with your own files too",
     "table": "train what a table of a paper needs, and print it beside the published scores",
     "search": "try settings of a recipe and keep those with the best validation score",
     "speed": "measure training and encoding beside what the machine can do",

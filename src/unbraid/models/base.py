@@ -20,12 +20,12 @@ from unbraid.nn.distributions import kl_over_steps
 from unbraid.types import Batch, Codes, Factor, Posterior, Terms, draw
 from unbraid.words import nearest
 
-__all__ = ["Phase", "SequenceModel"]
+__all__ = ["CANNOT", "Phase", "SequenceModel"]
 
 StepMask = Bool[Tensor, "B T"]
 Mask = Bool[Tensor, "B T *X"] | StepMask
 
-_CANNOT = {
+CANNOT = {
     "encode": "has no encoder, so there are no codes of a given sequence",
     "decode": "has no decoder, so codes cannot be turned into sequences",
     "static_prior": "has no prior of the static code, so static codes cannot be drawn",
@@ -208,7 +208,7 @@ class SequenceModel(nn.Module, ABC):
 
     @final
     def _refusal(self, capability: Capability) -> ValueError:
-        return ValueError(f"model: {self.card.name} {_CANNOT[capability]} (capability {capability!r})")
+        return ValueError(f"model: {self.card.name} {CANNOT[capability]} (capability {capability!r})")
 
     # ---- what follows -------------------------------------------------------------------------------
 

@@ -19,7 +19,15 @@ from unbraid.plots.clips import (
     plot_swaps,
     plot_variations,
 )
-from unbraid.plots.codes import embed, plot_codes, plot_joint_codes
+from unbraid.plots.codes import (
+    MAP_SIDE,
+    embed,
+    map_places,
+    nearest_place,
+    plot_codes,
+    plot_joint_codes,
+    plot_map,
+)
 from unbraid.plots.lanes import MOST_FEATURES, plot_series_between, plot_series_rows, plot_series_swaps
 from unbraid.plots.paths import plot_dynamic_codes
 from unbraid.plots.scores import (
@@ -29,16 +37,20 @@ from unbraid.plots.scores import (
     plot_leakage,
     plot_scores,
 )
-from unbraid.plots.series import plot_series
+from unbraid.plots.series import plot_curves, plot_series
 from unbraid.plots.sounds import plot_exchanged_voices, plot_spectrograms
 from unbraid.plots.training import plot_information, plot_training
 
 __all__ = [
+    "MAP_SIDE",
     "MOST_FEATURES",
     "animate",
     "embed",
+    "map_places",
+    "nearest_place",
     "plot_codes",
     "plot_confusion",
+    "plot_curves",
     "plot_downstream",
     "plot_drawn_pairs",
     "plot_dynamic_codes",
@@ -51,6 +63,7 @@ __all__ = [
     "plot_interpolation_sets",
     "plot_joint_codes",
     "plot_leakage",
+    "plot_map",
     "plot_reconstructions",
     "plot_replaced",
     "plot_scores",

@@ -18,6 +18,7 @@ def animate(
     header: bool = False,
     frames_per_second: float = 7,
     target: int = 104,
+    margin: int = 10,
 ) -> Path:
     """Write a grid of clips that move together as a looped GIF.
 
@@ -27,6 +28,7 @@ def animate(
         header: set the first row and the first column apart.
         frames_per_second: of the GIF.
         target: wanted size of a frame in pixels; frames are enlarged by whole multiples.
+        margin: white pixels round the grid.
 
     Raises:
         ValueError: not a grid of clips of frames.
@@ -34,7 +36,7 @@ def animate(
     if grid.ndim != 6 or grid.shape[3] not in (1, 2, 3, 4):
         raise ValueError(f"grid: has shape {grid.shape}; give (rows, columns, T, C, H, W)")
     scale = max(1, round(target / grid.shape[4]))
-    pages = [_page(grid[:, :, t], scale, header) for t in range(grid.shape[2])]
+    pages = [_page(grid[:, :, t], scale, header, margin) for t in range(grid.shape[2])]
     # One palette for all pages: colours that change from page to page would flicker.
     palette = Image.fromarray(np.concatenate(pages, 1)).quantize(255, method=Image.Quantize.MEDIANCUT)
     palette.putpalette([*(palette.getpalette() or [])[: 3 * 255], 255, 255, 255])  # pure white for the gaps
@@ -46,9 +48,9 @@ def animate(
 
 
 def _page(
-    clips: Float[np.ndarray, "rows columns C H W"], scale: int, header: bool
+    clips: Float[np.ndarray, "rows columns C H W"], scale: int, header: bool, margin: int
 ) -> UInt8[np.ndarray, "h w 3"]:
-    small, large, margin = 6, 18, 10
+    small, large = 6, 18
     rows, columns, _, height, width = clips.shape
     height, width = height * scale, width * scale
     tops = margin + np.arange(rows) * (height + small) + (large - small) * (header & (np.arange(rows) > 0))

@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 from unbraid.data.sequences import Label
 from unbraid.plots.style import CLASSES, DPI, DYNAMIC, FAINT, INK, QUIET, STATIC, literal_text
 
-__all__ = ["embed", "plot_codes", "plot_joint_codes"]
+__all__ = ["MAP_SIDE", "embed", "map_places", "nearest_place", "plot_codes", "plot_joint_codes", "plot_map"]
 
 CODE_COLUMNS = 4
+MAP_SIDE = 5.0  # inches
+MAP_MARGIN = 0.05  # of the side of a map, round its points
+MOST_CLASSES = 12  # in a legend
 
 
 def embed(
@@ -72,13 +75,15 @@ def plot_codes(
     return figure
 
 
-def _scatter(axes: Axes, points: np.ndarray, label: Label | np.ndarray | None) -> None:
+def _scatter(
+    axes: Axes, points: np.ndarray, label: Label | np.ndarray | None, size: float | None = None
+) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_box_aspect(1)
     for spine in axes.spines.values():
         spine.set_color(FAINT)
-    size = max(3, min(14, 6000 / len(points)))
+    size = size or max(3, min(14, 6000 / len(points)))
     if isinstance(label, np.ndarray):
         rows = ~np.isnan(label)
         points, colours = points[rows], colormaps["viridis"](_ranks(label[rows]))
@@ -110,7 +115,7 @@ def _class_legend(axes: Axes, label: Label | np.ndarray) -> None:
         legend = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
         axes.set_xlabel(legend, fontsize=8, color=QUIET)
         return
-    if len(label.classes) > 12:
+    if len(label.classes) > MOST_CLASSES:
         axes.set_xlabel(f"{len(label.classes)} classes", fontsize=8, color=QUIET)
         return
     for name, colour in zip(label.classes, _class_colours(len(label.classes)), strict=True):
@@ -142,4 +147,60 @@ def plot_joint_codes(static: Float[np.ndarray, "N 2"], dynamic: Float[np.ndarray
         loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, fontsize=9, frameon=False, labelcolor=QUIET,
         handletextpad=0.2, markerscale=2,
     )  # fmt: skip
+    return figure
+
+
+# ---- maps to click on -----------------------------------------------------------------------------------
+
+
+def map_places(points: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
+    """Places of points in the square of a map: shares of its side, from the left and from the top."""
+    low, high = points.min(0), points.max(0)
+    shares = (points - low) / np.where(high > low, high - low, 1)
+    return MAP_MARGIN + (1 - 2 * MAP_MARGIN) * np.stack([shares[:, 0], 1 - shares[:, 1]], 1)
+
+
+def nearest_place(places: Float[np.ndarray, "N 2"], across: float, down: float) -> int:
+    """The point that is nearest to a place in the square of a map."""
+    return int(np.argmin(np.square(places - (across, down)).sum(1)))
+
+
+@literal_text
+def plot_map(
+    places: Float[np.ndarray, "N 2"],
+    label: Label | Float[np.ndarray, "N"] | None = None,
+    marked: int | None = None,
+) -> Figure:
+    """Codes in two dimensions as a square that fills the width of the figure, with the legend below it.
+
+    Args:
+        places: see `map_places`.
+        label: colours the points; see `plot_codes`.
+        marked: the point in a ring.
+    """
+    classes = label.classes if isinstance(label, Label) else ()
+    lines = -(-len(classes) // 3) if 0 < len(classes) <= MOST_CLASSES else int(label is not None)
+    height = MAP_SIDE + 0.12 + 0.24 * lines
+    figure = Figure(figsize=(MAP_SIDE, height), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 1 - MAP_SIDE / height, 1, MAP_SIDE / height))
+    _scatter(axes, places, label, size=34)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(1, 0)
+    if marked is not None:
+        axes.scatter(*places[marked], s=190, facecolors="none", edgecolors=INK, linewidths=2)
+    below = figure.add_axes((0, 0, 1, 1 - MAP_SIDE / height))
+    below.set_axis_off()
+    if isinstance(label, np.ndarray):
+        low, middle, high = np.nanquantile(label, (0, 0.5, 1))
+        text = f"{low:.3g} (dark), median {middle:.3g}, {high:.3g} (light)"
+        below.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color=QUIET)
+    elif len(classes) > MOST_CLASSES:
+        below.text(0.5, 0.5, f"{len(classes)} classes", ha="center", va="center", fontsize=10, color=QUIET)
+    for name, colour in zip(classes, _class_colours(len(classes)), strict=True):
+        below.scatter([], [], s=40, color=colour, label=str(name))
+    if 0 < len(classes) <= MOST_CLASSES:
+        below.legend(
+            loc="center", ncols=3, fontsize=10, frameon=False, labelcolor=QUIET, handletextpad=0.2,
+            columnspacing=1.0, borderpad=0,
+        )  # fmt: skip
     return figure

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from unbraid.plots.lanes import MOST_FEATURES, isolated
 from unbraid.plots.style import DPI, DYNAMIC, FAINT, HIDDEN, INK, QUIET, literal_text, plain_axes, time_axis
 
-__all__ = ["plot_series"]
+__all__ = ["plot_curves", "plot_series"]
 
 MANY_VALUES = 200  # of a series, above which values are drawn as a line without dots
 
@@ -100,6 +100,63 @@ def plot_series(
         handles=handles, loc="upper right", bbox_to_anchor=(1 - 0.12 / width, 1), ncols=4, frameon=False,
         fontsize=8.5, labelcolor=QUIET, handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
+    return figure
+
+
+@literal_text
+def plot_curves(
+    mean: Float[np.ndarray, "L F"] | None = None,
+    std: Float[np.ndarray, "L F"] | None = None,
+    observed: Float[np.ndarray, "L F"] | None = None,
+    *,
+    ranges: Float[np.ndarray, "F 2"] | None = None,
+    names: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
+    sampling_rate: float | None = None,
+) -> Figure:
+    """One series in a narrow column, a lane for each feature (the first `MOST_FEATURES`).
+
+    Args:
+        mean: the model's values, drawn as a line; None to draw only the observed ones.
+        std: the model's standard deviation, drawn as a band of two to each side; None for none.
+        observed: observed values, NaN where there are none, drawn as dots.
+        ranges: lowest and highest value of each lane, so that several pictures compare; None to fit the values.
+        names: of the features.
+        units: of the features.
+        sampling_rate: values per second, for the axis of time; None to count them.
+
+    Raises:
+        ValueError: neither `mean` nor `observed` is there.
+    """
+    shown = observed if mean is None else mean
+    if shown is None:
+        raise ValueError("mean: is None, and so is observed; give one of them")
+    length, features = len(shown), min(shown.shape[1], MOST_FEATURES)
+    width, height = 4.4, 0.5 + 0.8 * features
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    grid = figure.subplots(features, 1, squeeze=False, sharex=True)[:, 0]
+    figure.subplots_adjust(0.5 / width, 0.42 / height, 1 - 0.12 / width, 1 - 0.24 / height, 0, 0.55)
+    time, unit = time_axis(length, sampling_rate)
+    for lane, axes in enumerate(grid):
+        parts = [part[:, lane] for part in (mean, observed) if part is not None]
+        if mean is not None:
+            spread = 0 if std is None else 2 * std[:, lane]
+            axes.fill_between(
+                time, mean[:, lane] - spread, mean[:, lane] + spread, color=DYNAMIC, alpha=0.2, linewidth=0
+            )
+            axes.plot(time, mean[:, lane], color=DYNAMIC, linewidth=1.4)
+        if observed is not None:
+            _hidden(axes, time, np.isnan(observed[:, lane]))
+            _points(axes, time, observed[:, lane])
+        axes.set_ylim(*(_limits(*parts) if ranges is None else ranges[lane]))
+        axes.set_xlim(time[0], time[-1] if length > 1 else time[0] + 1)
+        plain_axes(axes, left=True, bottom=lane == features - 1)
+        axes.locator_params(axis="y", nbins=3)
+        label = (names[lane] if names else f"feature {lane + 1}") + (
+            f" ({units[lane]})" if units and units[lane] else ""
+        )
+        axes.set_title(label, fontsize=8.5, color=INK, loc="left", pad=3)
+    grid[-1].set_xlabel(unit, fontsize=8.5, color=QUIET, labelpad=2)
     return figure
 
 

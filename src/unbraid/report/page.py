@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
 import yaml
 
@@ -21,8 +20,9 @@ from unbraid.report import protocols
 from unbraid.report.blocks import Block, Cells, Commands, Heading, Paragraph, as_text, drawn, stored_picture
 from unbraid.report.pictures import make_pictures, stored_set
 from unbraid.report.sounds import players
+from unbraid.report.templates import template
 
-__all__ = ["write_report"]
+__all__ = ["headline", "run_name", "write_report"]
 
 INFORMATION = (
     "Estimated on validation by minibatch weighted sampling: the lower dotted line is that of codes without information, "
@@ -59,21 +59,10 @@ def write_report(
             model = model or load_model(folder)
         make_pictures(model, data, folder)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    title = f"{_name(config, 'model')} on {_name(config, 'data')}"
-    page = _template().render(title=title, blocks=_blocks(folder, config))
+    title = f"{run_name(config, 'model')} on {run_name(config, 'data')}"
+    page = template("page").render(title=title, blocks=_blocks(folder, config))
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("unbraid.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("page.html.j2")
 
 
 def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
@@ -81,7 +70,7 @@ def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     path = folder / "environment.json"
     environment = read_json(path) if path.exists() else {}
     scores, pictures, log = read_scores(folder), stored_set(folder), _log(folder)
-    blocks: list[Block] = [Paragraph(_headline(scores), "lead")]
+    blocks: list[Block] = [Paragraph(headline(scores), "lead")]
     if facts := _facts(environment, scores):
         blocks.append(Paragraph(" · ".join(facts), "facts"))
     blocks += players(folder)
@@ -95,7 +84,7 @@ def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     return blocks + _settings(config, environment) + _how_to_repeat(folder, config)
 
 
-def _headline(scores: Mapping[str, Scores]) -> str:
+def headline(scores: Mapping[str, Scores]) -> str:
     """The result in plain words, that of the first protocol that has one."""
     if not scores:
         return "This run has not been scored yet: run `unbraid evaluate` on it."
@@ -174,7 +163,7 @@ def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     settings = yaml.safe_dump(
         {part: values for part, values in config.items() if part != "recipe"}, sort_keys=False
     )
-    data = _name(config, "data")
+    data = run_name(config, "data")
     commands = f"unbraid resume {folder}\nunbraid evaluate {folder}"
     again = "pass the same arrays and the settings below to unbraid.fit"
     if data in list_datasets() or Path(data).exists():
@@ -189,6 +178,7 @@ def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     ]
 
 
-def _name(config: Mapping[str, Any], part: str) -> str:
+def run_name(config: Mapping[str, Any], part: str) -> str:
+    """The name of a run's `data` or `model`."""
     values = config.get(part, {})
     return str(values.get("name", part)) if isinstance(values, Mapping) else str(values)

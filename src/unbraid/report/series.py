@@ -12,15 +12,13 @@ from unbraid.data.sequences import Sequences
 from unbraid.generation import (
     cross,
     decode,
+    decode_with_deviation,
     encode,
-    evaluating,
     interpolate,
     with_drawn_dynamic,
 )
 from unbraid.masks import inside, observed_values, widen
 from unbraid.models.base import SequenceModel
-from unbraid.nn.distributions import Point
-from unbraid.nn.likelihoods import SquaredErrorNormal
 from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
 from unbraid.types import Codes
 
@@ -103,7 +101,7 @@ def _generated(
 
 def _picture_series(model: SequenceModel, codes: Codes, chosen: Sequences, pictures: Path) -> None:
     """Observed and decoded values, feature by feature."""
-    mean, std = _decoded(model, codes[:SHOWN])
+    mean, std = decode_with_deviation(model, codes[:SHOWN])
     scale = 1 if chosen.scaling is None else chosen.scaling.std
     plots.plot_series(
         _observed(chosen)[:SHOWN],
@@ -115,14 +113,6 @@ def _picture_series(model: SequenceModel, codes: Codes, chosen: Sequences, pictu
         sampling_rate=chosen.sampling_rate,
         window=chosen.observation[0] if chosen.kind == "windows" else None,
     ).savefig(pictures / "series.png")
-
-
-def _decoded(model: SequenceModel, codes: Codes) -> tuple[Tensor, Tensor | None]:
-    """Mean, and standard deviation where the model learns one."""
-    with evaluating(model):
-        p = model.decode(codes.to(model.device))
-        fixed = isinstance(p, SquaredErrorNormal | Point)
-        return p.mean.cpu(), None if fixed else p.stddev.cpu()
 
 
 def _picture_exchanges(model: SequenceModel, codes: Codes, chosen: Sequences, pictures: Path) -> None:
