@@ -109,7 +109,9 @@ for _name in ("lstm", "rnn_tanh"):
 
 def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """What `torch.onnx.export` writes for each operator, as its `custom_translation_table`."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18  # its annotations are those of ONNX's own types
 
     def translate(
         write: Any, x: Any, w_input: Any, w_state: Any, b_input: Any, b_state: Any, **options: Any
