@@ -6,6 +6,7 @@ mean over its rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -243,7 +244,9 @@ def directions(
         labels: name to the coordinates of that label.
     """
     found: dict[str, Direction] = {}
-    codes = ("static", "dynamic") if model.can("decoded_static") else ("dynamic",)
+    codes: tuple[Literal["static", "dynamic"], ...] = (
+        ("static", "dynamic") if model.can("decoded_static") else ("dynamic",)
+    )
     values = {"static": static, "dynamic": dynamic}
     groups = {f"{name} (label)": factors for name, factors in labels.items()}
     groups |= {name: (factor,) for name, factor in model.factors.items() if factor.columns is not None}

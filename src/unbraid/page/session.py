@@ -4,10 +4,12 @@ import contextlib
 import shutil
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -163,7 +165,8 @@ class Session:
         """Directions in the codes by name; see `codes.directions`."""
         if self.pool is None:
             return {}
-        stored = self.scores.get("factors", {}).get("map", {})
+        factors: Mapping[str, Any] = self.scores.get("factors") or {}
+        stored = factors.get("map", {})
         labels = {
             name: tuple(Factor(code, tuple(parts[code])) for code in ("static", "dynamic") if parts[code])
             for name, parts in stored.items()

@@ -95,7 +95,7 @@ def warm_up() -> None:
     process.join()
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> multiprocessing.context.SpawnContext | multiprocessing.context.ForkServerContext:
     """Readers are forked from a process that has imported them and runs no threads; Windows starts each anew."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

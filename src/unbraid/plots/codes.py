@@ -187,7 +187,9 @@ def plot_map(
     axes.set_xlim(0, 1)
     axes.set_ylim(1, 0)
     if marked is not None:
-        axes.scatter(*places[marked], s=190, facecolors="none", edgecolors=INK, linewidths=2)
+        axes.scatter(
+            places[marked, 0], places[marked, 1], s=190, facecolors="none", edgecolors=INK, linewidths=2
+        )
     below = figure.add_axes((0, 0, 1, 1 - MAP_SIDE / height))
     below.set_axis_off()
     if isinstance(label, np.ndarray):
