@@ -44,7 +44,7 @@ class Process(NamedTuple):
     """
 
     rank: int = 0
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # not the method of tuples
 
     @property
     def is_first(self) -> bool:

@@ -56,7 +56,7 @@ class JointNoise(torch.Generator):
 
     def __new__(cls, device: str, process: Process, sequences: int) -> "JointNoise":
         """Make a generator on a device."""
-        generator = super().__new__(cls, device)
+        generator = super().__new__(cls, device)  # type: ignore[call-arg]
         generator.process, generator.sequences = process, sequences
         return generator
 

@@ -38,7 +38,8 @@ def launch(words: Sequence[str], devices: int, device: str) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // devices)))
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # each process has said what is wrong
     try:
-        torchrun([f"--nproc-per-node={devices}", "--standalone", "-m", "unbraid", *words])
+        # Without `--`, torchrun takes `--run` for an option of its own.
+        torchrun([f"--nproc-per-node={devices}", "--standalone", "-m", "--", "unbraid", *words])
     except SignalException as stop:
         return 128 + int(stop.sigval)
     except ChildFailedError as error:

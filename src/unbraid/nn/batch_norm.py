@@ -24,12 +24,12 @@ class _Joint(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         self._check_input_dim(x)
         mean, variance, count = joint_moments(x)
-        if self.track_running_stats:
-            self.num_batches_tracked.add_(1)
-            with torch.no_grad():
-                unbiased = variance * (count / (count - 1))
-                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        kept_mean, kept_variance, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        if kept_mean is not None and kept_variance is not None and batches is not None:
+            batches.add_(1)
+            momentum = 1 / float(batches) if self.momentum is None else self.momentum
+            kept_mean.lerp_(mean.to(kept_mean.dtype), momentum)
+            kept_variance.lerp_((variance * (count / (count - 1))).to(kept_variance.dtype), momentum)
         return _Normalise.apply(x, self.weight, self.bias, mean, variance, count, self.eps)
 
 
