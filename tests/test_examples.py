@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FILE = EXAMPLES / "own_data.py"
@@ -40,3 +41,19 @@ def test_own_series(tmp_path, capsys):
         "dynamic_mean_0",
         "dynamic_std_0",
     ]
+
+
+def test_gallery(tmp_path):
+    """The page shows exactly the pictures that the script draws, which are at most as wide as it says."""
+    example = runpy.run_path(str(EXAMPLES / "gallery.py"))
+    page = (EXAMPLES.parent / "docs" / "gallery.md").read_text("utf-8")
+    for data, kind in (("puppets", "frames"), ("voices", "sound"), ("machines", "windows")):
+        for name in example["CHOSEN"][kind]:
+            assert f"(pictures/gallery-{data}-{name}.png)" in page
+            with Image.open(example["PICTURES"] / f"gallery-{data}-{name}.png") as picture:
+                assert picture.width <= example["WIDEST"]
+    assert page.count("(pictures/gallery-") == sum(map(len, example["CHOSEN"].values()))
+    Image.new("RGB", (2800, 100), (200, 30, 30)).save(tmp_path / "wide.png")
+    example["shrink"](tmp_path / "wide.png", tmp_path / "small.png")
+    with Image.open(tmp_path / "small.png") as picture:
+        assert picture.size == (1400, 50) and picture.convert("RGB").getpixel((9, 9)) == (200, 30, 30)

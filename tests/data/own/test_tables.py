@@ -329,7 +329,8 @@ def spoilt(tmp_path, line, column, value):
         (
             "time",
             "2920-01-01 00:00",
-            r"'p0' in vitals\.csv has 72 rows over \d+ steps of 1h; correct a stamp",
+            # pandas 2 has no times after 2262
+            r"'p0' in vitals\.csv has 72 rows over \d+ steps of 1h; correct a stamp|line 40, column 'time': '2920.* is no time",
         ),
         ("ward", "west", r"line 40, column 'ward': 'west', but sequence 'p0' had 'south' before"),
     ],
