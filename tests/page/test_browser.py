@@ -205,3 +205,14 @@ def test_only_files_of_the_page_are_served(address):
         with pytest.raises(urllib.error.HTTPError) as caught:
             fetched(f"{address}gradio_api/file={urllib.parse.quote(path)}")
         assert caught.value.code in (403, 404)
+
+
+def test_a_port_in_use_and_a_run_that_is_not_there_are_refused(capsys, tmp_path):
+    from unbraid.cli import main
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert main(["page", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot be used" in capsys.readouterr().err
+    assert main(["page", str(tmp_path / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
