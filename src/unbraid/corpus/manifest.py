@@ -28,7 +28,8 @@ from unbraid.files import (
 __all__ = ["MANIFEST", "Entry", "Manifest", "Plan", "one_job", "read_manifest", "read_shards", "shard_name"]
 
 MANIFEST = "manifest.json"
-_SECONDS = 5.0  # between two writings of the manifest
+_SECONDS = 5.0  # between two writings of the manifest,
+_PAUSES = 20  # and so many times what the last one took
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Manifest:
         self, folder: Path, plan: Plan, entries: dict[int, Entry], added: Mapping[str, Any] | None = None
     ) -> None:
         self.folder, self.plan, self.entries, self.added = folder, plan, entries, dict(added or {})
-        self.written = time.monotonic()
+        self.next_writing = time.monotonic() + _SECONDS
 
     @classmethod
     def begin_or_go_on(cls, folder: Path, plan: Plan, added: Mapping[str, Any], force: bool) -> "Manifest":
@@ -227,11 +228,12 @@ class Manifest:
     def add(self, entry: Entry) -> None:
         """Note a finished shard; the file is written every few seconds."""
         self.entries[entry.shard] = entry
-        if time.monotonic() - self.written > _SECONDS:
+        if time.monotonic() > self.next_writing:
             self.write()
 
     def write(self) -> None:
         """Write the file."""
+        began = time.monotonic()
         entries = [self.entries[number] for number in sorted(self.entries)]
         sequences, steps = sum(e.sequences for e in entries), sum(e.steps for e in entries)
         whole = next((entry for entry in entries if entry.file is not None), None)
@@ -252,7 +254,8 @@ class Manifest:
         }
         text = json.dumps(with_checksum(content), indent=1)
         write_atomically(self.folder / MANIFEST, text + "\n")
-        self.written = time.monotonic()
+        ended = time.monotonic()
+        self.next_writing = ended + max(_SECONDS, _PAUSES * (ended - began))
 
 
 def entry_of(path: Path, number: int, plan: Plan) -> Entry | None:
