@@ -13,7 +13,7 @@ from unbraid.data.features import Sound
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.mapped import in_blocks
 from unbraid.data.scaling import Scaling
-from unbraid.data.splits import split_by_group
+from unbraid.data.splits import UNLABELLED, split_by_group
 from unbraid.kinds import Kind, kind_of
 from unbraid.masks import steps_below, widen, zero_unobserved
 from unbraid.types import Batch
@@ -33,7 +33,8 @@ class Sequences:
         lengths: `(N,)` number of valid steps; None when every sequence has T. Steps beyond are padding.
         mask: `(N, T, *X)` or `(N, T)` bool, True = observed; None when all is observed.
         labels: name to Label.
-        splits: split name to the rows that belong to it.
+        splits: split name to the rows that belong to it. Models are trained on `train`, and on `unlabelled` where there is
+            one; protocols read `train` alone.
         targets: name to `(N,)` or `(N, T)` floats that are predicted from the codes and never trained on; NaN = unknown.
         groups: `(N,)` number of the recording, patient or station that each sequence was cut from, or None.
         names: of the N sequences: file or id, with `#0`, `#1`, ... for the pieces of one; or None.
@@ -246,6 +247,11 @@ class Sequences:
         if name not in self.splits:
             raise ValueError(f"split: {self.name} has no split {name!r}{nearest(name, self.splits)}")
         return self.take(self.splits[name])
+
+    @property
+    def training_rows(self) -> np.ndarray:
+        """Rows that models are trained on: the split `train`, then `unlabelled` where there is one."""
+        return np.concatenate([self.splits[name] for name in ("train", UNLABELLED) if name in self.splits])
 
     def batch(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Batch:
         """Rows as a Batch of float32 on `device`, where uint8 frames are divided by 255.

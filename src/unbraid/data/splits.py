@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["SPLITS", "consecutive_splits", "in_order_of_splits", "split_by_group"]
+__all__ = ["SPLITS", "UNLABELLED", "consecutive_splits", "in_order_of_splits", "split_by_group"]
 
 SPLITS = ("train", "validation", "test")
+UNLABELLED = "unlabelled"  # a fourth split that some data sets have: it trains models, no protocol reads it
 
 
 def split_by_group(

@@ -19,7 +19,7 @@ import torch
 
 from unbraid.cards import DataCard
 from unbraid.data.sequences import Sequences
-from unbraid.data.splits import SPLITS
+from unbraid.data.splits import SPLITS, UNLABELLED
 from unbraid.kinds import kind_of
 from unbraid.masks import observed_values
 from unbraid.registry import PROTOCOLS, dataset_module
@@ -149,9 +149,13 @@ def check_shape(subject: Subject) -> None:
 
 
 def check_splits(subject: Subject) -> None:
-    """There are train, validation and test, none of them empty, and no sequence or group is in two."""
+    """There are train, validation and test, none of them empty, and no sequence or group is in two.
+
+    A fourth split may be `unlabelled`.
+    """
     data = subject.data
-    assert sorted(data.splits) == sorted(SPLITS), (
+    allowed = (*SPLITS, UNLABELLED)
+    assert sorted({*data.splits} - {UNLABELLED}) == sorted(SPLITS), (
         f"splits: are {', '.join(data.splits)}; give {', '.join(SPLITS)}"
     )
     groups = np.arange(len(data)) if data.groups is None else data.groups
@@ -159,7 +163,7 @@ def check_splits(subject: Subject) -> None:
         parts = {name: set(owner[rows].tolist()) for name, rows in data.splits.items()}
         for name, part in parts.items():
             assert part, f"splits[{name!r}]: is empty"
-            for other in SPLITS[: SPLITS.index(name)]:
+            for other in parts.keys() & set(allowed[: allowed.index(name)]):
                 both = sorted(part & parts[other])
                 assert not both, f"{argument}: {both[0]} is in {other!r} and in {name!r}"
 

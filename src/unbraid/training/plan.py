@@ -29,7 +29,7 @@ def training_recordings(data: Sequences) -> tuple[np.ndarray, np.ndarray]:
 
     Without groups each sequence is a recording by itself.
     """
-    rows = data.splits["train"]
+    rows = data.training_rows
     groups = rows if data.groups is None else data.groups[rows]
     _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return number, sizes[number]
@@ -68,11 +68,11 @@ class Plan(lightning.LightningModule):
         self.device_name = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device_name)
         self.noise = torch.Generator(self.device_name).manual_seed(config.seed)
-        self.batches, self.epochs = budget(data.splits["train"], config)
+        self.batches, self.epochs = budget(data.training_rows, config)
         model.check_batches(self.batches.batch_size, data.steps)
         self.total_steps = len(self.batches) * self.epochs
         self.step = 0
-        rows = data.splits["train"]
+        rows = data.training_rows
         self.place_in_train, self.recording = np.full(len(data), -1), np.full(len(data), -1)
         self.recording_size = np.ones(len(data), int)
         self.place_in_train[rows] = np.arange(len(rows))
@@ -81,7 +81,7 @@ class Plan(lightning.LightningModule):
     @property
     def dataset_size(self) -> int:
         """Number of training sequences."""
-        return len(self.data.splits["train"])
+        return len(self.data.training_rows)
 
     def read(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:
         """Rows of the data set as a batch; index and recording count within the train split, -1 elsewhere."""

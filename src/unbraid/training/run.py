@@ -255,7 +255,7 @@ def _finish(plan: Plan) -> SequenceModel:
 
 def _training_batches(plan: Plan) -> Iterator[Batch]:
     """The training sequences in their order, none left out."""
-    rows, size = plan.data.splits["train"], plan.batches.batch_size
+    rows, size = plan.data.training_rows, plan.batches.batch_size
     for start in range(0, len(rows), size):
         block = plan.read(rows[start : start + size], plan.model.device)
         yield replace(block, dataset_size=len(rows))
@@ -282,7 +282,7 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
                 )
         return model
     numbers = {
-        "sequences": len(data.splits["train"]),
+        "sequences": len(data.training_rows),
         "recordings": int(training_recordings(data)[0].max()) + 1,
     }
     names = model_class(model).setting_names()
@@ -298,7 +298,7 @@ def _try_one_batch(plan: Plan) -> list[str]:
     Returns:
         The names of the terms.
     """
-    batch = plan.read(plan.data.splits["train"][:2])
+    batch = plan.read(plan.data.training_rows[:2])
     generator = torch.Generator().manual_seed(0)
     plan.model.eval()
     terms = plan.terms(batch, generator)

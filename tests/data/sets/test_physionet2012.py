@@ -94,6 +94,19 @@ def test_short_and_sparse_stays_are_left_out(ten, tmp_path):
     assert 200 not in (groups := load(ten, tmp_path).groups) and 201 not in groups and 202 not in groups
 
 
+def test_unlabelled_stays_train_as_well(ten, tmp_path):
+    (ten / "set-a" / "200.txt").write_text(record(200, hours=30))
+    (ten / "set-a" / "201.txt").write_text(record(201, hours=20))  # shorter than a day
+    with (ten / "Outcomes-a.txt").open("a") as file:
+        file.writelines(f"{number},0,0,0,0,0\n" for number in (200, 201))
+    stays, plain = load(ten, tmp_path, unlabelled=True), load(ten, tmp_path)
+    assert stays.groups[stays.splits["unlabelled"]].tolist() == [200]
+    assert stays.training_rows.tolist() == [*stays.splits["train"], *stays.splits["unlabelled"]]
+    assert plain.training_rows.tolist() == plain.splits["train"].tolist() and "unlabelled" not in plain.splits
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(stays.split(split).x, plain.split(split).x)
+
+
 def test_packed_and_unpacked_are_the_same(ten, tmp_path):
     unpacked = load(ten, tmp_path)
     packed = tmp_path / "packed"
@@ -197,7 +210,7 @@ class TestRealStays:
         counts = np.array([len(rows) for rows in hours])
         assert (counts[stays.first >= 0] < 40).sum() == 94
         assert sum(np.isnan(rows).mean() > 0.6 for rows in hours if len(rows) >= 40) == 2137
-        kept = physionet2012._kept(hours)
+        kept = physionet2012._kept(hours, 40, 0.6)
         assert len(kept) == 1766
         assert (counts[kept].min(), np.median(counts[kept]), counts[kept].max()) == (40, 46, 47)
         assert round(np.isnan(np.concatenate(hours)).mean(), 3) == 0.608
@@ -234,6 +247,11 @@ class TestRealStays:
         assert np.abs(np.array(shares) - np.bincount(4 * death + icu) / 1766).max() < 0.01
         assert [len(rows) for rows in corrected.splits.values()] == [1129, 283, 354]
         assert set(corrected.lengths) == {11, 12}
+
+    def test_unlabelled_stays(self, real, tmp_path):
+        stays, corrected = physionet2012.load(ROOT, tmp_path, unlabelled=True), real[0]["corrected"]
+        assert len(stays.splits["unlabelled"]) == 2161
+        np.testing.assert_array_equal(stays.split("test").x, corrected.split("test").x)
 
     @pytest.mark.parametrize("form", ["corrected", "official"])
     def test_scaling_is_that_of_the_train_split(self, real, form):

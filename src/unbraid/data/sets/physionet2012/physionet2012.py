@@ -11,7 +11,8 @@ Static labels: `death` (in hospital) and `icu_type`. There are two forms:
 
 Both forms hold the same 1766 of 4000 stays: those with at least 40 hours (counted the official way) and at most 60% of
 their values missing. Impossible values are cleaned as in the published codes. The records have no dates, so there are no
-`times`.
+`times`. With `unlabelled` the stays that this rule leaves out train models as well, where they have at least 24 hours and
+5% of their values; no protocol reads them or their labels.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ from unbraid.data.sets.physionet2012.records import (
     official_hours,
     read_records,
 )
-from unbraid.data.splits import in_order_of_splits
+from unbraid.data.splits import UNLABELLED, in_order_of_splits
 from unbraid.data.store import download_folder, from_published, require_files
 
 __all__ = ["card", "fetch", "load"]
@@ -64,6 +65,7 @@ ICU_TYPES = ("coronary", "cardiac surgery", "medical", "surgical")
 WINDOW = 4
 HOURS = {"corrected": 48, "official": 80}
 FEWEST_HOURS, MOST_MISSING = 40, 0.6
+UNLABELLED_HOURS, UNLABELLED_MISSING = 24, 0.95
 
 
 def load(
@@ -72,6 +74,7 @@ def load(
     *,
     form: Literal["corrected", "official"] = "corrected",
     seed: int = 0,
+    unlabelled: bool = False,
 ) -> Sequences:
     """Load the stays: x `(1766, 12, 4, 10)` (`official`: 20 windows) with a mask, scaled.
 
@@ -84,6 +87,7 @@ def load(
         cache: where the prepared arrays (7 MB) are kept; see `store.cache_folder`.
         form: `corrected`, or `official` for scores that compare with published ones.
         seed: of the split.
+        unlabelled: whether stays that are too short or too sparse to be scored train models too, as a split of their own.
 
     Raises:
         FileNotFoundError: the folder or a file is missing.
@@ -92,10 +96,10 @@ def load(
     check_choice("form", form, tuple(HOURS))
     return from_published(
         "physionet2012",
-        {"form": form, "seed": seed},
+        {"form": form, "seed": seed} | ({"unlabelled": True} if unlabelled else {}),
         {"files": PUBLISHED},
         lambda folder: _digest(_read_files(folder)),
-        lambda space, folder: _build(folder, form, seed),
+        lambda space, folder: _build(folder, form, seed, unlabelled),
         root,
         cache,
     )
@@ -151,24 +155,28 @@ def _digest(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _build(folder: Path, form: str, seed: int) -> Sequences:
+def _build(folder: Path, form: str, seed: int, unlabelled: bool) -> Sequences:
     stays = read_records({name: content for name, content in _read_files(folder).items() if name != OUTCOMES})
     official = official_hours(stays)
-    kept = _kept(official)
+    kept = _kept(official, FEWEST_HOURS, MOST_MISSING)
     if len(kept) < 5:
         raise ValueError(
             f"root: of the {len(stays.record)} records in {folder} only {len(kept)} have {FEWEST_HOURS} hours and "
             f"at most {MOST_MISSING:.0%} of their values missing; at least 5 are needed"
         )
-    death = _deaths(folder / OUTCOMES, stays.record[kept])
-    icu_type = stays.icu_type[kept]
+    others = np.setdiff1d(_kept(official, UNLABELLED_HOURS, UNLABELLED_MISSING), kept)
+    used = np.concatenate([kept, others]) if unlabelled else kept
+    death = _deaths(folder / OUTCOMES, stays.record[used])
+    icu_type = stays.icu_type[used]
     if form == "official":
         series, parts = official, _official_split(len(kept), seed)
     else:
         series = hours_from_admission(stays, HOURS[form])
-        parts = _stratified_split(4 * death + icu_type, seed)
+        parts = _stratified_split((4 * death + icu_type)[: len(kept)], seed)
+    if len(used) > len(kept):
+        parts[UNLABELLED] = np.arange(len(kept), len(used))
     order, splits = in_order_of_splits(parts)
-    rows = kept[order]
+    rows = used[order]
     windows, lengths = cut_windows([series[row] for row in rows], WINDOW, HOURS[form] // WINDOW)
     x, mask, scaling = scale_windows(windows, splits["train"])
     return Sequences(
@@ -189,13 +197,13 @@ def _build(folder: Path, form: str, seed: int) -> Sequences:
     )
 
 
-def _kept(series: list[np.ndarray]) -> np.ndarray:
+def _kept(series: list[np.ndarray], fewest_hours: int, most_missing: float) -> np.ndarray:
     """The stays that are long enough and have enough values."""
     return np.array(
         [
             row
             for row, values in enumerate(series)
-            if len(values) >= FEWEST_HOURS and np.isnan(values).mean() <= MOST_MISSING
+            if len(values) >= fewest_hours and np.isnan(values).mean() <= most_missing
         ],
         dtype=np.int64,
     )
