@@ -25,7 +25,17 @@ from unbraid.files import (
     write_atomically,
 )
 
-__all__ = ["MANIFEST", "Entry", "Manifest", "Plan", "one_job", "read_manifest", "read_shards", "shard_name"]
+__all__ = [
+    "MANIFEST",
+    "Entry",
+    "Manifest",
+    "Plan",
+    "one_job",
+    "read_manifest",
+    "read_shards",
+    "remove_shards",
+    "shard_name",
+]
 
 MANIFEST = "manifest.json"
 _SECONDS = 5.0  # between two writings of the manifest,
@@ -146,12 +156,11 @@ def read_shards(folder: str | Path) -> Iterator[Shard]:
 
 @contextlib.contextmanager
 def one_job(folder: Path) -> Iterator[None]:
-    """Be the one job that writes in a folder. It is made where it is missing, and removed again when it stays empty.
+    """Be the one job that writes in a folder. It is made where it is missing, and removed when nothing is left in it.
 
     Raises:
         FileInUseError: another job writes there.
     """
-    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
@@ -162,7 +171,7 @@ def one_job(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if new and [path.name for path in folder.iterdir()] == [LOCK]:
+            if [path.name for path in folder.iterdir()] == [LOCK]:
                 (folder / LOCK).unlink()
                 folder.rmdir()
 
@@ -202,7 +211,7 @@ class Manifest:
                 raise ValueError(
                     f"output: {folder} holds codes {different}. Choose another --output, or --force to begin anew"
                 )
-            _remove_shards(folder)
+            remove_shards(folder)
             return cls(folder, plan, {}, added)
         entries = {entry["shard"]: _entry(entry) for entry in content["shards"]}
         intact = {
@@ -257,6 +266,13 @@ class Manifest:
         ended = time.monotonic()
         self.next_writing = ended + max(_SECONDS, _PAUSES * (ended - began))
 
+    def close(self) -> None:
+        """Write the file for the last time; without a finished shard there is none."""
+        if self.entries:
+            self.write()
+        else:
+            (self.folder / MANIFEST).unlink(missing_ok=True)
+
 
 def entry_of(path: Path, number: int, plan: Plan) -> Entry | None:
     """The entry of a shard's file; None where it is damaged or of another plan."""
@@ -290,9 +306,9 @@ def _differences(before: Mapping[str, Any], plan: Plan) -> str:
     )
 
 
-def _remove_shards(folder: Path) -> None:
-    """Remove what a job wrote."""
-    (folder / MANIFEST).unlink(missing_ok=True)
+def remove_shards(folder: Path) -> None:
+    """Remove what a job wrote, the manifest last, so that what a kill leaves is known by it."""
     for ending in FORMATS:
         for path in folder.glob(f"shard-[0-9]*.{ending}"):
             path.unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
