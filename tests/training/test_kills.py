@@ -121,6 +121,7 @@ for ending in ("npz", "h5"):
     expected = (folder / f"whole.{ending}").read_bytes()
     for before in (None, b"older"):
         place = folder / f"{ending}-{before}"
+        place.mkdir()
         count = in_child(lambda: encode(place / f"counted.{ending}"), place)
         assert count >= 4, count
         for point in range(1, count + 1):
@@ -135,6 +136,30 @@ for ending in ("npz", "h5"):
                 in_child(lambda: encode(output, *more), place)
             assert output.read_bytes() == expected, point
             assert not [path for path in leftovers(place) if path.name.startswith(f".{output.stem}.")], point
+
+def content(output):
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.name != ".lock"}
+
+def written(output):
+    return {path.name: path.stat().st_ino for path in output.glob("shard-*")} if output.exists() else {}
+
+def encode_shards(output):
+    encode(output, "--shard", "6")
+
+encode_shards(folder / "whole")
+expected = content(folder / "whole")
+place = folder / "shards"
+place.mkdir()
+count = in_child(lambda: encode_shards(place / "counted"), place)
+assert count >= 20 and len(expected) == 5, (count, len(expected))
+for point in sampled(count, 10):
+    output = place / f"codes{point}"
+    assert in_child(lambda: encode_shards(output), place, point) is None, point
+    before = written(output)
+    in_child(lambda: encode_shards(output), place)
+    assert content(output) == expected, point
+    after = written(output)
+    assert {name: after[name] for name in before} == before, point
 """
 
 

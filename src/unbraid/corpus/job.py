@@ -1,7 +1,6 @@
 """Encode a corpus to a folder of shards, or to one file of them; a job that was stopped goes on."""
 
 import contextlib
-import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 import unbraid
 from unbraid.corpus.encoding import Encoder, Outcome, Task, full_disk_named
 from unbraid.corpus.joined import join_shards
-from unbraid.corpus.manifest import MANIFEST, Manifest, Plan, one_job, read_manifest
+from unbraid.corpus.manifest import MANIFEST, Manifest, Plan, one_job, read_manifest, remove_shards
 from unbraid.corpus.shards import Format
 from unbraid.data.formats.paths import refuse_broken
 from unbraid.inputs import Corpus, open_corpus
@@ -143,9 +142,8 @@ def encode_corpus(
             entries = [manifest.entries[number] for number in range(plan.shards)]
             with full_disk_named(output.absolute().parent):
                 join_shards(folder, entries, output)
+            remove_shards(folder)
     sequences = sum(entry.sequences for entry in manifest.entries.values())
-    if joined:
-        shutil.rmtree(folder)
     return Encoded(output, sequences, plan.shards, len(tasks))
 
 
@@ -166,6 +164,7 @@ def _finish(
         ValueError: recordings cannot be read.
     """
     broken = [text for entry in manifest.entries.values() for text in entry.left_out]
+    manifest.write()  # before any shard, so that shards of a job that is killed are known by their plan
     try:
         with contextlib.closing(outcomes), progress_bar("Encoding", count) as advance:
             for outcome in outcomes:
@@ -175,10 +174,8 @@ def _finish(
                 advance("")
     except BaseException:
         with contextlib.suppress(OSError):  # of the same full disk
-            if manifest.entries:
-                manifest.write()
+            manifest.close()
         raise
-    if manifest.entries:
-        with full_disk_named(manifest.folder):
-            manifest.write()
+    with full_disk_named(manifest.folder):
+        manifest.close()
     refuse_broken(broken, manifest.plan.units, leave_out)

@@ -25,10 +25,21 @@ from unbraid.files import (
     write_atomically,
 )
 
-__all__ = ["MANIFEST", "Entry", "Manifest", "Plan", "one_job", "read_manifest", "read_shards", "shard_name"]
+__all__ = [
+    "MANIFEST",
+    "Entry",
+    "Manifest",
+    "Plan",
+    "one_job",
+    "read_manifest",
+    "read_shards",
+    "remove_shards",
+    "shard_name",
+]
 
 MANIFEST = "manifest.json"
-_SECONDS = 5.0  # between two writings of the manifest
+_SECONDS = 5.0  # between two writings of the manifest,
+_PAUSES = 20  # and so many times what the last one took
 
 
 @dataclass(frozen=True)
@@ -145,12 +156,11 @@ def read_shards(folder: str | Path) -> Iterator[Shard]:
 
 @contextlib.contextmanager
 def one_job(folder: Path) -> Iterator[None]:
-    """Be the one job that writes in a folder. It is made where it is missing, and removed again when it stays empty.
+    """Be the one job that writes in a folder. It is made where it is missing, and removed when nothing is left in it.
 
     Raises:
         FileInUseError: another job writes there.
     """
-    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
@@ -161,7 +171,7 @@ def one_job(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if new and [path.name for path in folder.iterdir()] == [LOCK]:
+            if [path.name for path in folder.iterdir()] == [LOCK]:
                 (folder / LOCK).unlink()
                 folder.rmdir()
 
@@ -180,7 +190,7 @@ class Manifest:
         self, folder: Path, plan: Plan, entries: dict[int, Entry], added: Mapping[str, Any] | None = None
     ) -> None:
         self.folder, self.plan, self.entries, self.added = folder, plan, entries, dict(added or {})
-        self.written = time.monotonic()
+        self.next_writing = time.monotonic() + _SECONDS
 
     @classmethod
     def begin_or_go_on(cls, folder: Path, plan: Plan, added: Mapping[str, Any], force: bool) -> "Manifest":
@@ -201,7 +211,7 @@ class Manifest:
                 raise ValueError(
                     f"output: {folder} holds codes {different}. Choose another --output, or --force to begin anew"
                 )
-            _remove_shards(folder)
+            remove_shards(folder)
             return cls(folder, plan, {}, added)
         entries = {entry["shard"]: _entry(entry) for entry in content["shards"]}
         intact = {
@@ -227,11 +237,12 @@ class Manifest:
     def add(self, entry: Entry) -> None:
         """Note a finished shard; the file is written every few seconds."""
         self.entries[entry.shard] = entry
-        if time.monotonic() - self.written > _SECONDS:
+        if time.monotonic() > self.next_writing:
             self.write()
 
     def write(self) -> None:
         """Write the file."""
+        began = time.monotonic()
         entries = [self.entries[number] for number in sorted(self.entries)]
         sequences, steps = sum(e.sequences for e in entries), sum(e.steps for e in entries)
         whole = next((entry for entry in entries if entry.file is not None), None)
@@ -252,7 +263,15 @@ class Manifest:
         }
         text = json.dumps(with_checksum(content), indent=1)
         write_atomically(self.folder / MANIFEST, text + "\n")
-        self.written = time.monotonic()
+        ended = time.monotonic()
+        self.next_writing = ended + max(_SECONDS, _PAUSES * (ended - began))
+
+    def close(self) -> None:
+        """Write the file for the last time; without a finished shard there is none."""
+        if self.entries:
+            self.write()
+        else:
+            (self.folder / MANIFEST).unlink(missing_ok=True)
 
 
 def entry_of(path: Path, number: int, plan: Plan) -> Entry | None:
@@ -287,9 +306,9 @@ def _differences(before: Mapping[str, Any], plan: Plan) -> str:
     )
 
 
-def _remove_shards(folder: Path) -> None:
-    """Remove what a job wrote."""
-    (folder / MANIFEST).unlink(missing_ok=True)
+def remove_shards(folder: Path) -> None:
+    """Remove what a job wrote, the manifest last, so that what a kill leaves is known by it."""
     for ending in FORMATS:
         for path in folder.glob(f"shard-[0-9]*.{ending}"):
             path.unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
