@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-device=cuda batch=128 tests=yes methods=
+device=cuda batch=128 limit=90 tests=yes methods=
 while [ $# -gt 0 ]; do
     case $1 in
         --device) device=$2; shift 2 ;;
@@ -18,8 +18,8 @@ while [ $# -gt 0 ]; do
         *) echo "gpu.sh: no option $1; there is --device, --methods and --no-tests" >&2; exit 2 ;;
     esac
 done
-[ "$device" = cpu ] && batch=4
+if [ "$device" = cpu ]; then batch=4 limit=600; fi
 if [ "$tests" = yes ]; then
     "$python" -m pytest -q -m gpu --device "$device" tests/training/test_gpu.py tests/data/formats/test_spectra.py
 fi
-PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} "$python" benchmarks/speed_table.py --device "$device" --batch "$batch" --methods "$methods"
+PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} "$python" benchmarks/speed_table.py --device "$device" --batch "$batch" --methods "$methods" --limit "$limit"
