@@ -101,7 +101,12 @@ def test_a_resumed_training_is_that_of_one_that_ran_through(first, tmp_path, mon
 @pytest.mark.parametrize(
     ("model", "settings", "features", "text"),
     [
-        ("dbse", SETTINGS | {"static_size": 5}, 5, r"has decoder.0.weight of shape \(8, 7\), this model of \(8, 9\)"),
+        (
+            "dbse",
+            SETTINGS | {"static_size": 5},
+            5,
+            r"has decoder.0.weight of shape \(8, 7\), this model of \(8, 9\)",
+        ),
         ("dbse", SETTINGS, 6, r"reads observations \(5,\); the data have \(6,\)"),
         ("vae", {"dynamic_size": 4}, 5, "is a model of dbse, not of vae"),
     ],

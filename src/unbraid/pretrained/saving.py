@@ -115,7 +115,7 @@ def _score_anew(run: Path, folder: Path) -> None:
         errors = workflow.score(stored, data, names)
     except (FileNotFoundError, ValueError) as error:
         errors = dict.fromkeys(names, error)
-    for name, error in errors.items():
+    for name, reason in errors.items():
         remark(
-            f"{run}: its scores by {name} do not hold for the stored weights, which are not scored anew ({error})"
+            f"{run}: its scores by {name} do not hold for the stored weights, which are not scored anew ({reason})"
         )
