@@ -9,6 +9,7 @@ B and T are free. x is in the units of the training data: scaling of features is
 import contextlib
 import json
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -162,12 +163,14 @@ def _example(model: SequenceModel, name: str, sequences: int, steps: int) -> tup
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about libraries that are not used."""
+    """Without the exporter's remarks about itself and about libraries that are not used."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logger.setLevel(level)
 
@@ -177,7 +180,7 @@ def _write(name: str, graph: nn.Module, path: Path, format: Format, example: tup
     inputs, outputs = NAMES[name]
     sequences, steps = torch.export.Dim("B", min=1), torch.export.Dim("T", min=1)
     sizes = {each: {0: sequences} if each == "static" else {0: sequences, 1: steps} for each in inputs}
-    with torch.no_grad(), as_scans() if format == "torch" else as_operators():
+    with _quiet(), torch.no_grad(), as_scans() if format == "torch" else as_operators():
         program = torch.export.export(graph, example, dynamic_shapes=sizes, strict=False)
     if format == "torch":
         torch.export.save(program, path)

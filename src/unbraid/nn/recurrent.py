@@ -63,7 +63,7 @@ class MaskedLSTM(nn.Module):
         backwards = torch.where(steps, lengths.unsqueeze(1) - 1 - times, times).unsqueeze(2)
         size = self.lstm.hidden_size
         start = [x.new_zeros(1, x.shape[0], size) for _ in range(2)]
-        weights: list[list[Tensor]] = [list(of_direction) for of_direction in self.lstm.all_weights]
+        weights = [tuple(of_direction) for of_direction in self.lstm.all_weights]
         for ahead, back in zip(weights[::2], weights[1::2], strict=True):
             forward = torch.lstm(x, start, ahead, True, 1, 0.0, False, False, True)[0]
             turned = x.gather(1, backwards.expand(-1, -1, x.shape[2]))
