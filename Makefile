@@ -64,7 +64,7 @@ clean:
 	@touch $@
 
 .venv/tests-installed: .venv/unbraid-installed
-	$(PIP) --constraint constraints.txt --editable '.[search,tb,ray]' --group test 'opencv-python-headless<5'
+	$(PIP) --constraint constraints.txt --editable '.[search,tb,ray,hub,export]' --group test 'opencv-python-headless<5'
 	@touch $@
 
 .venv/release-installed: .venv/bin/python pyproject.toml
