@@ -187,6 +187,12 @@ def test_a_click_on_the_map_shows_the_sequence_of_the_point(page):
     wait_for_change(page, "map-static", before)  # the point is in a ring now
 
 
+def test_scores_stand_beside_their_floors(page):
+    open_tab(page, "Scores")
+    page.wait_for_selector("#run0-scores table")
+    assert "floor" in page.inner_text("#run0-scores")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(page, width):
     page.set_viewport_size({"width": width, "height": 844})

@@ -1,5 +1,6 @@
 """The tabs of a run's page. Each function lays out one tab and connects its events."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -204,7 +205,9 @@ def _map(desk: Desk, tab: gr.Tab) -> None:
 
 
 def _scores(desk: Desk, tab: gr.Tab) -> None:
-    gr.HTML(texts.scores(desk.session), elem_classes="report")
+    place = gr.HTML("", elem_id=desk.name("scores"), elem_classes="report")
+    written = functools.cache(lambda: texts.scores(desk.session))  # its pictures take a second
+    tab.select(told(lambda: written()), None, place, **COMPUTING)
 
 
 def _about(desk: Desk, tab: gr.Tab) -> None:
