@@ -170,6 +170,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes .* were assigned during export")
             yield
     finally:
         logger.setLevel(level)

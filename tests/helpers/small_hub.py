@@ -112,6 +112,9 @@ def serving(hub):
             elif path == "/api/repos/create":
                 asked = json.loads(body)
                 name = f"{asked.get('organization', 'ann')}/{asked['name']}"
+                if not name.startswith("ann/"):
+                    self.answer(403, {"error": "You have no right to write there."})
+                    return
                 known = name in hub.repositories
                 hub.repositories.setdefault(name, [])
                 self.answer(

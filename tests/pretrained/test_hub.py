@@ -50,19 +50,24 @@ def test_a_model_is_pushed_and_pulled_and_found_in_the_cache(made_run, tmp_path)
     def encoding(name, output):
         return ["encode", name, "x.npy", "--output", output]
 
+    hub.repositories["ann/mine"] = []
+    hub.commit("ann/mine", {"attack.py": b"raise SystemExit", "model/code.bin": b"x"})
     with serving(hub) as address:
         commands = [
             ["push", str(made_run), "ann/mine", "--licence", "mit"],
             encoding("ann/mine", "online.npz"),
             encoding("ann/none", "none.npz"),
             encoding("ann/mine@v2", "none.npz"),
+            encoding("ann/mine@main", "main.npz"),
+            ["push", str(made_run), "bob/refused"],
         ]
         codes, out, errors = at_hub(address, home, tmp_path, commands)
-        assert codes == [0, 0, 2, 2], errors
+        assert codes == [0, 0, 2, 2, 0, 2], errors
         assert f"pushed to {address}/ann/mine/commit/" in out
         assert "ann/none: there is no such folder" in errors and "has none that you may read" in errors
         assert "ann/mine@v2: the model on the hub has no such revision" in errors
-        oid, files = hub.repositories["ann/mine"][-1]
+        assert "the Hugging Face Hub refused" in errors
+        _, files = hub.repositories["ann/mine"][-1]
         assert set(files) >= {
             "README.md",
             "config.yaml",
@@ -71,19 +76,7 @@ def test_a_model_is_pushed_and_pulled_and_found_in_the_cache(made_run, tmp_path)
         }
         assert b'ub.from_pretrained("ann/mine")' in files["README.md"]
         assert not any(b"secret" in content for content in files.values())
-        hub.commit("ann/mine", {"attack.py": b"raise SystemExit", "model/code.bin": b"x"})
-        codes, _, errors = at_hub(
-            address,
-            home,
-            tmp_path,
-            [encoding(f"ann/mine@{oid}", "pinned.npz"), encoding("ann/mine", "new.npz")],
-        )
-        assert codes == [0, 0], errors
         assert not [request for request in hub.requests if "attack" in request or "code.bin" in request]
-        codes, _, errors = at_hub(
-            address, home, tmp_path, [["push", str(made_run), "ann/mine"]], HF_TOKEN="wrong"
-        )
-        assert codes == [2] and "the Hugging Face Hub refused" in errors
         count = len(hub.requests)
         offline = [encoding("ann/mine", "offline.npz"), encoding("ann/other", "none.npz")]
         codes, _, errors = at_hub(address, home, tmp_path, offline, HF_HUB_OFFLINE="1")
@@ -92,7 +85,7 @@ def test_a_model_is_pushed_and_pulled_and_found_in_the_cache(made_run, tmp_path)
     codes, _, errors = at_hub(address, home, tmp_path, [encoding("ann/mine", "gone.npz")])  # nobody answers
     assert codes == [0], errors
     expected = encode(load_model(made_run), Sequences(x)).static.numpy()
-    for name in ("online", "pinned", "new", "offline", "gone"):
+    for name in ("online", "main", "offline", "gone"):
         assert np.allclose(np.load(tmp_path / f"{name}.npz")["static"], expected, atol=1e-6)
     assert not (tmp_path / "none.npz").exists()
     assert "model/model.safetensors" in FILES
