@@ -377,7 +377,7 @@ def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", recipe, "--run", str(run)]) == 0
     output = capsys.readouterr().out
-    assert "squared error per clip" in output and f"{run}/report.html" in output
+    assert "Squared error" in output and f"{run}/report.html" in output
     scores = json.loads((run / "evaluation" / "generation.json").read_text())
     error = scores["squared_error_per_clip"]
     assert f"{error['mean']:.3f}" in output and f"{error['floor']:.3f}" in output
@@ -424,7 +424,7 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
     written = (run / "metrics.csv").stat().st_mtime_ns
     assert main(["demo", "--run", str(run)]) == 0
     again = capsys.readouterr().out
-    assert "made already" in again and f"{run}/report.html" in again and "squared error" in again
+    assert "made already" in again and f"{run}/report.html" in again and "Squared error" in again
     assert (run / "metrics.csv").stat().st_mtime_ns == written
     (run / "report.html").unlink()
     assert main(["demo", "--run", str(run)]) == 0

@@ -42,14 +42,14 @@ def test_terms_equal_the_equations(observation, chunk):
     x, lengths = tiny_batch(observation, 3, 7).x.double(), [7, 3, 5]
     terms = model.terms(Batch(x, steps_below(torch.tensor(lengths), 7)), torch.Generator().manual_seed(3))
     generator = torch.Generator().manual_seed(3)
-    places = torch.rand(3, 1, generator=generator)[:, 0]
+    places = torch.rand(3, 1, generator=generator, dtype=torch.float64)[:, 0]
 
     def normal(*shape):
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     s_noise, d_noise, other = normal(3, 3), normal(3, 4, 7), normal(3, 3)
     x_noise = normal(3, 7, *observation) if len(observation) == 2 else None
-    new_places = torch.rand(3, 1, generator=generator)[:, 0]
+    new_places = torch.rand(3, 1, generator=generator, dtype=torch.float64)[:, 0]
     for row, n in enumerate(lengths):
         own = x[row, :n]
         mean = chunk_mean(model, model.global_encoder(seen(own)), places[row].item())

@@ -116,16 +116,16 @@ def _points(session: Session, code: str) -> np.ndarray:
 def pack(session: Session, name: str, shown: Sequence[Shown]) -> Path:
     """A ZIP file with pictures, sounds and values (`.npy`, of series also `.csv`) of some sequences."""
     path = session.shelf.new() / f"{_file_name(name)}.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for number, one in enumerate(shown, start=1):
             stem = f"{number}-{_file_name(one.title)}"
             for file in filter(None, (one.picture, one.sound)):
-                package.write(file, stem + file.suffix)
-            with package.open(f"{stem}.npy", "w") as member:
+                packed.write(file, stem + file.suffix)
+            with packed.open(f"{stem}.npy", "w") as member:
                 np.save(member, one.values)
             if session.kind == "series":
                 rows = [",".join("" if np.isnan(v) else f"{v:.7g}" for v in row) for row in one.values]
-                package.writestr(f"{stem}.csv", "\n".join([_head(session, one.values), *rows]) + "\n")
+                packed.writestr(f"{stem}.csv", "\n".join([_head(session, one.values), *rows]) + "\n")
     return path
 
 

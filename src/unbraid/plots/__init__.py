@@ -39,6 +39,7 @@ from unbraid.plots.scores import (
 )
 from unbraid.plots.series import plot_curves, plot_series
 from unbraid.plots.sounds import plot_exchanged_voices, plot_spectrograms
+from unbraid.plots.study import plot_study
 from unbraid.plots.training import plot_information, plot_training
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "plot_series_rows",
     "plot_series_swaps",
     "plot_spectrograms",
+    "plot_study",
     "plot_swap_sets",
     "plot_swaps",
     "plot_training",

@@ -5,11 +5,13 @@ Training is imported where it is needed, so that recipes are listed at once.
 
 import contextlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from unbraid.data.features import Features
 from unbraid.data.load import option_names
 from unbraid.recipes.reading import Recipe
+
+if TYPE_CHECKING:
+    from unbraid.data.features import Features
 
 __all__ = ["recipe_from_run"]
 
@@ -51,7 +53,7 @@ def recipe_from_run(run: str, path: str | None = None, scaling: Literal["keep", 
     return Recipe(f"from {run}", about, data, config["model"], training | {"start_from": start})
 
 
-def _features(folder: Path) -> Features | None:
+def _features(folder: Path) -> "Features | None":
     from unbraid.io import load_features
 
     with contextlib.suppress(FileNotFoundError):
@@ -59,7 +61,7 @@ def _features(folder: Path) -> Features | None:
     return None
 
 
-def _same_columns(features: Features | None, options: list[str], kept: dict[str, Any]) -> dict[str, Any]:
+def _same_columns(features: "Features | None", options: list[str], kept: dict[str, Any]) -> dict[str, Any]:
     """Columns and time step of a table, as the run's table has them."""
     same: dict[str, Any] = {}
     if features is not None and "features" in options:
