@@ -429,7 +429,7 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
     (run / "report.html").unlink()
     assert main(["demo", "--run", str(run)]) == 0
     assert "Going on" in capsys.readouterr().out and (run / "report.html").is_file()
-    assert "squared error" in first
+    assert "Squared error" in first
 
 
 def test_each_demo_has_a_folder_and_a_recipe_of_its_own(recipe, tmp_path, monkeypatch, capsys):
