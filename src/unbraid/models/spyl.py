@@ -32,8 +32,9 @@ Decoded sequences are noise at first, so the contrasts have weight 0 at the begi
 While both weights are 0, nothing is generated.
 
 Differs from the authors' code: dynamic codes are drawn from the prior, where theirs are the prior's means along a drawn path
-(`drawn_dynamics="means"`); generated sequences do not change the running statistics of batch norm; the sampling behind I(s; d) reads standard deviations (theirs: log variances); recurrent nets are those of
-C-DSVAE's paper. The prior gets no gradient from the contrasts.
+(`drawn_dynamics="means"`); generated sequences do not change the running statistics of batch norm; the sampling behind
+I(s; d) reads standard deviations (theirs: log variances); recurrent nets are those of C-DSVAE's paper. The prior gets no
+gradient from the contrasts.
 """
 
 from typing import Literal
