@@ -8,7 +8,7 @@ from PIL import Image
 import unbraid as ub
 from unbraid.cli import main
 from unbraid.generation import encode
-from unbraid.inputs import read_one, read_parts
+from unbraid.inputs import open_corpus, read_one, read_parts
 from unbraid.kinds import KINDS
 from unbraid.models.build import build_model
 from unbraid.sources import READERS
@@ -44,7 +44,7 @@ def test_every_kind_has_a_reader():
 
 def test_folders_of_images_are_resized_and_cut_as_in_training(folder, tmp_path):
     run = made_run(tmp_path, (3, 16, 16), {"name": str(folder), "steps": 4, "every": 2})
-    names, sequences = next(read_parts(str(folder), run))
+    names, sequences = next(read_parts(open_corpus(str(folder), run)))
     assert names == ["a", "b", "c"]  # of 2, 5 and 3 frames: every second one
     assert sequences.x.shape == (3, 4, 3, 16, 16) and list(sequences.lengths) == [2, 4, 3]
     whole = read_one(str(folder / "b"), run)
@@ -56,7 +56,7 @@ def test_folders_of_images_are_resized_and_cut_as_in_training(folder, tmp_path):
 
 def test_parts_hold_what_single_reading_gives_and_padding_changes_no_code(folder, tmp_path):
     run = made_run(tmp_path, (3, 16, 16), {"name": str(folder), "steps": 9})
-    ((names, together),) = read_parts(str(folder), run)
+    ((names, together),) = read_parts(open_corpus(str(folder), run))
     codes = encode(run.model, together)
     for row, name in enumerate(names):
         alone = read_one(str(folder / name), run)
@@ -69,7 +69,7 @@ def test_parts_hold_what_single_reading_gives_and_padding_changes_no_code(folder
 
 def test_long_recordings_are_cut_into_clips(folder, tmp_path):
     run = made_run(tmp_path, (3, 16, 16), {"name": str(folder)})
-    ((names, sequences),) = read_parts(str(folder), run, steps=3)
+    ((names, sequences),) = read_parts(open_corpus(str(folder), run, steps=3))
     assert names == ["a", "b#0", "b#1", "b#2", "c#0", "c#1"]
     assert sequences.x.shape[:2] == (6, 3)
 
@@ -79,7 +79,7 @@ def test_rows_of_arrays(tmp_path):
     np.save(tmp_path / "x.npy", x)
     run = made_run(tmp_path, (6,), {"name": str(tmp_path / "x.npy")})
     np.testing.assert_array_equal(read_one(f"{tmp_path}/x.npy:3", run).x, x[3:4])
-    ((names, sequences),) = read_parts(f"{tmp_path}/x.npy", run)
+    ((names, sequences),) = read_parts(open_corpus(f"{tmp_path}/x.npy", run))
     assert names == list("01234")
     np.testing.assert_array_equal(sequences.x, x)
     write_environment(tmp_path, {"data_fingerprint": ub.load(tmp_path / "x.npy").fingerprint})
@@ -108,9 +108,21 @@ def test_what_cannot_be_read_is_refused_in_plain_words(folder, tmp_path, monkeyp
         (lambda: read_one("y.npy:0", frames, "a"), FileNotFoundError, "a: there is no file y.npy"),
         (lambda: read_one("y", frames, "a"), FileNotFoundError, "a: there is no file y; .* test:12"),
         (lambda: read_one(str(folder), frames, "a"), ValueError, "holds 3 sequences"),
-        (lambda: list(read_parts(str(folder), series)), ValueError, "reads series; give a table"),
-        (lambda: list(read_parts(str(folder), windows)), ValueError, "reads series; give a table"),
-        (lambda: list(read_parts("sprits", frames)), FileNotFoundError, "did you mean 'sprites'"),
+        (
+            lambda: list(read_parts(open_corpus(str(folder), series))),
+            ValueError,
+            "reads series; give a table",
+        ),
+        (
+            lambda: list(read_parts(open_corpus(str(folder), windows))),
+            ValueError,
+            "reads series; give a table",
+        ),
+        (
+            lambda: list(read_parts(open_corpus("sprits", frames))),
+            FileNotFoundError,
+            "did you mean 'sprites'",
+        ),
     ):
         with pytest.raises(error, match=message):
             call()

@@ -23,6 +23,7 @@ __all__ = [
     "replacing",
     "sync",
     "temporary_beside",
+    "whole_folder",
     "with_checksum",
     "write_atomically",
 ]
@@ -59,6 +60,30 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path, argument: str) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`; it takes that place when the block ends without an error.
+
+    Raises:
+        FileExistsError: there is something at `folder` already; `argument` is the user's name for it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"{argument}: {folder} exists and is not empty; it is never overwritten, so name another folder"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = temporary_beside(folder)
+    partial.mkdir()
+    try:
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        os.rename(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def temporary_beside(path: Path) -> Path:

@@ -72,33 +72,18 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     return recordings.together(recordings.read(sources[0]))
 
 
-def read_parts(
-    text: str,
-    run: Run,
-    *,
-    steps: int | None = None,
-    unusable: str | None = None,
-    root: str | Path | None = None,
-    cache: str | Path | None = None,
-) -> Iterator[Part]:
-    """The sequences of a data set, an array file, a table, a recording or a folder of recordings, a part at a time.
+def read_parts(corpus: "Corpus") -> Iterator[Part]:
+    """The sequences of a corpus, a part at a time.
 
     Args:
-        text: name of a data set, or a path.
-        run: the run whose model will read them.
-        steps: see `open_corpus`.
-        unusable: see `open_corpus`.
-        root: see `open_corpus`.
-        cache: see `open_corpus`.
+        corpus: see `open_corpus`.
 
     Yields:
         Names of sequences, and the sequences.
 
     Raises:
-        ValueError: nothing that the model can read, or files that cannot be read; after the last part.
-        FileNotFoundError: there is no such path.
+        ValueError: files that cannot be read; after the last part.
     """
-    corpus = open_corpus(text, run, steps=steps, unusable=unusable, root=root, cache=cache)
     broken: list[str] = []
 
     def readable() -> Iterator[Any]:

@@ -12,10 +12,12 @@ import tempfile
 import textwrap
 import time
 
+import joint_run
 import numpy as np
 import pytest
 import torch
 import yaml
+from joint_run import SETTINGS, TRAINING, tiny_data
 from safetensors.torch import load_file
 
 from unbraid.data.sequences import Sequences
@@ -23,29 +25,6 @@ from unbraid.files import FileInUseError, locked
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig, fit, resume
 from unbraid.training.callbacks.checkpoints import Checkpoints, read_checkpoint
-
-SETTINGS = {
-    "width": 4,
-    "static_size": 3,
-    "dynamic_size": 4,
-    "features": 8,
-    "hidden": 6,
-    "anchor": "random_batch",
-}
-TRAINING = {
-    "max_epochs": 3,
-    "batch_size": 8,
-    "learning_rate": 3e-3,
-    "kernel_learning_rate": 3e-3,
-    "weights": {"kl_static": [[0, 1], [1, 0.5]], "reconstruction_anchor": 0.2},
-    "log_every_steps": 2,
-    "checkpoint_minutes": 1e-9,
-}
-
-
-def tiny_data() -> Sequences:
-    random = np.random.default_rng(0)
-    return Sequences.from_arrays(random.integers(0, 255, (50, 4, 1, 16, 16), dtype=np.uint8), name="noise")
 
 
 def weights(folder):
@@ -306,11 +285,11 @@ def test_kill_at_five_random_moments(whole, tmp_path):
     script.write_text(
         textwrap.dedent(f"""
         import sys
-        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        sys.path.insert(0, {os.path.dirname(joint_run.__file__)!r})
         import torch
         torch.set_num_threads(1)
         from pathlib import Path
-        from test_resume import SETTINGS, TRAINING, tiny_data
+        from joint_run import SETTINGS, TRAINING, tiny_data
         from unbraid.training import TrainingConfig, fit, resume
         from unbraid.training.callbacks.metrics import Metrics
         add = Metrics.on_train_batch_end

@@ -39,7 +39,7 @@ def recorded_seconds(config: Config, trained: Sequence[Trained]) -> tuple[float,
 
 def measured_seconds(config: Config, data: Sequences, steps: int = 3) -> float:
     """Seconds of training by the median of a few steps on the first training sequences; validation comes on top."""
-    batches, epochs = budget(data.splits["train"], TrainingConfig(**config["training"]))
+    batches, epochs = budget(data.training_rows, TrainingConfig(**config["training"]))
     return _at_most(_seconds_per_step(config, data, steps) * len(batches) * epochs, config)
 
 
@@ -67,7 +67,7 @@ def _seconds_per_step(config: Config, data: Sequences, steps: int) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         model = build_model(config["model"]["name"], data.observation, **settings).to(device)
-    first = data.take(data.splits["train"][: training.batch_size])
+    first = data.take(data.training_rows[: training.batch_size])
     return seconds_per_step(training_step(model, first, training), device, steps)
 
 

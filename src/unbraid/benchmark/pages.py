@@ -28,7 +28,7 @@ IN_README = (
     "dsvae",
     "braid",
     "pooled",
-)  # the methods of the two papers that started this, and ours
+)  # methods of the two papers, and ours; pages show all
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
 

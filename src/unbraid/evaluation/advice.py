@@ -26,7 +26,7 @@ def advice(model: SequenceModel, data: Sequences, steps: int, seed: int = 0) -> 
         seed: of the draws of the bound.
     """
     sentences = []
-    count = len(data.splits["train"])
+    count = len(data.training_rows)
     if count < FEW_SEQUENCES:
         sentences.append(
             f"There are only {count} training sequences, so the codes of other sequences may mean little. Add sequences, or "

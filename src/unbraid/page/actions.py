@@ -116,14 +116,14 @@ def draw(session: Session, a: Clip, parts: frozenset[str], seed: int) -> list[Sh
         ValueError: the method cannot draw one of the codes.
     """
     model = session.model
-    one = _encoded(session, a) if model.can("encode") else a.sequence
+    source = _encoded(session, a) if model.can("encode") else a.sequence
     others = None
     if "static" in parts and not model.can("static_prior"):
         model.require("encode")
         if session.pool is None:
             model.require("static_prior")
         others = torch.from_numpy(session.mean_codes[0])
-    made = drawn(model, one, parts, DRAWS, seed, others)
+    made = drawn(model, source, parts, DRAWS, seed, others)
     return [show(session, f"draw {number}", each, a.sequence) for number, each in enumerate(made, start=1)]
 
 

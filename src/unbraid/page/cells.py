@@ -12,7 +12,17 @@ from unbraid.page import texts
 from unbraid.page.pictures import Shown, pack
 from unbraid.page.session import Session
 
-__all__ = ["COMPUTING", "QUIET", "Cell", "make_cell", "outputs_of", "packed", "told", "values_of"]
+__all__ = [
+    "COMPUTING",
+    "QUIET",
+    "Cell",
+    "make_cell",
+    "make_picture",
+    "outputs_of",
+    "packed",
+    "values_of",
+    "with_messages",
+]
 
 QUIET: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
 """Options of every event: it is for this page only."""
@@ -36,17 +46,7 @@ class Cell:
 def make_cell(session: Session, caption: str, name: str) -> Cell:
     """A place for a sequence, empty at first."""
     with gr.Column(min_width=140, elem_classes="cell"):
-        picture = gr.Image(
-            type="filepath",
-            format="gif",
-            interactive=False,
-            show_label=False,
-            container=False,
-            buttons=["download", "fullscreen"],
-            elem_id=name,
-            elem_classes=[session.kind],
-            alt_text=caption,
-        )
+        picture = make_picture(name, session.kind, "gif", caption)
         sound = None
         if session.kind == "sound":
             sound = gr.Audio(
@@ -63,6 +63,28 @@ def make_cell(session: Session, caption: str, name: str) -> Cell:
     return Cell(picture, sound)
 
 
+def make_picture(name: str, style: str, ending: str, text: str) -> gr.Image:
+    """A place for a picture that can be downloaded.
+
+    Args:
+        name: of the element.
+        style: its class in the style sheet.
+        ending: of the file: gif or png.
+        text: for those who do not see it.
+    """
+    return gr.Image(
+        type="filepath",
+        format=ending,
+        interactive=False,
+        show_label=False,
+        container=False,
+        buttons=["download", "fullscreen"],
+        elem_id=name,
+        elem_classes=style,
+        alt_text=text,
+    )
+
+
 def outputs_of(cells: Sequence[Cell]) -> list[Any]:
     """What an event changes that fills some cells."""
     return [output for cell in cells for output in cell.outputs]
@@ -71,14 +93,14 @@ def outputs_of(cells: Sequence[Cell]) -> list[Any]:
 def values_of(cells: Sequence[Cell], shown: Sequence[Shown]) -> list[str | None]:
     """The files of each cell, in the order of `outputs_of`."""
     values: list[str | None] = []
-    for cell, one in zip(cells, shown, strict=True):
-        values.append(str(one.picture))
+    for cell, files in zip(cells, shown, strict=True):
+        values.append(str(files.picture))
         if cell.sound is not None:
-            values.append(None if one.sound is None else str(one.sound))
+            values.append(None if files.sound is None else str(files.sound))
     return values
 
 
-def told(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_messages(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same event; a user's mistake is shown as a message, escaped."""
 
     @functools.wraps(function)

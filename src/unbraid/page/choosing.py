@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from unbraid.page import actions, texts
-from unbraid.page.cells import COMPUTING, QUIET, Cell, make_cell, told, values_of
+from unbraid.page.cells import COMPUTING, QUIET, Cell, make_cell, values_of, with_messages
 from unbraid.page.session import Clip, Session
 from unbraid.page.uploads import endings, read_upload
 
@@ -86,21 +86,25 @@ class Desk:
     ) -> None:
         """Run an action when its tab is opened, a trigger fires or, while the tab is open, another sequence is chosen."""
         for trigger in (tab.select, *triggers):
-            trigger(told(action), inputs, outputs, trigger_mode="always_last", **COMPUTING)
+            trigger(with_messages(action), inputs, outputs, trigger_mode="always_last", **COMPUTING)
 
         def if_open(opened: str, *values: Any) -> Any:
             return action(*values) if opened == tab.id else [None] * len(outputs)
 
         for chooser in self.choosers:
             chooser.list.change(
-                told(if_open), [self.opened, *inputs], outputs, trigger_mode="always_last", **COMPUTING
+                with_messages(if_open),
+                [self.opened, *inputs],
+                outputs,
+                trigger_mode="always_last",
+                **COMPUTING,
             )
 
     def on_click(
         self, button: gr.Button, action: Callable[..., Any], inputs: list[Any], outputs: list[Any]
     ) -> None:
         """Run an action when a button is pressed, and empty its outputs when another sequence is chosen."""
-        button.click(told(action), inputs, outputs, **COMPUTING)
+        button.click(with_messages(action), inputs, outputs, **COMPUTING)
         for chooser in self.choosers:
             chooser.list.change(lambda: [None] * len(outputs), None, outputs, **QUIET)
 
@@ -140,9 +144,9 @@ class Desk:
     def _connect(self) -> None:
         for chooser in self.choosers:
             chooser.list.change(
-                told(self._present), [chooser.list, self.own], chooser.cell.outputs, **COMPUTING
+                with_messages(self._present), [chooser.list, self.own], chooser.cell.outputs, **COMPUTING
             )
-            chooser.another.click(told(self._another), [self.own], chooser.list, **QUIET)
+            chooser.another.click(with_messages(self._another), [self.own], chooser.list, **QUIET)
             chooser.upload.upload(
                 functools.partial(self._uploaded, chooser),
                 [chooser.upload, self.own],

@@ -163,16 +163,16 @@ def between(model: SequenceModel, start: Encoded, end: Encoded, share: float) ->
     return decode_one(model, Encoded(start.clip, static, start.dynamic).codes, start.clip)
 
 
-def move(model: SequenceModel, one: Encoded, direction: Direction, amount: float) -> Decoded:
+def move(model: SequenceModel, sequence: Encoded, direction: Direction, amount: float) -> Decoded:
     """A sequence whose codes are moved by `amount` standard deviations along a direction."""
-    static = one.static + amount * torch.from_numpy(direction.static).to(one.static)
-    dynamic = one.dynamic + amount * torch.from_numpy(direction.dynamic).to(one.dynamic)
-    return decode_one(model, Encoded(one.clip, static, dynamic).codes, one.clip)
+    static = sequence.static + amount * torch.from_numpy(direction.static).to(sequence.static)
+    dynamic = sequence.dynamic + amount * torch.from_numpy(direction.dynamic).to(sequence.dynamic)
+    return decode_one(model, Encoded(sequence.clip, static, dynamic).codes, sequence.clip)
 
 
 def drawn(
     model: SequenceModel,
-    one: Encoded | Sequences,
+    sequence: Encoded | Sequences,
     parts: frozenset[str],
     count: int,
     seed: int,
@@ -182,7 +182,7 @@ def drawn(
 
     Args:
         model: that decodes.
-        one: the sequence whose other code is kept; of a method without an encoder a sequence that gives the length.
+        sequence: the sequence whose other code is kept; of a method without an encoder a sequence that gives the length.
         parts: the codes that are drawn: static, dynamic or both.
         count: how many.
         seed: of the draws.
@@ -194,13 +194,13 @@ def drawn(
     generator = torch.Generator().manual_seed(seed)
     made = []
     for _ in range(count):
-        if isinstance(one, Sequences):
+        if isinstance(sequence, Sequences):
             with evaluating(model):
-                codes, clip = model.draw(len(one), one.steps, generator), one
+                codes, clip = model.draw(len(sequence), sequence.steps, generator), sequence
         else:
-            codes, clip = one.codes, one.clip
+            codes, clip = sequence.codes, sequence.clip
             if "static" in parts:
-                codes = Codes(_new_static(model, one, others, generator), codes.dynamic)
+                codes = Codes(_new_static(model, sequence, others, generator), codes.dynamic)
             if "dynamic" in parts:
                 codes = with_drawn_dynamic(model, codes, generator)
         made.append(decode_one(model, codes, clip, seed))
@@ -208,18 +208,18 @@ def drawn(
 
 
 def _new_static(
-    model: SequenceModel, one: Encoded, others: Float[Tensor, "N S"] | None, generator: torch.Generator
+    model: SequenceModel, sequence: Encoded, others: Float[Tensor, "N S"] | None, generator: torch.Generator
 ) -> Float[Tensor, "n S"]:
     """One drawn static code for all rows; without a prior that of another sequence or a mixture of several."""
     if model.can("static_prior"):
-        new = with_drawn_static(model, one.codes[:1], generator).static
+        new = with_drawn_static(model, sequence.codes[:1], generator).static
     elif others is None:
         raise ValueError(
             "others: are missing; the method has no prior, so static codes come from other sequences"
         )
     else:
         new = deal_out(others, model.static_mixture, generator)[:1]
-    return new.expand(len(one.dynamic), -1)
+    return new.expand(len(sequence.dynamic), -1)
 
 
 # ---- directions -----------------------------------------------------------------------------------------

@@ -117,15 +117,15 @@ def pack(session: Session, name: str, shown: Sequence[Shown]) -> Path:
     """A ZIP file with pictures, sounds and values (`.npy`, of series also `.csv`) of some sequences."""
     path = session.shelf.new() / f"{_file_name(name)}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for number, one in enumerate(shown, start=1):
-            stem = f"{number}-{_file_name(one.title)}"
-            for file in filter(None, (one.picture, one.sound)):
+        for number, item in enumerate(shown, start=1):
+            stem = f"{number}-{_file_name(item.title)}"
+            for file in filter(None, (item.picture, item.sound)):
                 packed.write(file, stem + file.suffix)
             with packed.open(f"{stem}.npy", "w") as member:
-                np.save(member, one.values)
+                np.save(member, item.values)
             if session.kind == "series":
-                rows = [",".join("" if np.isnan(v) else f"{v:.7g}" for v in row) for row in one.values]
-                packed.writestr(f"{stem}.csv", "\n".join([_head(session, one.values), *rows]) + "\n")
+                rows = [",".join("" if np.isnan(v) else f"{v:.7g}" for v in row) for row in item.values]
+                packed.writestr(f"{stem}.csv", "\n".join([_head(session, item.values), *rows]) + "\n")
     return path
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import gradio as gr
 
 from unbraid.page import actions, texts
-from unbraid.page.cells import COMPUTING, QUIET, make_cell, outputs_of, packed, told, values_of
+from unbraid.page.cells import (
+    COMPUTING,
+    QUIET,
+    make_cell,
+    make_picture,
+    outputs_of,
+    packed,
+    values_of,
+    with_messages,
+)
 from unbraid.page.choosing import Desk, Own
 from unbraid.page.pictures import clicked_point, draw_map
 from unbraid.page.session import Session
@@ -104,7 +113,7 @@ def _factors(desk: Desk, tab: gr.Tab) -> None:
         shown = actions.traverse(session, desk.clip(a, own), direction, value)
         return packed(session, "factors", cells, [shown])
 
-    tab.select(told(fill), name, name, **COMPUTING)
+    tab.select(with_messages(fill), name, name, **COMPUTING)
     desk.live(tab, [name.change, amount.change], traverse, [*desk.a, name, amount], outputs)
 
 
@@ -162,17 +171,7 @@ def _map(desk: Desk, tab: gr.Tab) -> None:
         for code in ("static", "dynamic"):
             with gr.Column(min_width=280):
                 gr.HTML(f'<h3 class="{code}">{code} code</h3>')
-                maps[code] = gr.Image(
-                    type="filepath",
-                    format="png",
-                    interactive=False,
-                    show_label=False,
-                    container=False,
-                    buttons=["download", "fullscreen"],
-                    elem_id=desk.name(f"map-{code}"),
-                    elem_classes="map",
-                    alt_text=f"t-SNE of the {code} code",
-                )
+                maps[code] = make_picture(desk.name(f"map-{code}"), "map", "png", f"t-SNE of the {code} code")
     with (
         gr.Row(elem_classes=["results", "single"], visible=False) as below,
         gr.Column(min_width=140, elem_classes="card"),
@@ -196,10 +195,10 @@ def _map(desk: Desk, tab: gr.Tab) -> None:
         return event
 
     for trigger in (tab.select, colour.change):
-        trigger(told(draw), [colour, point], drawn, **COMPUTING)
+        trigger(with_messages(draw), [colour, point], drawn, **COMPUTING)
     for code, image in maps.items():
         chosen = image.select(clicked(code), None, [point, *outputs_of(cells), title, below], **COMPUTING)
-        chosen.then(told(draw), [colour, point], drawn, **COMPUTING)
+        chosen.then(with_messages(draw), [colour, point], drawn, **COMPUTING)
     for chooser, button in zip(desk.choosers, buttons, strict=True):
         button.click(lambda row: f"data:{row}", point, chooser.list, **QUIET)
 
@@ -207,7 +206,7 @@ def _map(desk: Desk, tab: gr.Tab) -> None:
 def _scores(desk: Desk, tab: gr.Tab) -> None:
     place = gr.HTML("", elem_id=desk.name("scores"), elem_classes="report")
     written = functools.cache(lambda: texts.scores(desk.session))  # its pictures take a second
-    tab.select(told(lambda: written()), None, place, **COMPUTING)
+    tab.select(with_messages(lambda: written()), None, place, **COMPUTING)
 
 
 def _about(desk: Desk, tab: gr.Tab) -> None:

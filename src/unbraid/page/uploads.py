@@ -19,7 +19,7 @@ from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.sequences import Sequences
-from unbraid.inputs import read_one, read_parts
+from unbraid.inputs import open_corpus, read_one, read_parts
 from unbraid.page.session import Clip
 from unbraid.remarks import Remark
 from unbraid.training import Run, open_run
@@ -143,7 +143,7 @@ def _read(name: Path, folder: Path, kind: str, sender: Connection) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             clips = list(itertools.islice(_clips(open_run(name), folder, kind), CLIPS))
-        remarks = [str(one.message) for one in caught if issubclass(one.category, Remark)]
+        remarks = [str(warning.message) for warning in caught if issubclass(warning.category, Remark)]
         cut = [Clip(clip.title, _first_steps(clip.sequence)) for clip in clips]
         if any(short.sequence is not long.sequence for short, long in zip(cut, clips, strict=True)):
             remarks.append(f"only the first {STEPS:,} steps of a sequence are used")
@@ -163,7 +163,7 @@ def _clips(run: Run, folder: Path, kind: str) -> Iterator[Clip]:
             sequence = read_one(str(path), run, "upload")
             yield Clip(path.name, sequence)
         else:
-            for names, table in read_parts(str(path), run):
+            for names, table in read_parts(open_corpus(str(path), run)):
                 for row, name in enumerate(names):
                     yield Clip(f"{path.name} · {name}", table.take(np.array([row])))
 

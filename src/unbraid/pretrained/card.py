@@ -79,10 +79,10 @@ def _rows(scores: Mapping[str, Scores]) -> Iterator[tuple[str, str, str]]:
                 yield f"{protocol} / {path}", *_cells(figure, 1, 3)
         for column in of_protocol:
             for codes in CODES if "{codes}" in column.score else ("",):
-                if shown := figure_at(scores, column.score, codes):
+                if score := figure_at(scores, column.score, codes):
                     heading = f"{column.heading} ({codes} codes)" if codes else column.heading
                     scale, digits = (100, 1) if column.percent else (1, column.digits)
-                    yield heading, *_cells(shown, scale, digits)
+                    yield heading, *_cells(score, scale, digits)
 
 
 def _cells(figure: Figure, scale: int, digits: int) -> tuple[str, str]:

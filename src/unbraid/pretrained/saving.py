@@ -10,7 +10,7 @@ import yaml
 
 from unbraid import workflow
 from unbraid.evaluation.scores import read_scores
-from unbraid.files import temporary_beside, write_atomically
+from unbraid.files import whole_folder, write_atomically
 from unbraid.io import StoredType, load_model, save_model, stored_weights
 from unbraid.models.base import SequenceModel
 from unbraid.pretrained.card import write_card
@@ -58,11 +58,7 @@ def save_pretrained(
         FileExistsError: the folder holds something.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"folder: {folder} is there already and is never overwritten; name another one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = temporary_beside(folder)
-    try:
+    with whole_folder(folder, "folder") as partial:
         save_model(model, partial / "model", dtype)
         run = model.folder
         if run is not None and (run / "config.yaml").is_file():
@@ -73,12 +69,6 @@ def save_pretrained(
             else:
                 _score_anew(run, partial)
         write_card(partial, licence, name)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return folder
 
 

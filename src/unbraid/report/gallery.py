@@ -1,7 +1,6 @@
 """A static gallery: the pictures, sounds and scores of several runs side by side, as one page and the files that it shows."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.scores import Scores, figures
-from unbraid.files import temporary_beside, write_atomically
+from unbraid.files import whole_folder, write_atomically
 from unbraid.report.blocks import figure_cell, number
 from unbraid.report.page import headline, run_name
 from unbraid.report.pictures import make_pictures, stored_set
@@ -65,13 +64,8 @@ def write_gallery(runs: Sequence[str | Path], output: str | Path) -> Path:
         ValueError: a run's list of sounds names a file outside it.
     """
     output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileExistsError(f"output: {output} exists and is not empty; give another folder")
     opened = [open_run(run) for run in runs]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = temporary_beside(output)
-    partial.mkdir()
-    try:
+    with whole_folder(output, "output") as partial:
         columns = []
         for place, run in enumerate(opened, start=1):
             name = f"{place}-{re.sub(r'[^A-Za-z0-9]+', '-', run.folder.resolve().name).strip('-')}"
@@ -85,12 +79,6 @@ def write_gallery(runs: Sequence[str | Path], output: str | Path) -> Path:
             columns=columns, rows=_rows(partial, columns), tables=_tables(columns)
         )
         write_atomically(partial / "index.html", page)
-        if output.exists():
-            output.rmdir()
-        os.rename(partial, output)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return output / "index.html"
 
 

@@ -24,16 +24,16 @@ PICTURED = 4  # sequences in a picture
 EXTRAS = {"tensorboard": "pip install 'unbraid[tb]'"}
 
 
-def check_loggers(wanted: Sequence[str | Logger]) -> None:
+def check_loggers(loggers: Sequence[str | Logger]) -> None:
     """Refuse names of loggers that Lightning does not have.
 
     Raises:
         ValueError: names the nearest.
     """
     classes = _classes()
-    for one in wanted:
-        if isinstance(one, str) and one not in classes:
-            raise ValueError(f"loggers: {one!r} is no logger of Lightning{nearest(one, classes)}")
+    for name in loggers:
+        if isinstance(name, str) and name not in classes:
+            raise ValueError(f"loggers: {name!r} is no logger of Lightning{nearest(name, classes)}")
 
 
 def _classes() -> dict[str, Any]:
@@ -43,17 +43,17 @@ def _classes() -> dict[str, Any]:
     return {name.removesuffix("Logger").lower(): getattr(module, name) for name in names}
 
 
-def build_loggers(wanted: Sequence[str | Logger], folder: Path) -> list[Logger]:
+def build_loggers(loggers: Sequence[str | Logger], folder: Path) -> list[Logger]:
     """Loggers by name, each with its files in a folder of the run; loggers that are built already stay.
 
     Args:
-        wanted: loggers, or names of Lightning's: "tensorboard" for `TensorBoardLogger`.
+        loggers: loggers, or names of Lightning's: "tensorboard" for `TensorBoardLogger`.
         folder: of the run.
 
     Raises:
         ImportError: the logger's own package is not installed.
     """
-    return [_logger(one, folder) if isinstance(one, str) else one for one in wanted]
+    return [_logger(logger, folder) if isinstance(logger, str) else logger for logger in loggers]
 
 
 def _logger(name: str, folder: Path) -> Logger:
