@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import joint_run
 import pytest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -17,7 +18,7 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
-from test_resume import SETTINGS, TRAINING, tiny_data
+from joint_run import SETTINGS, TRAINING, tiny_data
 from unbraid.cli import main
 import unbraid.cli.resume
 import unbraid.training.run
@@ -42,7 +43,9 @@ sys.exit(main(["resume", sys.argv[1]]))
 
 def start(tmp_path, wait_at=3, seconds=2.0, before="", **options):
     script = tmp_path / "train.py"
-    text = textwrap.dedent(SCRIPT).format(tests=os.path.dirname(__file__), wait_at=wait_at, seconds=seconds)
+    text = textwrap.dedent(SCRIPT).format(
+        tests=os.path.dirname(joint_run.__file__), wait_at=wait_at, seconds=seconds
+    )
     script.write_text(before + text, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, script, tmp_path / "run"], stderr=subprocess.PIPE, text=True, **options

@@ -12,7 +12,7 @@ from PIL import Image
 from unbraid.data.formats.images import read_images
 from unbraid.data.formats.video import read_movie
 from unbraid.data.own.frames import load_frames
-from unbraid.inputs import read_parts
+from unbraid.inputs import open_corpus, read_parts
 from unbraid.models.build import build_model
 from unbraid.remarks import Remark
 from unbraid.training import Run
@@ -218,7 +218,7 @@ def test_case_08_resource_forks_and_50_mixed_endings(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clips = load_frames(tmp_path / "own", size=16, cache=tmp_path / "cache")
-        ((names, encoded),) = read_parts(str(tmp_path / "own"), made_run(tmp_path / "own"))
+        ((names, encoded),) = read_parts(open_corpus(str(tmp_path / "own"), made_run(tmp_path / "own")))
     assert names == ["s0", "s1", "s2"] and clips.x.shape == encoded.x.shape == (3, 4, 3, 16, 16)
     assert encoded.x[:, :, 0, 0, 0].tolist() == [[50 * step + clip for step in range(4)] for clip in range(3)]
     Image.new("RGB", (16, 16)).save(
@@ -240,14 +240,14 @@ def test_case_06_one_damaged(tmp_path):
     with pytest.raises(ValueError, match=both):
         load_frames(own, **options)
     with pytest.raises(ValueError, match=both):
-        list(read_parts(str(own), made_run(own)))
+        list(read_parts(open_corpus(str(own), made_run(own))))
     (own / "v4.mp4").write_text("no film")  # one that declares no rate
     with pytest.warns(Remark) as said:
         clips = load_frames(own, unusable="leave_out", **options)
     assert len(said) == 1 and "left out 2 of 6 cannot be read" in str(said[0].message)
     with pytest.warns(Remark, match="left out 2 of 6 cannot be read"):
-        ((names, encoded),) = read_parts(str(own), made_run(own, unusable="leave_out", steps=4))
-        ((same, _),) = read_parts(str(own), made_run(own, steps=4), unusable="leave_out")
+        ((names, encoded),) = read_parts(open_corpus(str(own), made_run(own, unusable="leave_out", steps=4)))
+        ((same, _),) = read_parts(open_corpus(str(own), made_run(own, steps=4), unusable="leave_out"))
     assert names == same == [f"v{place}.mp4#{clip}" for place in (0, 1, 3, 5) for clip in range(3)]
     rows = {clip.tobytes() for clip in clips.x}
     assert clips.x.shape == encoded.x.shape and rows == {clip.tobytes() for clip in encoded.x}

@@ -12,7 +12,7 @@ from unbraid.data.load import load as load_path
 from unbraid.data.own.frames import load_frames
 from unbraid.data.own.labels import read_labels
 from unbraid.data.own.sounds import load_sounds
-from unbraid.inputs import read_parts
+from unbraid.inputs import open_corpus, read_parts
 from unbraid.io import save_features
 from unbraid.models.build import build_model
 from unbraid.remarks import Remark
@@ -147,7 +147,7 @@ def test_case_06_damaged_sounds(tmp_path):
         Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound), tmp_path
     )
     with pytest.warns(Remark, match="left out 2 of 8"):
-        parts = list(read_parts(str(own), run))
+        parts = list(read_parts(open_corpus(str(own), run)))
     assert list(dict.fromkeys(name.partition("#")[0] for names, _ in parts for name in names)) == [
         f"a{place}.wav" for place in (0, 1, 3, 4, 6, 7)
     ]
@@ -163,14 +163,14 @@ def test_a_sound_run_encodes_without_its_training_folder(tmp_path):
     features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound)
     (tmp_path / "run").mkdir()
     save_features(features, tmp_path / "run")
-    ((_, first),) = read_parts(str(own / "a1.wav"), run)
+    ((_, first),) = read_parts(open_corpus(str(own / "a1.wav"), run))
     own.rename(tmp_path / "moved")
-    ((_, second),) = read_parts(str(tmp_path / "moved" / "a1.wav"), run)
+    ((_, second),) = read_parts(open_corpus(str(tmp_path / "moved" / "a1.wav"), run))
     np.testing.assert_array_equal(second.x, first.x)
     assert second.sound == data.sound and any(np.array_equal(first.x[0], x) for x in data.x)
     for place in range(3):  # a folder that grows after the training does not change what a file is read as
         write(tmp_path / "moved" / f"loud{place}.wav", tone(900, level=0.9))
-    ((_, third),) = read_parts(str(tmp_path / "moved" / "a1.wav"), run)
+    ((_, third),) = read_parts(open_corpus(str(tmp_path / "moved" / "a1.wav"), run))
     np.testing.assert_array_equal(third.x, first.x)
 
 
