@@ -98,7 +98,9 @@ def test_swaps_are_compared_with_the_clips_that_have_their_labels(judge):
     data = dataclasses.replace(data, splits=data.splits | {"test": np.arange(len(data))})
     scores = evaluate_generation(Oracle(OBSERVATION), data, judge=judge, repeats=2)
     error, rebuilt = scores["swap_error_per_clip"], scores["squared_error_per_clip"]
-    assert error["mean"] == pytest.approx(rebuilt["mean"], rel=1e-6)  # the oracle rebuilds every combination alike
+    assert error["mean"] == pytest.approx(
+        rebuilt["mean"], rel=1e-6
+    )  # the oracle rebuilds every combination alike
     assert error["floor"] == rebuilt["floor"] > 10 * error["mean"]
     leaking = evaluate_generation(Oracle(OBSERVATION, leak_content=True), data, judge=judge, repeats=1)
     assert leaking["swap_error_per_clip"]["mean"] > 5 * error["mean"]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from unbraid.kinds import FRAME_SIZES
 from unbraid.nn.batch_norm import BatchNorm1d, BatchNorm2d
+from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
 
 __all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
@@ -76,7 +77,7 @@ class FrameEncoder(nn.Module):
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extra, units = _extra_layer(size, channels[-1] * 16, width)
         self.head = nn.Sequential(
@@ -89,7 +90,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
         """Encode M frames."""
-        maps = self.layers(x.contiguous(memory_format=torch.channels_last))
+        maps = evaluate_layers(self.layers, x.contiguous(memory_format=torch.channels_last))
         return self.head(maps.permute(0, 2, 3, 1).flatten(1))
 
 
@@ -116,7 +117,7 @@ class FrameDecoder(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), nn.Sigmoid()]
-        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def kernels(self, heads: bool) -> list[nn.Parameter]:
@@ -129,4 +130,4 @@ class FrameDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
         """Decode M codes."""
-        return self.layers(self.head(z).view(-1, 4, 4, self.top).permute(0, 3, 1, 2))
+        return evaluate_layers(self.layers, self.head(z).view(-1, 4, 4, self.top).permute(0, 3, 1, 2))

@@ -25,7 +25,7 @@ __all__ = [
 def has_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware (a processor that emulates it is far slower)."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     info = Path("/proc/cpuinfo")
     words = set(info.read_text(encoding="utf-8").split()) if info.exists() else set()
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
