@@ -16,6 +16,7 @@ from unbraid.kinds import FRAME_SIZES
 from unbraid.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
+from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d
 
 __all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
 
@@ -73,7 +74,7 @@ class FrameEncoder(nn.Module):
         layers: list[nn.Module] = []
         for before, after in pairwise([input_channels, *channels]):
             layers += [
-                nn.Conv2d(before, after, 4, 2, 1, bias=False),
+                StridedConv2d(before, after),
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
@@ -112,7 +113,7 @@ class FrameDecoder(nn.Module):
         layers: list[nn.Module] = [BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(channels):
             layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                StridedConvTranspose2d(before, after),
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
