@@ -27,11 +27,10 @@ def _channels(size: int, width: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(halvings)]
 
 
-def _extra_layer(size: int, before: int, width: int) -> tuple[list[nn.Module], int]:
-    """The extra layer of 16-pixel frames and its number of units; no layer for larger frames."""
-    if size > 16:
+def _hidden_layer(before: int, units: int | None) -> tuple[list[nn.Module], int]:
+    """A hidden layer and its number of units; without units no layer."""
+    if units is None:
         return [], before
-    units = 16 * width
     return [
         nn.Linear(before, units, bias=False),
         BatchNorm1d(units),
@@ -80,7 +79,7 @@ class FrameEncoder(nn.Module):
             ]
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        extra, units = _extra_layer(size, channels[-1] * 16, width)
+        extra, units = _hidden_layer(channels[-1] * 16, 16 * width if size == 16 else None)
         self.head = nn.Sequential(
             *extra, nn.Linear(units, features, bias=False), BatchNorm1d(features), nn.Tanh()
         )
@@ -98,16 +97,25 @@ class FrameEncoder(nn.Module):
 class FrameDecoder(nn.Module):
     """Code to frame: `(M, latent)` -> `(M, C, H, H)` in (0, 1).
 
+    Args:
+        observation: shape of a frame.
+        latent: size of the code.
+        width: channels of the largest map.
+        code_units: units of a hidden layer between the code and the 4x4 map; None for no such layer in frames above 16
+            pixels, and 16w units in those of 16 pixels.
+
     Raises:
         ValueError: frames that are not square, or of a size without a codec.
     """
 
-    def __init__(self, observation: tuple[int, ...], latent: int, width: int) -> None:
+    def __init__(
+        self, observation: tuple[int, ...], latent: int, width: int, code_units: int | None = None
+    ) -> None:
         super().__init__()
         output_channels, size = check_size(observation)
         channels = _channels(size, width)[::-1]
         self.top = channels[0]
-        extra, units = _extra_layer(size, latent, width)
+        extra, units = _hidden_layer(latent, code_units or (16 * width if size == 16 else None))
         last = nn.Linear(units, channels[0] * 16, bias=False)
         self.head = nn.Sequential(*extra, last) if extra else last
         layers: list[nn.Module] = [BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
