@@ -27,6 +27,7 @@ FLOORS = [
         "parameters",
         "values",
         "processes",
+        "machine",
     ],
     ["nn"],
     ["objectives"],

@@ -7,6 +7,7 @@ method cannot do is refused with one ValueError (`SequenceModel.require`).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unbraid.data.sequences import Sequences
+from unbraid.machine import choose_precision
 from unbraid.models.base import SequenceModel
 from unbraid.nn.distributions import Point
+from unbraid.nn.folded import evaluation_precision
 from unbraid.nn.likelihoods import SquaredErrorNormal
 from unbraid.types import Codes, Factor
 
 __all__ = [
+    "Precision",
     "cross",
     "deal_out",
     "decode",
@@ -34,6 +38,9 @@ __all__ = [
     "with_drawn_static",
 ]
 
+Precision = Literal["auto", "bfloat16", "float32"]
+"""Of computation; auto is bfloat16 where the device multiplies in it, else float32."""
+
 
 @contextmanager
 def evaluating(model: SequenceModel) -> Iterator[SequenceModel]:
@@ -47,8 +54,17 @@ def evaluating(model: SequenceModel) -> Iterator[SequenceModel]:
         model.train(was_training)
 
 
-def encode_stream(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Iterator[Codes]:
+def encode_stream(
+    model: SequenceModel, sequences: Sequences, batch_size: int = 256, precision: Precision = "auto"
+) -> Iterator[Codes]:
     """Posterior means of the sequences, one batch after the other, in order.
+
+    Args:
+        model: that encodes.
+        sequences: in their order.
+        batch_size: sequences encoded at a time.
+        precision: of the convolutions of frames, see `evaluation_precision`; auto is bfloat16 where the device multiplies
+            in it. The codes then differ from those in float32 by less than 1% of their deviation.
 
     Raises:
         ValueError: the method has no encoder.
@@ -56,7 +72,7 @@ def encode_stream(model: SequenceModel, sequences: Sequences, batch_size: int = 
     model.require("encode")
     for start in range(0, len(sequences), batch_size):
         rows = np.arange(start, min(start + batch_size, len(sequences)))
-        with evaluating(model):
+        with evaluating(model), evaluation_precision(choose_precision(precision, model.device.type)):
             batch = sequences.batch(rows, model.device)
             codes = model.encode(batch.x, batch.mask).to("cpu")
         if sequences.names is not None:
@@ -64,13 +80,15 @@ def encode_stream(model: SequenceModel, sequences: Sequences, batch_size: int = 
         yield codes
 
 
-def encode(model: SequenceModel, sequences: Sequences, batch_size: int = 256) -> Codes:
-    """Posterior means of all sequences, in order, with their names.
+def encode(
+    model: SequenceModel, sequences: Sequences, batch_size: int = 256, precision: Precision = "auto"
+) -> Codes:
+    """Posterior means of all sequences, in order, with their names; see `encode_stream`.
 
     Raises:
         ValueError: the method has no encoder.
     """
-    return Codes.cat(list(encode_stream(model, sequences, batch_size)))
+    return Codes.cat(list(encode_stream(model, sequences, batch_size, precision)))
 
 
 def decode(
@@ -79,6 +97,7 @@ def decode(
     batch_size: int = 256,
     steps: Bool[Tensor, "N T"] | None = None,
     generator: torch.Generator | None = None,
+    precision: Precision = "auto",
 ) -> Float[Tensor, "N T *X"]:
     """Means of the decoded sequences.
 
@@ -88,13 +107,14 @@ def decode(
         batch_size: sequences decoded at a time.
         steps: True inside each sequence; the other steps come back as zeros. None decodes all steps.
         generator: of the noise of decoders that draw.
+        precision: of the convolutions of frames; auto is bfloat16 where the device multiplies in it.
 
     Raises:
         ValueError: the method has no decoder.
     """
     model.require("decode")
     parts = []
-    with evaluating(model):
+    with evaluating(model), evaluation_precision(choose_precision(precision, model.device.type)):
         for start in range(0, len(codes), batch_size):
             rows = slice(start, start + batch_size)
             mask = None if steps is None else steps[rows].to(model.device)

@@ -14,11 +14,11 @@ from typing import Any
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import fitting_protocols, run_protocols
 from unbraid.evaluation.advice import advice
+from unbraid.machine import choose_device
 from unbraid.report.page import write_report
 from unbraid.training import Run, TrainingConfig, fit
 from unbraid.training import resume as resume_training
 from unbraid.training.environment import read_environment
-from unbraid.training.machine import choose_device
 from unbraid.training.run import check_same_data, load_run_data, new_folder, read_config
 
 __all__ = [

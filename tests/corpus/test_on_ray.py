@@ -88,7 +88,7 @@ def test_a_worker_takes_what_is_finished_and_sends_errors_back(run, tmp_path, mo
     sounds, output = write_sounds(tmp_path / "sounds", 6), tmp_path / "codes"
     (sounds / "0" / "5.wav").write_text("no sound")
     corpus = open_corpus(str(sounds), open_run(run))
-    plan = Plan("m", corpus.fingerprint, None, "safetensors", 8, 2, 3, 6, 1, "cpu")
+    plan = Plan("m", corpus.fingerprint, None, "safetensors", 8, 2, 3, 6, 1, "cpu", "float32")
     where = {"text": str(sounds), "steps": None, "unusable": None, "root": None, "cache": None}
     maker = on_ray._Maker(run, where, plan, output)
 

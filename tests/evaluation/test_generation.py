@@ -6,7 +6,9 @@ import pytest
 import torch
 from oracle import Oracle, clips
 
+from unbraid.data.sequences import Label
 from unbraid.evaluation import Judge, evaluate_generation, write_scores
+from unbraid.evaluation.exchanges import true_swaps
 from unbraid.evaluation.generation import scored_labels
 from unbraid.evaluation.judging import parts_of
 from unbraid.generation import decode, encode, partners
@@ -88,6 +90,33 @@ def test_the_squared_error_is_summed_over_a_clip_and_its_floor_is_the_mean_train
     figure = scores["squared_error_per_clip"]
     assert figure["mean"] == pytest.approx(((test - rebuilt) ** 2).sum((1, 2, 3, 4)).mean(), rel=1e-4)
     assert figure["floor"] == pytest.approx(((test - mean) ** 2).sum((1, 2, 3, 4)).mean(), rel=1e-4)
+    assert "swap_error_per_clip" not in scores  # several clips have the same labels
+
+
+def test_swaps_are_compared_with_the_clips_that_have_their_labels(judge):
+    data = clips(each=1)  # each combination of labels is one clip
+    data = dataclasses.replace(data, splits={"test": np.arange(len(data))})
+    scores = evaluate_generation(Oracle(OBSERVATION), data, judge=judge, repeats=2)
+    error, rebuilt = scores["swap_error_per_clip"], scores["squared_error_per_clip"]
+    assert error["mean"] == pytest.approx(
+        rebuilt["mean"], rel=1e-6
+    )  # the oracle rebuilds every combination alike
+    assert error["floor"] == rebuilt["floor"] > 10 * error["mean"]
+    leaking = evaluate_generation(Oracle(OBSERVATION, leak_content=True), data, judge=judge, repeats=1)
+    assert leaking["swap_error_per_clip"]["mean"] > 5 * error["mean"]
+
+
+def test_the_true_clip_of_a_swap():
+    labels = {
+        "colour": Label(np.array([0, 0, 1, 1, 2]), ("a", "b", "c"), "static"),
+        "move": Label(np.array([0, 1, 0, 1, 0]), ("x", "y"), "dynamic"),
+        "half": Label(np.array([0, 0, 1, 1, 1]), ("x", "y"), "static", part_of="colour"),
+    }
+    other = np.array([3, 4, 0, 0, 1])
+    assert true_swaps(labels, other).tolist() == [2, -1, 0, 1, 0]
+    assert true_swaps({"colour": labels["colour"]}, other) is None
+    repeated = labels | {"move": Label(np.zeros(5, int), ("x",), "dynamic")}
+    assert true_swaps(repeated, other) is None  # two clips have the same labels
 
 
 def test_all_clips_are_scored_whatever_the_batch(data, judge):

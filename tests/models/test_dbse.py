@@ -212,3 +212,16 @@ def test_prior_is_one_call_on_the_shifted_path():
 def test_observations_without_a_codec_are_refused(observation):
     with pytest.raises(ValueError, match="observation"):
         dbse(observation)
+
+
+def test_a_hidden_layer_between_codes_and_frames():
+    plain, hidden = dbse((3, 32, 32)), dbse((3, 32, 32), code_units=24)
+    assert [layer.out_features for layer in hidden.decoder.head if hasattr(layer, "out_features")] == [
+        24,
+        plain.decoder.head.out_features,
+    ]
+    assert hidden.reconstruct(tiny_batch((3, 32, 32), 2, 4).x).shape == (2, 4, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"model\.code_units: observations \(7,\) are no frames"):
+        dbse((7,), code_units=24)
+    with pytest.raises(ValueError, match=r"model\.code_units: 0 must be at least 1"):
+        dbse((3, 32, 32), code_units=0)

@@ -130,7 +130,7 @@ import torch
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
-from unbraid.training.machine import compiled
+from unbraid.machine import compiled
 from unbraid.training.phases import TrainingStep
 
 device = sys.argv[1]

@@ -8,9 +8,9 @@ import torch
 from unbraid.benchmark.identity import Config, settings_hash
 from unbraid.benchmark.runs import Trained
 from unbraid.data.sequences import Sequences
+from unbraid.machine import choose_device
 from unbraid.models.build import build_model
 from unbraid.training import TrainingConfig
-from unbraid.training.machine import choose_device
 from unbraid.training.pace import seconds_per_step, steps_in, training_step
 from unbraid.training.plan import budget
 

@@ -23,11 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from unbraid.data.load import info
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
-from unbraid.models.build import build_model
-from unbraid.recipes import list_recipes, resolve_recipe
-from unbraid.registry import DATASETS
-from unbraid.training import TrainingConfig
-from unbraid.training.machine import (
+from unbraid.machine import (
     choose_device,
     choose_precision,
     compiled,
@@ -35,6 +31,10 @@ from unbraid.training.machine import (
     keep_freed_memory,
     processor_name,
 )
+from unbraid.models.build import build_model
+from unbraid.recipes import list_recipes, resolve_recipe
+from unbraid.registry import DATASETS
+from unbraid.training import TrainingConfig
 from unbraid.training.pace import seconds_of, training_step
 from unbraid.words import nearest
 

@@ -29,6 +29,7 @@ def encode(
     shard: int | None = None,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["auto", "bfloat16", "float32"] = "auto",
     force: bool = False,
 ) -> int:
     """Write the static and dynamic codes of sequences to a file or to a folder of shards.
@@ -56,6 +57,8 @@ def encode(
         shard: recordings of a shard (by default 256), or sequences of a data set, array or table (by default 4096).
         threads: of the computation; by default all of this machine's, with Ray 1 in each worker.
         device: where the model computes.
+        precision: of the convolutions of frames; auto is bfloat16 where the device multiplies in it, which about halves the time
+            and changes the codes by less than 1% of their deviation.
         force: overwrite the output; remove unfinished shards of another model, corpus or setting.
     """
     from unbraid.corpus import encode_corpus
@@ -76,6 +79,7 @@ def encode(
         shard=shard,
         threads=threads,
         device=device,
+        precision=precision,
         force=force,
     )
     there = encoded.shards - encoded.made

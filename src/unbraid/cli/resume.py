@@ -26,8 +26,8 @@ def resume(run: Path, evaluate: bool = True, loggers: Sequence[str] = ()) -> int
     from unbraid import workflow
     from unbraid.cli.launch import launch, needs_launch
     from unbraid.cli.show import score_and_show
+    from unbraid.machine import choose_device
     from unbraid.processes import after_first, joined
-    from unbraid.training.machine import choose_device
     from unbraid.training.run import load_run_data
     from unbraid.training.run_folder import is_finished, read_config, read_training
 

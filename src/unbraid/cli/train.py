@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     own_values = {name: values.pop(name) for name in own if name in values}
     config = resolve_recipe(recipe, values)
     if needs_launch(devices := config["training"]["devices"]):
-        from unbraid.training.machine import choose_device
+        from unbraid.machine import choose_device
 
         return launch(["train", *arguments], devices, choose_device(config["training"]["device"]))
     return train(config, **own_values)
@@ -99,8 +99,8 @@ def train(
     """
     from unbraid import workflow
     from unbraid.cli.show import score_and_show
+    from unbraid.machine import choose_device
     from unbraid.processes import after_first, joined
-    from unbraid.training.machine import choose_device
     from unbraid.training.run import load_run_data
 
     with joined(choose_device(config["training"]["device"])) as process:

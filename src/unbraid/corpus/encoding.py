@@ -111,7 +111,7 @@ class Encoder:
     def _codes(self, part: Part) -> Iterator[Shard]:
         names, data = part
         start = 0
-        for codes in encode_stream(self.model, data, self.plan.batch):
+        for codes in encode_stream(self.model, data, self.plan.batch, self.plan.precision):
             rows = slice(start, start + len(codes))
             labels = {name: label.values[rows] for name, label in data.labels.items()}
             yield Shard.of(codes, names[rows], inside(data.observed(rows)), labels)

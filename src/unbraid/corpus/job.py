@@ -14,11 +14,12 @@ from unbraid.corpus.joined import join_shards
 from unbraid.corpus.manifest import MANIFEST, Manifest, Plan, one_job, read_manifest, remove_shards
 from unbraid.corpus.shards import Format
 from unbraid.data.formats.paths import refuse_broken
+from unbraid.generation import Precision
 from unbraid.inputs import Corpus, open_corpus
 from unbraid.io import model_fingerprint
+from unbraid.machine import choose_device, choose_precision
 from unbraid.progress import progress_bar
 from unbraid.training import Run, open_run
-from unbraid.training.machine import choose_device
 
 __all__ = ["FILES", "Encoded", "encode_corpus"]
 
@@ -60,11 +61,12 @@ def encode_corpus(
     shard: int | None = None,
     threads: int | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
     force: bool = False,
 ) -> Encoded:
     """Write the codes of sequences, in memory that does not grow with their number.
 
-    The same plan (model, corpus, batch, shard, threads, device) gives the same shards bit for bit, whichever engine computes
+    The same plan (model, corpus, batch, shard, threads, device, precision) gives the same shards bit for bit, whichever engine computes
     them. A job that was stopped at any moment goes on when it is called again: a finished shard is not made again.
 
     Args:
@@ -84,6 +86,7 @@ def encode_corpus(
         shard: recordings of a shard, or sequences of a data set, array or table; None for 256 and 4096.
         threads: of the computation; None for those of the job that goes on, or all of this machine's, or with Ray 1 in each worker.
         device: `cpu`, `cuda` or `auto`.
+        precision: of the convolutions of frames; see `unbraid.generation.encode_stream`.
         force: overwrite the output, and remove unfinished shards of another plan.
 
     Raises:
@@ -113,6 +116,7 @@ def encode_corpus(
     folder = output.with_name(output.name + ".shards") if joined else output
     if threads is None and (folder / MANIFEST).is_file():
         threads = read_manifest(folder)["plan"]["threads"]
+    chosen_device = choose_device(device) if engine == "local" or device == "auto" else device
     plan = Plan(
         model=model_fingerprint(opened.folder),
         data=corpus.fingerprint,
@@ -123,7 +127,8 @@ def encode_corpus(
         shards=len(units),
         units=len(corpus),
         threads=threads or (1 if engine == "ray" else torch.get_num_threads()),
-        device=choose_device(device) if engine == "local" or device == "auto" else device,
+        device=chosen_device,
+        precision="float32" if choose_precision(precision, chosen_device) == torch.float32 else "bfloat16",
     )
     added = {"versions": {"unbraid": unbraid.__version__, "torch": torch.__version__}, "input": text}
     with one_job(folder):

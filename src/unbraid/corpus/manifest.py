@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unbraid.corpus.shards import FORMATS, Format, Shard, read_shard
 from unbraid.files import (
@@ -57,6 +57,7 @@ class Plan:
         units: number of recordings, or of sequences that are in one file.
         threads: of the computation.
         device: cpu or cuda.
+        precision: of the convolutions of frames, bfloat16 or float32.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Plan:
     units: int
     threads: int
     device: str
+    precision: Literal["bfloat16", "float32"]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def judge_exchanges(
     seed: int,
     prior_mean: bool,
     noise: torch.Generator,
+    mean_clip_error: float,
 ) -> dict[str, Any]:
     """All figures of drawn and exchanged codes; the keys are described in `evaluate_generation`.
 
@@ -50,6 +51,7 @@ def judge_exchanges(
         seed: of the draws.
         prior_mean: decode the prior's means along a drawn path instead of draws.
         noise: of a decoder that draws, where nothing else is drawn.
+        mean_clip_error: squared error of the mean training clip, the floor of the error of swaps.
     """
     labels, model = judged.clips.labels, judged.model
     truth = {name: label.values for name, label in labels.items()}
@@ -61,7 +63,7 @@ def judge_exchanges(
         "swap": [],
         "swap_leak": [],
     }
-    measures = []
+    measures, swap_errors = [], []
     confusion = {name: np.zeros([len(labels[name].classes)] * 2, np.int64) for name in scored}
     first: tuple[np.ndarray, Probabilities] | None = None
     for repeat in range(repeats):
@@ -75,7 +77,13 @@ def judge_exchanges(
         if scored:
             measures.append(_measures(seen[kept], truth, scored))
         other = partners(len(codes), generator)
-        swapped = judged.read(Codes(codes.static[other], codes.dynamic), generator)
+        exchanged = Codes(codes.static[other], codes.dynamic)
+        truth_of_swaps = true_swaps(labels, other)
+        if truth_of_swaps is None:
+            swapped = judged.read(exchanged, generator)
+        else:
+            swapped, error = judged.read_beside(exchanged, truth_of_swaps, generator)
+            swap_errors.append({"swap_error_per_clip": error})
         right, wrong = _suppliers(labels, other)
         tests["swap"].append(agreement(swapped, right))
         tests["swap_leak"].append(agreement(swapped, wrong))
@@ -93,6 +101,8 @@ def judge_exchanges(
         }
         scores |= {"scored": {"kept": kept, "labels": list(scored)}} | figures_over_repeats(measures, floors)
     scores |= {test: figures_over_repeats(shares, chance) for test, shares in tests.items() if shares}
+    if swap_errors:
+        scores |= figures_over_repeats(swap_errors, {"swap_error_per_clip": mean_clip_error})
     heads = judged.clips.heads
     if {label.kind for label in heads.values()} == {"static", "dynamic"}:
         scores["gap"] = {
@@ -152,6 +162,27 @@ def _suppliers(
     right = {name: (own if name in dynamic else partner)[name] for name in labels}
     wrong = {name: (partner if name in dynamic else own)[name] for name in labels}
     return right, wrong
+
+
+def true_swaps(labels: Mapping[str, Label], other: np.ndarray) -> np.ndarray | None:
+    """The row of the clip that each swap should give: with the partner's static labels and the clip's own dynamic ones.
+
+    Args:
+        labels: of the clips.
+        other: the partner of each clip.
+
+    Returns:
+        Row numbers, -1 where no clip has these labels. None where labels do not say which clip is meant: some are of
+        one kind only, two clips have the same labels, or no swap has its clip.
+    """
+    heads = {name: label for name, label in labels.items() if label.part_of is None}
+    if {label.kind for label in heads.values()} != {"static", "dynamic"}:
+        return None
+    own = np.stack([label.values for label in heads.values()], axis=1)
+    static = np.array([label.kind == "static" for label in heads.values()])
+    row_of = {tuple(values): row for row, values in enumerate(own.tolist())}
+    rows = np.array([row_of.get(tuple(v), -1) for v in np.where(static, own[other], own).tolist()])
+    return rows if len(row_of) == len(own) and (rows >= 0).any() else None
 
 
 def _failures(

@@ -86,6 +86,9 @@ MEASURES = {
     "squared_error_per_clip": Measure(
         "Squared error", "of a reconstructed clip, summed over its values; low"
     ),
+    "swap_error_per_clip": Measure(
+        "Error of swaps", "squared, of a swapped clip against the clip with these labels; low"
+    ),
 }
 """The figures of the whole split by their keys in the scores."""
 
@@ -143,6 +146,9 @@ def evaluate_generation(
       Dynamic labels should stay with `own`. `interpolation_examples` names two pairs and what the judge sees.
     - `reconstruction`: each label on reconstructed clips.
     - `squared_error_per_clip`: of the reconstruction, summed over a clip's observed values, mean over clips.
+    - `swap_error_per_clip`: squared error of swapped clips against the clips of the split that have the labels that the
+      swaps should show, where labels of both kinds name exactly one clip (puppets, Sprites). Clips with the same labels are
+      then the same clip but for what no label says.
     - `judge`: each label's accuracy on the real clips of the split, and the judge's settings.
     - `labels`, `protocol`: kinds, chance and majority of the labels; data, split, clips, repeats, seed.
 
@@ -186,6 +192,8 @@ def evaluate_generation(
     scored = whole if len(rows) == len(whole) else whole.take(rows)
     codes = encode(model, scored, batch_size) if model.can("encode") else None
     noise = torch.Generator().manual_seed(seed)  # of decoders that draw
+    mean = mean_clip(data, batch_size)
+    mean_error = squared_error(scored, lambda block: mean, batch_size)
     exchanges = model.can("decoded_static")
     scores = Scores()
     if data.heads:
@@ -200,18 +208,19 @@ def evaluate_generation(
             else:
                 rebuilt = judged.read(codes, noise)
                 if exchanges:
-                    scores |= judge_exchanges(judged, codes, rebuilt, rows, repeats, seed, prior_mean, noise)
+                    scores |= judge_exchanges(
+                        judged, codes, rebuilt, rows, repeats, seed, prior_mean, noise, mean_error
+                    )
                 truth = {name: label.values for name, label in scored.labels.items()}
                 shares = figures_over_repeats([agreement(rebuilt, truth)], chance_of(scored.labels))
                 scores["reconstruction"] = shares
     if codes is not None:
-        floor = mean_clip(data, batch_size)
         scores["squared_error_per_clip"] = Figure(
             squared_error(
                 scored, lambda block: decode(model, codes[block], batch_size, generator=noise), batch_size
             ),
             0.0,
-            squared_error(scored, lambda block: floor, batch_size),
+            mean_error,
         ).to_json()
     scores["labels"] = {name: describe_label(label) for name, label in scored.labels.items()}
     scores["protocol"] = {

@@ -12,6 +12,7 @@ from unbraid.evaluation import metrics
 from unbraid.evaluation.judge import Judge, judge_probabilities
 from unbraid.evaluation.scores import figures_over_repeats
 from unbraid.generation import decode
+from unbraid.masks import zero_unobserved
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 from unbraid.words import nearest
@@ -73,7 +74,32 @@ class JudgedModel:
             codes: one for each clip of the split.
             generator: of the noise of a decoder that draws.
         """
-        return self._read(lambda rows: decode(self.model, codes[rows], self.batch_size, generator=generator))
+        return self._read(self._decoder(codes, generator))
+
+    def read_beside(
+        self, codes: Codes, truth: np.ndarray, generator: torch.Generator | None = None
+    ) -> tuple[Probabilities, float]:
+        """What `read` gives, and the squared error of the decoded clips against real ones, summed over a clip.
+
+        Args:
+            codes: one for each clip of the split.
+            truth: the row of the split that each decoded clip should equal, -1 where there is none.
+            generator: of the noise of a decoder that draws.
+        """
+        decoded, errors = self._decoder(codes, generator), []
+
+        def compared(rows: slice) -> Tensor:
+            x, real = decoded(rows), truth[rows]
+            clips = self.clips.batch(real[real >= 0])
+            difference = zero_unobserved((x[real >= 0] - clips.x).double(), clips.mask)
+            errors.append(difference.square().flatten(1).sum(1))
+            return x
+
+        probabilities = self._read(compared)
+        return probabilities, float(torch.cat(errors).mean())
+
+    def _decoder(self, codes: Codes, generator: torch.Generator | None) -> Callable[[slice], Tensor]:
+        return lambda rows: decode(self.model, codes[rows], self.batch_size, generator=generator)
 
     def check(self, accept_weak: bool) -> dict[str, Any]:
         """The judge's accuracy on the real clips of the split, for the scores.

@@ -73,6 +73,8 @@ class DBSE(SequentialVAE):
         samples: draws of the codes in a training step, over which the terms are averaged (the authors' code: 15 on
             Air Quality and ETTh1, 10 on PhysioNet). The encoder runs once; decoder and prior see all draws in one
             call.
+        code_units: units of a hidden layer (ours) between the codes and the decoder's first map of frames; None for none, as
+            in the paper. Without it the first map is a sum of what s and d say; with it a unit can answer to both at once.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.
@@ -94,6 +96,7 @@ class DBSE(SequentialVAE):
             "the noise at the anchor step is zero in evaluation",
             "eq. (5) is followed: the anchor's error is not counted twice",
             "the two KL weights may differ",
+            "frames: on request a hidden layer between the codes and the decoder's first map (`code_units`)",
             "series: the subtraction is used, the mask reaches the codes, time is not rotated to the anchor; a window's "
             "dynamic code depends on the windows before it, as in the paper (`memory=False`: the authors' code)",
             "series: a window is read and written whole, not row by row; the deviation of a value lies between 0.05 and 2 "
@@ -139,6 +142,7 @@ class DBSE(SequentialVAE):
         memory: bool = True,
         dynamic_hidden: int | None = None,
         samples: int = 1,
+        code_units: int | None = None,
     ) -> None:
         super().__init__(locals())
         if bidirectional and not memory:
@@ -160,7 +164,7 @@ class DBSE(SequentialVAE):
             features if self.dynamic_path is None else self.dynamic_path.output_size, dynamic_size
         )
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width, code_units)
 
     def posterior(
         self,

@@ -45,13 +45,30 @@ def build_encoder(observation: tuple[int, ...], features: int, width: int) -> nn
     return CODECS[kind_of(observation)][0](observation, features, width)
 
 
-def build_decoder(observation: tuple[int, ...], latent: int, width: int) -> nn.Module:
+def build_decoder(
+    observation: tuple[int, ...], latent: int, width: int, code_units: int | None = None
+) -> nn.Module:
     """A decoder `(M, latent) -> (M, *X)` for observations of the given shape; see `decode_steps`.
 
+    Args:
+        observation: shape `*X` of one observation.
+        latent: size of the code.
+        width: channels of the largest map, or units of a layer.
+        code_units: of frames, units of a hidden layer between the code and the first map; None for no such layer.
+
     Raises:
-        ValueError: no kind has observations of this shape.
+        ValueError: no kind has observations of this shape, or `code_units` of observations that are no frames.
     """
-    return CODECS[kind_of(observation)][1](observation, latent, width)
+    decoder = CODECS[kind_of(observation)][1]
+    if code_units is None:
+        return decoder(observation, latent, width)
+    if kind_of(observation) != "frames":
+        raise ValueError(
+            f"model.code_units: observations {observation} are no frames, whose decoders alone have such a layer; leave it out"
+        )
+    if code_units < 1:
+        raise ValueError(f"model.code_units: {code_units} must be at least 1, or leave it out")
+    return decoder(observation, latent, width, code_units)
 
 
 def encode_steps(

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from unbraid.kinds import FRAME_SIZES
 from unbraid.nn.batch_norm import BatchNorm1d, BatchNorm2d
+from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
+from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d
 
 __all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
 
@@ -25,11 +27,10 @@ def _channels(size: int, width: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(halvings)]
 
 
-def _extra_layer(size: int, before: int, width: int) -> tuple[list[nn.Module], int]:
-    """The extra layer of 16-pixel frames and its number of units; no layer for larger frames."""
-    if size > 16:
+def _hidden_layer(before: int, units: int | None) -> tuple[list[nn.Module], int]:
+    """A hidden layer and its number of units; without units no layer."""
+    if units is None:
         return [], before
-    units = 16 * width
     return [
         nn.Linear(before, units, bias=False),
         BatchNorm1d(units),
@@ -72,13 +73,13 @@ class FrameEncoder(nn.Module):
         layers: list[nn.Module] = []
         for before, after in pairwise([input_channels, *channels]):
             layers += [
-                nn.Conv2d(before, after, 4, 2, 1, bias=False),
+                StridedConv2d(before, after),
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        extra, units = _extra_layer(size, channels[-1] * 16, width)
+        extra, units = _hidden_layer(channels[-1] * 16, 16 * width if size == 16 else None)
         self.head = nn.Sequential(
             *extra, nn.Linear(units, features, bias=False), BatchNorm1d(features), nn.Tanh()
         )
@@ -89,34 +90,43 @@ class FrameEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "M C H H"]) -> Float[Tensor, "M features"]:
         """Encode M frames."""
-        maps = self.layers(x.contiguous(memory_format=torch.channels_last))
+        maps = evaluate_layers(self.layers, x.contiguous(memory_format=torch.channels_last))
         return self.head(maps.permute(0, 2, 3, 1).flatten(1))
 
 
 class FrameDecoder(nn.Module):
     """Code to frame: `(M, latent)` -> `(M, C, H, H)` in (0, 1).
 
+    Args:
+        observation: shape of a frame.
+        latent: size of the code.
+        width: channels of the largest map.
+        code_units: units of a hidden layer between the code and the 4x4 map; None for no such layer in frames above 16
+            pixels, and 16w units in those of 16 pixels.
+
     Raises:
         ValueError: frames that are not square, or of a size without a codec.
     """
 
-    def __init__(self, observation: tuple[int, ...], latent: int, width: int) -> None:
+    def __init__(
+        self, observation: tuple[int, ...], latent: int, width: int, code_units: int | None = None
+    ) -> None:
         super().__init__()
         output_channels, size = check_size(observation)
         channels = _channels(size, width)[::-1]
         self.top = channels[0]
-        extra, units = _extra_layer(size, latent, width)
+        extra, units = _hidden_layer(latent, code_units or (16 * width if size == 16 else None))
         last = nn.Linear(units, channels[0] * 16, bias=False)
         self.head = nn.Sequential(*extra, last) if extra else last
         layers: list[nn.Module] = [BatchNorm2d(channels[0]), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(channels):
             layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                StridedConvTranspose2d(before, after),
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), nn.Sigmoid()]
-        self.layers: nn.Module = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def kernels(self, heads: bool) -> list[nn.Parameter]:
@@ -129,4 +139,4 @@ class FrameDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
         """Decode M codes."""
-        return self.layers(self.head(z).view(-1, 4, 4, self.top).permute(0, 3, 1, 2))
+        return evaluate_layers(self.layers, self.head(z).view(-1, 4, 4, self.top).permute(0, 3, 1, 2))

@@ -13,8 +13,8 @@ import torch
 
 import unbraid
 from unbraid.files import read_json, write_atomically
+from unbraid.machine import choose_precision, processor_name
 from unbraid.processes import this_process
-from unbraid.training.machine import choose_precision, processor_name
 
 if TYPE_CHECKING:
     from unbraid.training.plan import Plan  # with Lightning, which those who only read the file do without

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.augment import draw_views
+from unbraid.machine import choose_precision
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import kernels
 from unbraid.objectives.schedules import learning_rate_share, weight_at
 from unbraid.processes import mean_over_processes, this_process
 from unbraid.training.config import TrainingConfig
-from unbraid.training.machine import choose_precision
 from unbraid.training.muon import AdamWithMuon
 from unbraid.types import Batch, Terms
 from unbraid.words import nearest

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from unbraid.augment import check_views
 from unbraid.data.sequences import Sequences
+from unbraid.machine import choose_device, choose_precision
 from unbraid.models.base import SequenceModel
 from unbraid.nn.statistics import keep_statistics
 from unbraid.processes import ALONE, sum_over_processes, this_process
 from unbraid.training.batches import Batches
 from unbraid.training.config import TrainingConfig
-from unbraid.training.machine import choose_device, choose_precision
 from unbraid.training.phases import TrainingStep, check_phases, complete, weights_at
 from unbraid.types import Batch, JointNoise, Terms
 from unbraid.words import nearest

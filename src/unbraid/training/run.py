@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from unbraid.data.sequences import Sequences
 from unbraid.io import load_model
+from unbraid.machine import choose_device
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model, float32_by_default
 from unbraid.processes import (
@@ -28,7 +29,6 @@ from unbraid.training.callbacks.information import information
 from unbraid.training.callbacks.loggers import check_loggers
 from unbraid.training.config import TrainingConfig
 from unbraid.training.environment import add_to_environment, differences, environment, read_environment
-from unbraid.training.machine import choose_device
 from unbraid.training.opened import Run, open_run
 from unbraid.training.pace import fit_into_minutes
 from unbraid.training.plan import Plan, training_recordings

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from unbraid.data.features import Features
 from unbraid.io import save_features, save_model
+from unbraid.machine import compiled, keep_freed_memory
 from unbraid.models.base import SequenceModel
 from unbraid.processes import from_first, largest, this_process
 from unbraid.streams import unbroken
@@ -25,7 +26,6 @@ from unbraid.training.callbacks.metrics import Metrics
 from unbraid.training.callbacks.progress import ProgressReport
 from unbraid.training.callbacks.stopping import Interrupted, Stopped, Stopping
 from unbraid.training.environment import add_to_environment
-from unbraid.training.machine import compiled, keep_freed_memory
 from unbraid.training.plan import Plan
 from unbraid.training.trainer import build_trainer
 from unbraid.types import Batch

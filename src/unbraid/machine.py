@@ -16,6 +16,7 @@ __all__ = [
     "choose_precision",
     "compiled",
     "has_bfloat16",
+    "has_matrix_tiles",
     "keep_freed_memory",
     "processor_name",
 ]
@@ -25,10 +26,20 @@ __all__ = [
 def has_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware (a processor that emulates it is far slower)."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(_processor_words() & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+@cache
+def _processor_words() -> frozenset[str]:
     info = Path("/proc/cpuinfo")
-    words = set(info.read_text(encoding="utf-8").split()) if info.exists() else set()
-    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+    return frozenset(info.read_text(encoding="utf-8").split() if info.exists() else ())
+
+
+@cache
+def has_matrix_tiles() -> bool:
+    """Whether the processor multiplies bfloat16 matrices in tiles (AMX), many times as fast as by vectors."""
+    return "amx_bf16" in _processor_words()
 
 
 def choose_device(wanted: str) -> str:
