@@ -10,7 +10,9 @@ from unbraid.cli import main
 from unbraid.generation import encode
 from unbraid.inputs import open_corpus, read_one, read_parts
 from unbraid.kinds import KINDS
+from unbraid.machine import choose_precision
 from unbraid.models.build import build_model
+from unbraid.nn.folded import evaluation_precision
 from unbraid.sources import READERS
 from unbraid.training import Run
 from unbraid.training.environment import write_environment
@@ -156,10 +158,9 @@ def test_commands_cut_padding_away(padded, tmp_path):
     run, array = str(folder / "run"), str(folder / "x.npz")
     cut = [torch.from_numpy(x[row : row + 1, : lengths[row]]).float() / 255 for row in (0, 1)]
     model = ub.load_model(run)
-    for command, expected in (
-        ("swap", model.swap(cut[0], cut[1])[0]),
-        ("interpolate", model.interpolate(cut[0], cut[1], 3)[:, 0]),
-    ):
+    with evaluation_precision(choose_precision("auto", "cpu")):  # that of the commands
+        swapped, between = model.swap(cut[0], cut[1])[0], model.interpolate(cut[0], cut[1], 3)[:, 0]
+    for command, expected in (("swap", swapped), ("interpolate", between)):
         words = [command, run, f"{array}:0", f"{array}:1", "--output", str(tmp_path / f"{command}.npy")]
         assert main([*words, *(["--steps", "3"] if command == "interpolate" else [])]) == 0
         result = np.load(tmp_path / f"{command}.npy")

@@ -49,18 +49,19 @@ def evaluate_layers(layers: nn.Sequential, x: Tensor) -> Tensor:
     precision = _PRECISION.get()
     if layers.training or precision == x.dtype or x.dtype != torch.float32:
         return layers(x)
-    norm = None
+    norm, last = None, [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][-1]
     for layer, following in zip(layers, [*list(layers)[1:], None], strict=True):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             norm = following if isinstance(following, _BatchNorm) else None
             x = _convolve(layer, norm, x if layer.in_channels <= PIXEL_CHANNELS else x.to(precision))
+            x = x.float() if layer is last else x
         elif layer is norm:
             continue
         elif isinstance(layer, _BatchNorm):
             x = layer(x.float())
         else:
             x = layer(x)
-    return x.float()
+    return x
 
 
 def _convolve(layer: nn.Conv2d | nn.ConvTranspose2d, norm: _BatchNorm | None, x: Tensor) -> Tensor:
