@@ -58,8 +58,9 @@ def test_every_weight_of_a_recipe_is_of_a_term_of_the_model(name):
 
     recipe = read_recipe(name)
     settings = {key: value for key, value in recipe.model.items() if key != "name"}
-    model = build_model(recipe.model["name"], (4,), **settings)
-    x = torch.zeros(2, 3, 4)
+    observation = (3, 16, 16) if "code_units" in settings else (4,)  # the setting is of frames
+    model = build_model(recipe.model["name"], observation, **settings)
+    x = torch.zeros(2, 3, *observation)
     batch = Batch(x, views={view: View(x) for view in model.views}, dataset_size=2)
     noise = torch.Generator().manual_seed(0)
     terms = {name for phase in model.phases for name in model.terms(batch, noise, phase.name)}
