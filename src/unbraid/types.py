@@ -143,6 +143,8 @@ def repeat(normal: Distribution, times: int) -> Normal:
     """
     if not isinstance(normal, Normal):
         raise ValueError(f"normal: {type(normal).__name__} cannot be repeated; give a Normal")
+    if times == 1:
+        return normal
     shape = (times, *[1] * (normal.loc.ndim - 1))
     return Normal(normal.loc.repeat(shape), normal.scale.repeat(shape), validate_args=False)
 
