@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that wants a GPU, in under 8 minutes on an H100: the tests marked gpu, then `unbraid speed` for every method,
-# as it is and compiled, into benchmarks/speed-DATE-MACHINE.csv.
+# as it is and compiled, into benchmarks/speed-DATE-PROCESSOR.csv.
 #
 #   benchmarks/gpu.sh                      on the GPU
 #   benchmarks/gpu.sh --device cpu         the same on the CPU, with small batches: tries the script
@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-device=cuda batch=128 limit=90 tests=yes methods=
+device=cuda batch=128 limit=90 tests=yes methods= compile=--compile
 while [ $# -gt 0 ]; do
     case $1 in
         --device) device=$2; shift 2 ;;
@@ -18,8 +18,8 @@ while [ $# -gt 0 ]; do
         *) echo "gpu.sh: no option $1; there is --device, --methods and --no-tests" >&2; exit 2 ;;
     esac
 done
-if [ "$device" = cpu ]; then batch=4 limit=600; fi
+if [ "$device" = cpu ]; then batch=4 limit=600 compile=; fi
 if [ "$tests" = yes ]; then
     "$python" -m pytest -q -m gpu --device "$device" tests/training/test_gpu.py tests/data/formats/test_spectra.py
 fi
-PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} "$python" benchmarks/speed_table.py --device "$device" --batch "$batch" --methods "$methods" --limit "$limit"
+PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} "$python" -m unbraid speed --all $compile --device "$device" --batch "$batch" ${methods:+--methods "$methods"} --limit "$limit" --csv benchmarks

@@ -100,3 +100,29 @@ def test_only_the_given_steps_pass_through_a_module():
     y = masks.apply_to_steps(lambda rows: seen.append(len(rows)) or rows + 1, x, steps)
     assert seen == [3]
     assert torch.equal(y, torch.where(steps[..., None], x + 1, 0.0))
+
+
+def test_a_module_without_batch_statistics_sees_few_numbers_of_rows():
+    torch.manual_seed(0)
+    module, seen = torch.nn.Linear(2, 3).double(), set()
+    module.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    x = torch.randn(8, 10, 2, dtype=torch.float64, requires_grad=True)
+    for observed in range(81):
+        steps = (torch.randperm(80) < observed).view(8, 10)
+        y = masks.apply_to_steps(module, x, steps)
+        expected = torch.where(steps[..., None], x @ module.weight.T + module.bias, 0.0)
+        torch.testing.assert_close(y, expected)
+        for mine, theirs in zip(
+            torch.autograd.grad(y.square().sum(), [x, *module.parameters()]),
+            torch.autograd.grad(expected.square().sum(), [x, *module.parameters()]),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, theirs)
+    assert seen == {0, 10, 20, 30, 40, 50, 60, 70, 80}
+
+
+def test_batch_statistics_are_those_of_the_steps_alone():
+    module, x = torch.nn.BatchNorm1d(2, momentum=1.0), torch.randn(3, 5, 2)
+    steps = torch.tensor([[True] * 5, [True] * 2 + [False] * 3, [True] + [False] * 4])
+    masks.apply_to_steps(module, x, steps)
+    torch.testing.assert_close(module.running_mean, x[steps].mean(0))

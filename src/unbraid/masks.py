@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "apply_to_steps",
@@ -30,7 +31,9 @@ __all__ = [
 
 def observed_steps(mask: Any) -> Any:
     """Steps with at least one observed value: `(B, T)` from a `(B, T)` or `(B, T, *X)` mask."""
-    return mask if mask.ndim == 2 else mask.reshape(*mask.shape[:2], -1).any(2)
+    if mask.ndim == 2:
+        return mask
+    return mask.reshape(*mask.shape[:2], -1).sum(2) > 0  # torch computes `any` several times as slowly
 
 
 def inside(mask: Any) -> Any:
@@ -99,13 +102,27 @@ def apply_to_steps(
     Only the steps in `steps` pass through it (so padding costs nothing and reaches no batch statistics);
     the others come back as zeros. In an exported graph all steps pass, because the number of the others would be a shape
     that depends on values; without batch statistics the result is the same.
+
+    A module without batch statistics gets copies of the first step beside them, up to the next eighth of all steps: a processor
+    prepares its matrix products anew for every new number of rows, which takes longer than the products of a small model.
     """
     if steps is None:
         return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     if torch.compiler.is_compiling():
         return zero_unobserved(apply_to_steps(module, x), steps)
-    y = module(x[steps])
-    return y.new_zeros(*x.shape[:2], *y.shape[1:]).index_put((steps,), y)
+    rows = steps.flatten().nonzero().squeeze(1)
+    count, among = len(rows), steps.numel()
+    if count == among:
+        return apply_to_steps(module, x)
+    eighth = 1 if _has_batch_statistics(module) else -(-among // 8)
+    filled = torch.nn.functional.pad(rows, (0, -count % eighth))
+    y = module(x.flatten(0, 1).index_select(0, filled))[:count]
+    return y.new_zeros(among, *y.shape[1:]).index_copy(0, rows, y).unflatten(0, x.shape[:2])
+
+
+def _has_batch_statistics(module: Callable[[Tensor], Tensor]) -> bool:
+    """Whether batch norm reads all that passes through a module together; assumed of plain functions."""
+    return not isinstance(module, nn.Module) or any(isinstance(part, _BatchNorm) for part in module.modules())
 
 
 def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor, "B"]:

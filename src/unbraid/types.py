@@ -10,7 +10,7 @@
 Batch first, always. Masks are bool, **True = observed**. Standard deviations only, no log-variances.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -143,6 +143,8 @@ def repeat(normal: Distribution, times: int) -> Normal:
     """
     if not isinstance(normal, Normal):
         raise ValueError(f"normal: {type(normal).__name__} cannot be repeated; give a Normal")
+    if times == 1:
+        return normal
     shape = (times, *[1] * (normal.loc.ndim - 1))
     return Normal(normal.loc.repeat(shape), normal.scale.repeat(shape), validate_args=False)
 
@@ -285,7 +287,7 @@ class Batch:
 
     x: Float[Tensor, "B T *X"]
     mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
-    labels: dict[str, Int[Tensor, "B"]] = field(default_factory=dict)
+    labels: Mapping[str, Int[Tensor, "B"]] = field(default_factory=dict)
     index: Int[Tensor, "B"] | None = None
     recording: Int[Tensor, "B"] | None = None
     recording_size: Int[Tensor, "B"] | None = None
@@ -302,7 +304,7 @@ class Batch:
         def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=True)
-            if isinstance(value, dict):
+            if isinstance(value, Mapping):
                 return {name: move(item) for name, item in value.items()}
             if isinstance(value, View):
                 return View(**{f.name: move(getattr(value, f.name)) for f in fields(value)})

@@ -1,12 +1,14 @@
 """`unbraid speed`: the arithmetic is counted right, and the figures fit together."""
 
+import csv
 import json
 
 import pytest
 import torch
 from torch import nn
 
-from unbraid.benchmark.speed import count_operations, matrix_product_rate, measure
+from unbraid.benchmark.speed import count_operations, matrix_product_rate, measure, steady_median
+from unbraid.benchmark.speed_table import COLUMNS, measure_all, new_table, write_rows
 from unbraid.cli import main
 from unbraid.data.load import info, load
 from unbraid.registry import list_datasets
@@ -66,7 +68,7 @@ def figures():
 def test_the_figures_fit_together(figures):
     machine = figures["machine"]
     assert machine["gemm_bf16_gflops"] > 0 and machine["gemm_fp32_gflops"] > 0 and machine["cores"] >= 1
-    for part in ("train", "encode"):
+    for part in ("train", "encode", "generate"):
         found = figures[part]
         assert set(PARTS) <= set(found)
         assert found["sequences_per_second"] == pytest.approx(2 / found["step_seconds"], rel=0.05)
@@ -110,7 +112,51 @@ def test_wrong_words_are_told(capsys, arguments, told):
     assert told in capsys.readouterr().err
 
 
-def test_a_method_without_an_encoder_is_timed_in_training_only():
+def test_a_method_without_an_encoder_is_timed_in_training_and_generation():
     figures = measure("mocogan", "fsdd", batch=4, steps=1, settings={"width": 4}, product_seconds=0.01)
-    assert figures.keys() == {"machine", "train"}
-    assert figures["train"]["step_seconds"] > 0
+    assert figures.keys() == {"machine", "train", "generate"}
+    assert figures["train"]["step_seconds"] > 0 and figures["generate"]["step_seconds"] > 0
+
+
+def test_a_median_is_measured_until_two_agree():
+    seconds = iter([3.0, 1.0, 2.0, 5.0, 4.0, 4.0, 2.05, 9.0, 1.0])
+    assert steady_median(seconds.__next__, 3) == (2.0, True)  # medians 2, 4, 2.05
+    assert list(seconds) == []
+
+
+def test_medians_that_never_agree_are_told():
+    doubling = iter([2.0**power for power in range(20)])
+    assert steady_median(doubling.__next__, 1) == (1.0, False)
+    assert next(doubling) == 2.0**6
+
+
+def test_all_methods_are_written_into_a_new_file(tmp_path, capsys):
+    table = tmp_path / "speed.csv"
+    words = ["speed", "--all", "--methods", "mocogan,vae", "--batch", "2", "--steps", "1", "--device", "cpu"]
+    rows = list(write_rows(table, measure_all(["mocogan", "vae"], 2, 1, "cpu", kinds=["windows"])))
+    with open(table, newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [row["part"] for row in written] == ["train", "encode", "generate"]  # mocogan takes no windows
+    assert list(written[0]) == list(COLUMNS)
+    for row, text in zip(rows, written, strict=True):
+        assert row["method"] == "vae" and row["step_seconds"] > 0 and row["peak_memory_mb"] > 0
+        assert {name: str(value) for name, value in row.items()} == {name: text[name] for name in row}
+    assert main([*words, "--csv", str(table)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_method_that_fails_or_takes_long_has_its_reason():
+    (row,) = measure_all(["vae"], 2, 1, "cpu", limit=0.01, kinds=["windows"])
+    assert row["remark"] == "took more than 0.01 seconds"
+    with pytest.raises(ValueError, match="batch: 1"):
+        measure_all(["vae"], batch=1)
+    with pytest.raises(ValueError, match="did you mean 'dbse'"):
+        measure_all(["dbs"])
+
+
+def test_in_a_folder_the_table_is_named_after_day_and_processor(tmp_path):
+    path = new_table(tmp_path)
+    assert path.parent == tmp_path and path.name.startswith("speed-20") and path.suffix == ".csv"
+    path.touch()
+    with pytest.raises(FileExistsError, match="give another file"):
+        new_table(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from unbraid.data.features import Sound
-from unbraid.data.labels import Label
+from unbraid.data.labels import Label, LabelsOfRows
 from unbraid.data.sequences import Sequences
 from unbraid.data.splits import split_by_group
 from unbraid.kinds import KINDS
@@ -35,6 +35,26 @@ def test_slices_give_writable_batches_and_leave_the_data_alone():
     batch = data.batch(slice(0, 3))
     batch.x.zero_()
     assert np.array_equal(data.x, x)
+
+
+def test_labels_are_copied_to_the_device_when_they_are_read():
+    data, reads = Sequences.from_arrays(vectors(), labels={"who": [2, 0, 1, 0, 2, 1]}), []
+
+    class Values:
+        def __init__(self, values):
+            self.values = values
+
+        def __getitem__(self, rows):
+            reads.append(rows.tolist())
+            return self.values[rows]
+
+    object.__setattr__(data.labels["who"], "values", Values(data.labels["who"].values))
+    labels = LabelsOfRows(data.labels, np.array([4, 1]), "meta")
+    assert set(labels) == {"who"} and len(labels) == 1 and reads == []
+    assert labels["who"].device.type == "meta" and reads == [[4, 1]]
+    batch = data.batch(np.array([4, 1]))
+    assert isinstance(batch.labels, LabelsOfRows) and batch.labels["who"].tolist() == [2, 0]
+    assert batch.to("meta").labels["who"].device.type == "meta"
 
 
 def test_memory_mapped_rows_raise_no_warning(tmp_path, recwarn):

@@ -1,4 +1,4 @@
-"""How fast a model trains and encodes here, beside a large matrix product in the same process.
+"""How fast a model trains, encodes and generates here, beside a large matrix product in the same process.
 
 The operations of a step are counted forwards and backwards (a multiplication and an addition are two). Only matrix
 products and convolutions count; the optimiser's work does not.
@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unbraid.data.load import info
 from unbraid.data.sequences import Sequences
-from unbraid.generation import encode
+from unbraid.generation import Precision, decode, encode, evaluating
 from unbraid.machine import (
     choose_device,
     choose_precision,
@@ -31,6 +31,7 @@ from unbraid.machine import (
     keep_freed_memory,
     processor_name,
 )
+from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
 from unbraid.recipes import list_recipes, resolve_recipe
 from unbraid.registry import DATASETS
@@ -38,10 +39,13 @@ from unbraid.training import TrainingConfig
 from unbraid.training.pace import seconds_of, training_step
 from unbraid.words import nearest
 
-__all__ = ["count_operations", "matrix_product_rate", "measure"]
+__all__ = ["check_numbers", "count_operations", "matrix_product_rate", "measure", "steady_median"]
 
 OBSERVED = 0.7
 """Share of a series' values that are observed; the others are masked."""
+
+AGREEMENT, MOST_MEDIANS = 1.05, 6
+"""Ratio of two medians that agree, and how many are measured at most."""
 
 
 def measure(
@@ -53,29 +57,30 @@ def measure(
     config: TrainingConfig | None = None,
     product_seconds: float = 0.3,
 ) -> dict[str, dict[str, Any]]:
-    """Time training steps and encoding on made-up data of a data set's shape.
+    """Time training steps, encoding and generation on made-up data of a data set's shape.
+
+    Sequences are generated from the prior; where a method has none, given codes are decoded. Medians are measured until
+    two of them agree to 5%; where they never do, other work on the machine disturbed the measurement.
 
     Args:
         model: name of the model; settings, weights and optimiser are those of the recipe `data/model`, where there is
             one.
         data: name of a data set; nothing is read from disk.
         batch: number of sequences per step.
-        steps: number of steps that are timed, after two that are not; the median is reported.
+        steps: number of steps that are timed for a median, after two that are not.
         settings: of the model, by name, in place of the recipe's.
         config: precision, device and whether it is compiled; the rest is used only where there is no recipe.
         product_seconds: about how long the matrix product is timed, for each precision, before and after.
 
     Returns:
-        `machine`, `train` and, for a method with an encoder, `encode`, each a dictionary of figures; rates in GFLOP/s, times
-        in seconds, memory in MB (2^20 bytes).
+        `machine`, `train`, for a method with an encoder `encode`, and `generate`, each a dictionary of figures; rates in
+        GFLOP/s, times in seconds, memory in MB (2^20 bytes); `steady` says whether two medians agreed.
 
     Raises:
         ValueError: a name, a setting or a number that cannot be used.
     """
     shape = _shape(data)
-    for name, value, least in (("batch", batch, 2), ("steps", steps, 1)):
-        if value < least:
-            raise ValueError(f"{name}: {value} must be at least {least}")
+    check_numbers(batch, steps)
     config = config or TrainingConfig(batch_size=batch)
     chosen: dict[str, Any] = {}
     if f"{data}/{model}" in list_recipes():
@@ -98,24 +103,21 @@ def measure(
         built = build_model(model, sequences.observation, **chosen | dict(settings or {})).to(device)
     kinds = (torch.bfloat16, torch.float32)
     rates = {kind: matrix_product_rate(kind, device, product_seconds) for kind in kinds}
-    step = training_step(built, sequences, config)
-    operations = {
-        "train": count_operations(step)
-    }  # of the parts as they are, since compiled code is not counted
+    runs: dict[str, Callable[[], object]] = {"train": training_step(built, sequences, config)}
     if built.can("encode"):
-        operations["encode"] = count_operations(lambda: encode(built, sequences, batch))
+        runs["encode"] = partial(encode, built, sequences, batch, config.precision)
+    runs["generate"] = _generation(built, sequences, config.precision)
+    # Operations are those of the parts as they are, since compiled code is not counted.
+    operations = {part: count_operations(run) for part, run in runs.items()}
     with compiled(built, config.compile):
-        timed = {"train": _figures(step, operations["train"], batch, steps, device)}
-        if "encode" in operations:
-            run = partial(encode, built, sequences, batch)
-            timed["encode"] = _figures(run, operations["encode"], batch, steps, device)
+        timed = {part: _figures(run, operations[part], batch, steps, device) for part, run in runs.items()}
     length = math.prod(shape[:2]) if len(sequences.observation) == 2 else sequences.steps
     for figures in timed.values():
         figures["steps_per_second"] = round(length * figures["sequences_per_second"])
     # Measured again, and the faster result kept: another process may have slowed the first product.
     rates = {kind: max(rates[kind], matrix_product_rate(kind, device, product_seconds)) for kind in kinds}
     for part, figures in timed.items():
-        kind = precision if part == "train" else torch.float32
+        kind = precision if part == "train" or sequences.kind == "frames" else torch.float32
         figures["precision"] = str(kind).removeprefix("torch.")
         figures["fraction_of_gemm"] = round(figures["gflops"] / rates[kind], 3)
     return {
@@ -133,6 +135,17 @@ def measure(
         },
         **timed,
     }
+
+
+def check_numbers(batch: int, steps: int) -> None:
+    """Refuse numbers that cannot be used.
+
+    Raises:
+        ValueError: names the number.
+    """
+    for name, value, least in (("batch", batch, 2), ("steps", steps, 1)):
+        if value < least:
+            raise ValueError(f"{name}: {value} must be at least {least}")
 
 
 def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) -> float:
@@ -154,7 +167,7 @@ def matrix_product_rate(kind: torch.dtype, device: str, seconds: float = 0.3) ->
         while sum(took) < seconds or len(took) < 3:
             took.append(seconds_of(partial(torch.matmul, a, b), device))
         best = max(best, 2 * size**3 / min(took) / 1e9)
-        if size == 4096 or 8 * min(took) > 10 * seconds:
+        if size == 4096 or 8 * min(took) > 2 * seconds:
             return best
         size *= 2
 
@@ -209,14 +222,50 @@ def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
     return Sequences(x, "made up", mask=mask if len(shape) == 3 else None)
 
 
+def _generation(model: SequenceModel, sequences: Sequences, precision: Precision) -> Callable[[], object]:
+    """A function that generates as many sequences as there are; without a prior it decodes their codes."""
+    if not (model.can("static_prior") and model.can("dynamic_prior")):
+        codes = encode(model, sequences, len(sequences))
+        return partial(decode, model, codes, len(sequences), precision=precision)
+    generator = torch.Generator(model.device)
+
+    def generate() -> torch.Tensor:
+        with evaluating(model):
+            drawn = model.draw(len(sequences), sequences.steps, generator)
+        return decode(model, drawn, len(sequences), generator=generator, precision=precision)
+
+    return generate
+
+
+def steady_median(measure_once: Callable[[], float], count: int) -> tuple[float, bool]:
+    """The median of `count` measurements, repeated until two medians agree.
+
+    Args:
+        measure_once: gives seconds.
+        count: of the measurements of a median.
+
+    Returns:
+        The smaller of the first two medians that agree to 5%, and True; or after six medians the smallest, and False.
+    """
+    medians: list[float] = []
+    while len(medians) < MOST_MEDIANS:
+        latest = statistics.median(measure_once() for _ in range(count))
+        for earlier in medians:
+            if max(latest, earlier) <= AGREEMENT * min(latest, earlier):
+                return min(latest, earlier), True
+        medians.append(latest)
+    return min(medians), False
+
+
 def _figures(
     run: Callable[[], object], operations: int, batch: int, steps: int, device: str
 ) -> dict[str, Any]:
     run()
     _forget_peak(device)
-    seconds = statistics.median(seconds_of(run, device) for _ in range(steps))
+    seconds, steady = steady_median(partial(seconds_of, run, device), steps)
     return {
-        "step_seconds": round(seconds, 4),
+        "step_seconds": round(seconds, 5),
+        "steady": steady,
         "sequences_per_second": round(batch / seconds, 1),
         "gflop_per_step": round(operations / 1e9, 2),
         "gflops": round(operations / seconds / 1e9, 2),

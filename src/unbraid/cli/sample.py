@@ -33,7 +33,7 @@ def sample(
     import torch
 
     from unbraid.cli.output import CLIPS, check_output, write_clips
-    from unbraid.generation import evaluating
+    from unbraid.generation import decode, evaluating
     from unbraid.training import open_run
     from unbraid.training.run import load_run_data
 
@@ -48,8 +48,10 @@ def sample(
             length = load_run_data(opened.config).steps
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(f"length: give it, because the run's data cannot be read ({error})") from None
+    generator = torch.Generator().manual_seed(seed)
     with evaluating(opened.model) as model:
-        x = model.sample(n, length, torch.Generator().manual_seed(seed))
+        codes = model.draw(n, length, generator)
+    x = decode(model, codes, generator=generator)
     write_clips(output, list(x.numpy()))
     print(f"wrote {output}")
     return 0

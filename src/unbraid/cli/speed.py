@@ -1,6 +1,6 @@
-"""`unbraid speed`: measure training and encoding beside what the machine can do."""
+"""`unbraid speed`: measure training, encoding and generation beside what the machine can do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from unbraid.cli.parser import call, read_words, take_settings
@@ -24,22 +24,38 @@ def speed(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     compile: bool = False,
     json: bool = False,
+    all: bool = False,
+    methods: Sequence[str] = (),
+    csv: str = ".",
+    limit: float = 600,
 ) -> int:
-    """Measure training steps and encoding on made-up data, beside a large matrix product in the same process.
+    """Measure training, encoding and generation on made-up data, beside a large matrix product in the same process.
 
-    `--model.width 64` and the like change settings of the model.
+    `--model.width 64` and the like change settings of the model. Medians are measured until two of them agree to 5%; the
+    output says where they do not, because other work disturbs the measurement.
 
     Args:
         settings: of the model that differ from the recipe's, as text.
         model: name of the model; its settings are those of the recipe for the data.
         data: name of the data set whose shape is used; nothing is read from disk.
         batch: sequences per step.
-        steps: how many steps are timed; the median is shown.
+        steps: how many steps are timed for a median.
         precision: of the computation; auto is bfloat16 where the processor computes in it, else float32.
         device: that computes; auto is cuda where there is one.
         compile: whether `torch.compile` compiles the parts of the model first, which takes minutes.
         json: print one JSON object instead of a table.
+        all: measure every method on frames, vectors and windows, each in a process of its own, into a CSV file; with
+            `--compile` as it is and compiled.
+        methods: with `--all`, some methods only.
+        csv: with `--all`, the new file, or a folder, where the file gets a name of the date and the processor.
+        limit: with `--all`, seconds of one measurement.
     """
+    if all:
+        if settings or json or precision != "auto":
+            raise ValueError(
+                "all: takes no settings of a model, no --json and no --precision; leave them out"
+            )
+        return _measure_all(methods, batch, steps, device, compile, csv, limit)
     from unbraid.benchmark.speed import as_json, measure
     from unbraid.parameters import parameters
     from unbraid.registry import model_class
@@ -60,7 +76,7 @@ def speed(
 
     machine = figures["machine"]
     table = Table(title=f"{model} on {data}, batch {batch}")
-    parts = [part for part in ("train", "encode") if part in figures]
+    parts = [part for part in ("train", "encode", "generate") if part in figures]
     for heading in ("", *parts):
         table.add_column(heading, justify="left" if not heading else "right")
     names = {
@@ -83,8 +99,28 @@ def speed(
         + ("" if machine["bf16_in_hardware"] else " (emulated)")
         + f"; memory: {machine['peak_memory_by']}"
     )
+    if disturbed := [part for part in parts if not figures[part]["steady"]]:
+        console.print(
+            f"No two medians of {', '.join(disturbed)} agree to 5%: other work disturbs the measurement; the smallest is shown."
+        )
     if any(figures[part]["fraction_of_gemm"] > 1 for part in parts):
         console.print("A share above 1: other work kept the machine from its matrix product; measure again.")
+    return 0
+
+
+def _measure_all(
+    methods: Sequence[str], batch: int, steps: int, device: str, compile: bool, csv: str, limit: float
+) -> int:
+    """Measure every method and write the table."""
+    from unbraid.benchmark.speed_table import measure_all, new_table, write_rows
+
+    path = new_table(csv)
+    for row in write_rows(path, measure_all(methods, batch, steps, device, compile, limit)):
+        what = [row["method"], row["kind"], row.get("part", ""), "compiled" if row["compiled"] else ""]
+        result = row.get("remark") or f"{row['sequences_per_second']:,} sequences a second"
+        steady = "" if row.get("steady", True) else " (disturbed)"
+        print(*filter(None, what), result + steady, flush=True)
+    print(f"wrote {path}")
     return 0
 
 

@@ -1,14 +1,15 @@
 """Labels: one class for each sequence, static or dynamic."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from unbraid.words import nearest
 
-__all__ = ["Label", "check_dynamic_labels", "make_label"]
+__all__ = ["Label", "LabelsOfRows", "check_dynamic_labels", "make_label"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,28 @@ class Label:
     classes: tuple[str, ...]
     kind: Literal["static", "dynamic"]
     part_of: str | None = None
+
+
+class LabelsOfRows(Mapping[str, torch.Tensor]):
+    """Label name to the class numbers `(B,)` of some rows, each copied to the device when it is read.
+
+    Args:
+        labels: of the whole data set.
+        rows: numbers of the rows.
+        device: where the class numbers go.
+    """
+
+    def __init__(self, labels: Mapping[str, Label], rows: np.ndarray, device: torch.device | str) -> None:
+        self.labels, self.rows, self.device = labels, rows, device
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return torch.from_numpy(self.labels[name].values[self.rows]).to(self.device, non_blocking=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 def make_label(

@@ -10,7 +10,7 @@ import torch
 
 from unbraid.data import checks
 from unbraid.data.features import Sound
-from unbraid.data.labels import Label, check_dynamic_labels, make_label
+from unbraid.data.labels import Label, LabelsOfRows, check_dynamic_labels, make_label
 from unbraid.data.mapped import in_blocks
 from unbraid.data.scaling import Scaling
 from unbraid.data.splits import UNLABELLED, split_by_group
@@ -270,7 +270,8 @@ class Sequences:
     def batch(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Batch:
         """Rows as a Batch of float32 on `device`, where uint8 frames are divided by 255.
 
-        The batch's mask is `observed(rows)`, or None when everything is observed. Values that are not observed are 0.
+        The batch's mask is `observed(rows)`, or None when everything is observed. Values that are not observed are 0. Labels
+        are copied to the device when they are read.
         """
         index = np.arange(len(self))[rows]
 
@@ -280,8 +281,7 @@ class Sequences:
         x = move(self.x[index])
         x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
         mask = None if self.mask is None and self.lengths is None else move(self.observed(index))
-        labels = {name: move(label.values[index]) for name, label in self.labels.items()}
-        return Batch(zero_unobserved(x, mask), mask, labels, move(index))
+        return Batch(zero_unobserved(x, mask), mask, LabelsOfRows(self.labels, index, device), move(index))
 
 
 def names_of_pieces(names: Sequence[str], owner: np.ndarray) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class BoundedNormal(Normal):
         spread = self.HIGHEST - self.LOWEST
         super().__init__(mean, self.LOWEST + spread * torch.sigmoid(raw), validate_args=False)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density of each value, in fewer passes over the values than torch's own."""
+        z = (value - self.loc) / self.scale
+        return -0.5 * z * z - self.scale.log() - 0.5 * math.log(2 * math.pi)
+
 
 def reconstruction_error(
     p: Distribution,
@@ -56,7 +61,7 @@ def reconstruction_error(
 
     Args:
         p: distribution over x.
-        x: observations.
+        x: observations, zeros where they are not observed.
         mask: `(B, T)` or `(B, T, *X)`, True = observed.
         weights: of the last axis of x; None for 1.
     """
@@ -67,4 +72,4 @@ def reconstruction_error(
         return error.flatten(2).sum(2)
     if mask.ndim == 2:
         return torch.where(mask, error.flatten(2).sum(2), 0.0)
-    return torch.where(mask, error, 0.0).flatten(2).sum(2)
+    return (error * mask).flatten(2).sum(2)

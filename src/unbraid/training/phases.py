@@ -133,6 +133,8 @@ class TrainingStep:
         self.model, self.config, self.noise, self.backward = model, config, noise, backward
         self.total_steps, self.dataset_size = total_steps, dataset_size
         self.precision = choose_precision(config.precision, model.device.type)
+        self.parameters = {phase.name: _parameters(model, phase) for phase in model.phases}
+        self.others = {name: _others(model, own) for name, own in self.parameters.items()}
         self.optimizers = [self._optimizer(phase) for phase in model.phases]
         self.base_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
 
@@ -146,18 +148,16 @@ class TrainingStep:
         now = weights_at(self.config, self.config.weights, self.share(step))
         batch = replace(batch, unweighted=frozenset(name for name, weight in now.items() if not weight))
         terms: Terms = {}
-        totals: list[Tensor] = []
+        total: Tensor | float = 0.0
         for phase, optimizer, rates in zip(self.model.phases, self.optimizers, self.base_rates, strict=True):
             if not phase.active(self.share(step)):
                 continue
             self._set_rates(optimizer, rates, step)
             for _ in range(phase.repeats):
-                phase_terms = self._descend(phase, optimizer, batch, step)
+                phase_terms, objective = self._descend(phase, optimizer, batch, step)
             terms |= {name: term.detach() for name, term in phase_terms.items()}
-            totals.append(
-                weighted_sum(phase_terms, weights_at(self.config, phase_terms, self.share(step))).detach()
-            )
-        return self._losses(terms, torch.stack(totals).sum(), len(batch))
+            total = total + objective.detach()
+        return self._losses(terms, torch.as_tensor(total), len(batch))
 
     def _losses(self, terms: Terms, total: Tensor, sequences: int) -> Losses:
         """The losses of the batches of all processes."""
@@ -165,16 +165,21 @@ class TrainingStep:
         *values, total = means.unbind()
         return Losses(dict(zip(terms, values, strict=True)), total, sequences * this_process().count)
 
-    def _descend(self, phase: Phase, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> Terms:
-        """One optimiser step of one phase; the terms before it."""
-        with _only(self.model, phase):
+    def _descend(
+        self, phase: Phase, optimizer: torch.optim.Optimizer, batch: Batch, step: int
+    ) -> tuple[Terms, Tensor]:
+        """One optimiser step of one phase; the terms before it and their weighted sum."""
+        own = self.parameters[phase.name]
+        with _left_out(self.others[phase.name]):
             terms = terms_of(self.model, batch, self.precision, self.noise, phase.name)
-            optimizer.zero_grad(set_to_none=True)
-            self.backward(weighted_sum(terms, weights_at(self.config, terms, self.share(step))))
+            for parameter in own:
+                parameter.grad = None
+            objective = weighted_sum(terms, weights_at(self.config, terms, self.share(step)))
+            self.backward(objective)
         if self.config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(_parameters(self.model, phase), self.config.gradient_clip)
+            nn.utils.clip_grad_norm_(own, self.config.gradient_clip)
         optimizer.step()
-        return terms
+        return terms, objective
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, rates: list[float], step: int) -> None:
         factor = learning_rate_share(step, self.total_steps, self.config.warmup_steps, self.config.schedule)
@@ -183,7 +188,7 @@ class TrainingStep:
 
     def _optimizer(self, phase: Phase) -> torch.optim.Optimizer:
         """Adam in one fused pass, with Muon for the kernels of codecs where they have a rate of their own."""
-        config, parameters = self.config, _parameters(self.model, phase)
+        config, parameters = self.config, self.parameters[phase.name]
         rate, betas = config.learning_rate * phase.learning_rate, (phase.beta1, config.beta2)
         fused = self.model.device.type != "mps"
         if config.kernel_learning_rate is None:
@@ -207,15 +212,20 @@ def _parameters(model: SequenceModel, phase: Phase) -> list[nn.Parameter]:
     return [parameter for name in phase.modules for parameter in children[name].parameters()]
 
 
+def _others(model: SequenceModel, own: list[nn.Parameter]) -> list[nn.Parameter]:
+    """The parameters of a model that are not among a phase's own."""
+    listed = {id(parameter) for parameter in own}
+    return [parameter for parameter in model.parameters() if id(parameter) not in listed]
+
+
 @contextmanager
-def _only(model: SequenceModel, phase: Phase) -> Iterator[None]:
-    """Compute gradients of the phase's own parameters only."""
-    own = {id(parameter) for parameter in _parameters(model, phase)}
-    others = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
-    for parameter in others:
+def _left_out(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Compute no gradients of these parameters."""
+    changed = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in changed:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in others:
+        for parameter in changed:
             parameter.requires_grad_(True)
