@@ -103,8 +103,8 @@ def apply_to_steps(
     the others come back as zeros. In an exported graph all steps pass, because the number of the others would be a shape
     that depends on values; without batch statistics the result is the same.
 
-    A module without batch statistics gets copies of the first step beside them, up to the next eighth of all steps: a processor
-    prepares its matrix products anew for every new number of rows, which takes longer than the products of a small model.
+    A module without batch statistics gets copies of the first step beside them, up to the next eighth of all steps: the library of
+    matrix products prepares itself anew for every new number of rows, which takes about as long as those of a small model.
     """
     if steps is None:
         return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
