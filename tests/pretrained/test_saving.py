@@ -136,7 +136,8 @@ def test_models_of_the_package_are_there():
 
 
 def test_the_packaged_model_is_that_of_its_recipe():
-    recorded, recipe = ub.open_run("puppets/dbse").config, ub.resolve_recipe("puppets/dbse")
+    recorded = ub.open_run("puppets/dbse").config
+    recipe = ub.resolve_recipe(recorded["recipe"])
     assert recorded["model"] == recipe["model"]
     assert recorded["training"]["weights"] == recipe["training"]["weights"]
 
