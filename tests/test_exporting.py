@@ -150,4 +150,4 @@ def test_the_command_and_the_example(tmp_path, capsys, monkeypatch):
     assert len(text.splitlines()) <= 20 and "import unbraid" not in text and "import torch" not in text
     x = np.random.default_rng(0).random((2, 8, 3, 32, 32), dtype=np.float32)
     static, dynamic = runpy.run_path(str(example))["encode"](tmp_path / "encode.onnx", x)
-    assert static.shape == (2, 128) and dynamic.shape == (2, 8, 128)
+    assert static.shape == (2, 32) and dynamic.shape == (2, 8, 32)

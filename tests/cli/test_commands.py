@@ -17,6 +17,7 @@ from unbraid.cli.demo import RECIPES
 from unbraid.cli.show import show_run
 from unbraid.machine import choose_precision
 from unbraid.nn.folded import evaluation_precision
+from unbraid.recipes import list_recipes
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -443,7 +444,7 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
 
 
 def test_each_demo_has_a_folder_and_a_recipe_of_its_own(recipe, tmp_path, monkeypatch, capsys):
-    assert RECIPES["puppets"] == "puppets/dbse" and all(name in RECIPES[name] for name in RECIPES)
+    assert all(RECIPES[name].startswith(f"{name}/") and RECIPES[name] in list_recipes() for name in RECIPES)
     monkeypatch.setitem(RECIPES, "machines", recipe)
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--data", "machines"]) == 0
