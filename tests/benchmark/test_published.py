@@ -5,7 +5,17 @@ import pytest
 from unbraid.benchmark.published import published_by_method, read_published
 from unbraid.benchmark.score_columns import shared_columns
 
-DATA = ("sprites", "mug", "moving_digits", "physionet2012", "air_quality", "etth1", "timit", "librispeech", "jester")
+DATA = (
+    "sprites",
+    "mug",
+    "moving_digits",
+    "physionet2012",
+    "air_quality",
+    "etth1",
+    "timit",
+    "librispeech",
+    "jester",
+)
 
 
 @pytest.mark.parametrize("data", DATA)
