@@ -19,6 +19,7 @@ pytestmark = pytest.mark.learning
 SMALL = {"static_size": 8, "dynamic_size": 4, "features": 32, "width": 8, "hidden": 32}
 FACTORISED = {"dynamic_posterior": "factorised", "dynamic_size": 2}
 ONE_SCALE = {"length_scale": 0.5, "scales": 1}
+SIGNALS = {"motion": 0.3, "mi_static_dynamic": 0.1}
 CONTRAST = {"contrastive_static": 3, "contrastive_dynamic": 0.1, "mi_static_dynamic": 0.1}
 
 # Method, kind, its settings, weights of its terms, and how training differs from 30 epochs at 3e-3.
@@ -57,6 +58,14 @@ CASES = [
         {"max_epochs": 45, "learning_rate": 5e-3},
     ),
     ("pooled", "windows", {}, {"contrastive_static": 20, "kl_static": 0.3, "kl_dynamic": 0.3}, {}),
+    (
+        "s3vae",
+        "vectors",
+        {"dynamic_size": 2},
+        SIGNALS | {"static_consistency": 10, "kl_static": 0.3, "kl_dynamic": 0.5},
+        {},
+    ),
+    ("s3vae", "windows", {}, SIGNALS | {"static_consistency": 3, "kl_static": 0.1, "kl_dynamic": 0.3}, {}),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
 ]
 
