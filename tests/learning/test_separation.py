@@ -66,6 +66,19 @@ CASES = [
         {},
     ),
     ("s3vae", "windows", {}, SIGNALS | {"static_consistency": 3, "kl_static": 0.1, "kl_dynamic": 0.3}, {}),
+    (
+        "spyl",
+        "vectors",
+        {"dynamic_size": 2},
+        {
+            "mi_static_dynamic": 1,
+            "contrastive_static": 3,
+            "contrastive_dynamic": 0.1,
+            "kl_static": 0.1,
+            "kl_dynamic": 0.2,
+        },
+        {"max_epochs": 60, "learning_rate": 5e-3},
+    ),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
 ]
 
