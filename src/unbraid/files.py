@@ -18,6 +18,7 @@ __all__ = [
     "digest",
     "locked",
     "parts_digest",
+    "put_in_place",
     "read_json",
     "remove_leftovers",
     "replacing",
@@ -78,12 +79,18 @@ def whole_folder(folder: Path, argument: str) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        if folder.exists():
-            folder.rmdir()
-        os.rename(partial, folder)
+        put_in_place(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Give a finished folder its name, where there may be an empty folder already, so that it outlives a loss of power."""
+    if folder.exists():
+        folder.rmdir()
+    os.rename(partial, folder)
+    sync(folder.parent)
 
 
 def temporary_beside(path: Path) -> Path:

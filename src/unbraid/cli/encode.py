@@ -57,8 +57,8 @@ def encode(
         shard: recordings of a shard (by default 256), or sequences of a data set, array or table (by default 4096).
         threads: of the computation; by default all of this machine's, with Ray 1 in each worker.
         device: where the model computes.
-        precision: of the convolutions of frames; auto is bfloat16 where the device multiplies in it, which about halves the time
-            and changes the codes by less than 1% of their deviation.
+        precision: of the convolutions of frames; auto is bfloat16 where the device multiplies in it, which is faster and
+            changes the codes by less than 1% of their deviation.
         force: overwrite the output; remove unfinished shards of another model, corpus or setting.
     """
     from unbraid.corpus import encode_corpus

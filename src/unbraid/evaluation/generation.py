@@ -19,7 +19,7 @@ from unbraid.evaluation.exchanges import SHARES, judge_exchanges
 from unbraid.evaluation.judge import Judge, train_judge
 from unbraid.evaluation.judging import JudgedModel, agreement, chance_of, describe_label, parts_of
 from unbraid.evaluation.protocol import Protocol
-from unbraid.evaluation.reconstruction import mean_clip, squared_error
+from unbraid.evaluation.reconstruction import mean_clip_error, squared_error
 from unbraid.evaluation.repeats import check_repeats
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
 from unbraid.evaluation.self_agreement import judge_own_clips
@@ -192,8 +192,7 @@ def evaluate_generation(
     scored = whole if len(rows) == len(whole) else whole.take(rows)
     codes = encode(model, scored, batch_size) if model.can("encode") else None
     noise = torch.Generator().manual_seed(seed)  # of decoders that draw
-    mean = mean_clip(data, batch_size)
-    mean_error = squared_error(scored, lambda block: mean, batch_size)
+    mean_error = 0.0 if codes is None else mean_clip_error(data, scored, batch_size)
     exchanges = model.can("decoded_static")
     scores = Scores()
     if data.heads:

@@ -11,7 +11,7 @@ from unbraid.data.sequences import Sequences
 from unbraid.evaluation.judging import blocks
 from unbraid.masks import observed_values, zero_unobserved
 
-__all__ = ["mean_clip", "squared_error"]
+__all__ = ["mean_clip", "mean_clip_error", "squared_error"]
 
 
 def squared_error(clips: Sequences, decoded: Callable[[slice], Tensor], batch_size: int) -> float:
@@ -40,3 +40,9 @@ def mean_clip(data: Sequences, batch_size: int) -> Float[Tensor, "T *X"]:
         total += batch.x.double().sum(0)
         count += observed_values(batch.x, batch.mask).double().sum(0)
     return (total / count.clamp(min=1)).float()
+
+
+def mean_clip_error(data: Sequences, clips: Sequences, batch_size: int) -> float:
+    """The squared error of the mean training clip of `data` against real clips: the floor of squared errors."""
+    mean = mean_clip(data, batch_size)
+    return squared_error(clips, lambda block: mean, batch_size)

@@ -2,9 +2,9 @@
 
 In evaluation a batch norm multiplies each channel by a number and adds another, which the convolution before it can do
 itself: W' = g W / sqrt(v + eps), b' = b - g m / sqrt(v + eps), with the kept mean m and variance v, and the gain g and offset b
-of the norm. Convolutions in bfloat16, where the processor multiplies in it, take half the time or less. Everything else of a
-codec stays in float32, and so does a convolution that reads pixels: it is small, and rounded pixels would
-cost more than all other rounding together.
+of the norm. Convolutions in bfloat16, where the processor multiplies in it, take little more than half the time. Everything
+else of a codec stays in float32, and so does a convolution that reads pixels: it is small, and rounded pixels would cost more
+than all other rounding together.
 """
 
 from collections.abc import Iterator

@@ -15,8 +15,8 @@ from unbraid.files import (
     LOCK,
     FileInUseError,
     locked,
+    put_in_place,
     remove_leftovers,
-    sync,
     temporary_beside,
     write_atomically,
 )
@@ -100,13 +100,10 @@ def new_run(folder: Path, config: Mapping[str, Any], environment: Mapping[str, A
             write_environment(partial, environment)
             if folder.exists() and not _is_empty(folder):
                 raise _taken(folder)
-            if folder.exists():
-                folder.rmdir()
-            os.rename(partial, folder)
+            put_in_place(partial, folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        sync(folder.parent)
         yield
 
 
