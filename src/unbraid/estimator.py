@@ -19,7 +19,7 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from unbraid.data.checks import say_unlikely_axes
-from unbraid.data.formats.windows import cut_windows, scale_windows
+from unbraid.data.formats.windows import cut_windows, default_window, scale_windows
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation.advice import advice
 from unbraid.generation import decode, encode, evaluating
@@ -121,7 +121,7 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         self._check_settings()
         series = self._read(X, reset=True)
         self.n_steps_ = max(len(rows) for rows in series)
-        self.window_ = self.window or max(1, round(self.n_steps_ / 12))
+        self.window_ = self.window or default_window(self.n_steps_)
         self.n_windows_ = max(2, -(-self.n_steps_ // self.window_))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order = np.random.default_rng(seed).permutation(len(series))

@@ -50,6 +50,7 @@ DATASETS = {
     "puppets": "unbraid.data.sets.puppets.puppets:load",
     "sprites": "unbraid.data.sets.sprites:load",
     "timit": "unbraid.data.sets.timit:load",
+    "ucr": "unbraid.data.sets.ucr:load",
     "voices": "unbraid.data.sets.voices.voices:load",
 }
 

@@ -11,6 +11,7 @@ __all__ = [
     "bin_means",
     "check_stride",
     "cut_windows",
+    "default_window",
     "overlapping_starts",
     "scale_windows",
     "window_means",
@@ -29,6 +30,11 @@ def bin_means(values: np.ndarray, places: Sequence[np.ndarray], shape: tuple[int
     count = np.bincount(bins, minlength=int(np.prod(shape)))
     total = np.bincount(bins, values, minlength=int(np.prod(shape)))
     return np.where(count, total / np.maximum(count, 1), np.nan).reshape(shape)
+
+
+def default_window(rows: int) -> int:
+    """Rows of a window where none is given: a twelfth of the longest series, which has so many `rows`; at least 1."""
+    return max(1, round(rows / 12))
 
 
 def cut_windows(
