@@ -120,7 +120,7 @@ def test_every_task_has_its_figures(scores):
     }
     assert scores["left_out"] == {}
     json.dumps(scores)
-    names = {"binary": ("auroc", "auprc"), "classes": ("accuracy", "balanced_accuracy")}
+    names = {"binary": ("auroc", "auprc", "accuracy"), "classes": ("accuracy", "balanced_accuracy")}
     for task in tasks.values():
         assert set(task["codes"]) == {"static", "dynamic", "both"}
         for read in task["codes"].values():
@@ -157,6 +157,7 @@ def test_floors_stand_beside_the_scores(data, scores):
     share = test.labels["death"].values.mean()
     constant = tasks["death"]["floors"]["constant"]
     assert constant["auroc"]["mean"] == 0.5 and constant["auprc"]["mean"] == pytest.approx(share)
+    assert constant["accuracy"]["mean"] == pytest.approx(max(share, 1 - share))
     trained_on = np.concatenate([data.split(name).labels["third"].values for name in ("train", "validation")])
     majority = np.bincount(trained_on).argmax()
     third = tasks["third"]["floors"]

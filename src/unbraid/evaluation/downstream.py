@@ -35,10 +35,10 @@ from unbraid.words import nearest
 
 __all__ = ["CODES", "FLOORS", "MEASURE_TITLES", "PROTOCOL", "evaluate_downstream"]
 
-VERSION = 5  # raise when floors change, so that older cached ones are not used
+VERSION = 6  # raise when floors change, so that older cached ones are not used
 CODES = {"static": "static code", "dynamic": "dynamic codes", "both": "both codes"}
 MEASURES = {
-    "binary": ("auroc", "auprc"),
+    "binary": ("auroc", "auprc", "accuracy"),
     "classes": ("accuracy", "balanced_accuracy"),
     "target": ("mae", "skill"),
 }
@@ -81,7 +81,7 @@ def evaluate_downstream(
     `validation`, trained again on both (unless `split` is `validation`) and scored on `split` once. From both codes they
     read s, d or s with d, whichever has the lowest validation loss.
 
-    Labels of two classes give `auroc` and `auprc` (of class 1), other labels
+    Labels of two classes give `auroc` and `auprc` (of class 1) and `accuracy`, other labels
     `accuracy` and `balanced_accuracy`, targets `mae` (in the target's unit) and `skill` = 1 - MAE / MAE of the
     median. Every figure is `{"mean", "std", "floor", "low", "high"}`: mean and std (ddof 0) over the repeats,
     each with a network trained anew from its own seed (the linear reader has one solution, so its std is 0); low and
@@ -220,7 +220,11 @@ def _values(task: Task, guess: np.ndarray, truth: np.ndarray, weights: np.ndarra
     """The value of every measure of a task for each row of weights."""
     if task.kind == "binary":
         both = (guess[:, 1], truth == 1, weights)
-        return {"auroc": intervals.auroc(*both), "auprc": intervals.auprc(*both)}
+        return {
+            "auroc": intervals.auroc(*both),
+            "auprc": intervals.auprc(*both),
+            "accuracy": intervals.accuracy(guess, truth, weights),
+        }
     if task.kind == "classes":
         return {
             "accuracy": intervals.accuracy(guess, truth, weights),
