@@ -7,10 +7,12 @@ from made_runs import figure, scores
 
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, read_score_columns, shared_columns, show
 from unbraid.data.sequences import Label, Sequences
+from unbraid.evaluation import factor_reader
 from unbraid.evaluation.downstream import evaluate_downstream
 from unbraid.evaluation.factors import evaluate_factors
 from unbraid.evaluation.judge import Judge
 from unbraid.evaluation.leakage import evaluate_leakage
+from unbraid.evaluation.planted import evaluate_planted
 from unbraid.evaluation.verification import evaluate_verification
 from unbraid.models.build import build_model
 from unbraid.registry import PROTOCOLS
@@ -47,6 +49,9 @@ def scores_of(protocol, cache):
         return evaluate_leakage(model_for(data), data, repeats=1, generation={"keep_static": {}})
     if protocol == "factors":
         return factor_scores()
+    if protocol == "planted":
+        data = made(2, 3, targets=("event",), who=label(number % 2, "static"))
+        return evaluate_planted(model_for(data), data, repeats=1, cache=cache)
     kinds = {"death": label(number % 2, "static"), "icu_type": label(number % 3, "static")}
     data = made(2, 3, targets=("oil_temperature",), **kinds)
     return evaluate_downstream(model_for(data), data, repeats=1, resamples=10, cache=cache)
@@ -64,8 +69,9 @@ def factor_scores():
     return scores | {"values": scores["pixels"]}
 
 
-@pytest.mark.parametrize("protocol", ["leakage", "downstream", "verification", "factors"])
-def test_columns_lead_to_figures(protocol, tmp_path):
+@pytest.mark.parametrize("protocol", ["leakage", "downstream", "verification", "factors", "planted"])
+def test_columns_lead_to_figures(protocol, tmp_path, monkeypatch):
+    monkeypatch.setattr(factor_reader, "MAX_STEPS", 20)
     scores = {protocol: scores_of(protocol, tmp_path)}
     mine = [column for column in shared_columns().values() if column.score.startswith(f"{protocol}/")]
     assert mine
@@ -82,7 +88,8 @@ def test_columns_lead_to_figures(protocol, tmp_path):
 
 def same_kind_of_task(path):
     """The path for a task of the same kind, which has the same figures."""
-    return path.replace("/month/", "/icu_type/").replace("/rain/", "/oil_temperature/")
+    path = path.replace("/month/", "/icu_type/").replace("/class/", "/icu_type/")
+    return path.replace("/rain/", "/oil_temperature/")
 
 
 def test_columns_are_of_protocols_that_exist():

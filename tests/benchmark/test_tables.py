@@ -175,6 +175,26 @@ def test_each_form_of_the_data_has_its_floor():
     assert fill_table(table, found)[-1] == ["floor", "", "0.200"]
 
 
+def test_floors_are_named_by_what_the_titles_of_their_rows_begin_with():
+    columns = (ScoreColumn("accuracy", "a", "generation/accuracy"),)
+    titles = ("Gun: A", "Gun: B", "Arrow: A", "Vowel: A", "Vowel: B")
+    table = TableSpec("t", "", "t", tuple(TableRow(title, "x") for title in titles), columns)
+    prints = ("gun", "gun", "head", "vowel", "vowel in segments")
+
+    def run(fingerprint):
+        accuracy = {"generation": {"accuracy": figure(0.5) | {"floor": len(fingerprint) / 100}}}
+        return trained({"data": {"name": "ucr"}}, accuracy, fingerprint)
+
+    found = {(title, 0): run(each) for title, each in zip(titles, prints, strict=True)}
+    floors = [row for row in fill_table(table, found) if row[0].startswith("floor")]
+    assert floors == [
+        ["floor of Gun", "", "0.030"],
+        ["floor of Arrow", "", "0.040"],
+        ["floor of Vowel: A", "", "0.050"],
+        ["floor of Vowel: B", "", "0.170"],
+    ]
+
+
 def test_trainings_on_other_data_do_not_mix():
     table = read_table_spec("sprites")
     first, second = planned_trainings(table, 2)[:2]

@@ -238,3 +238,28 @@ def write_librispeech(folder, table=True):
     if table:
         (folder / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n")
     return folder
+
+
+# ---- UCR and UEA archives -------------------------------------------------------------------------------
+
+
+def write_ts(path, lines, classes="1 2"):
+    """A `.ts` file; `lines` are its series as text."""
+    header = [
+        "# made up",
+        f"@problemName {path.stem}",
+        "@timeStamps false",
+        f"@classLabel true {classes}",
+        "@data",
+    ]
+    path.write_text("\n".join([*header, *lines]) + "\n")
+
+
+def write_ucr(folder):
+    """A problem of GunPoint's shape: two classes, 150 steps, every value tells its series."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count in (("TRAIN", 10), ("TEST", 6)):
+        series = np.arange(count)[:, None] + np.sin(np.arange(150) / 9)
+        lines = [f"{','.join(map(repr, row.tolist()))}:{1 + number % 2}" for number, row in enumerate(series)]
+        write_ts(folder / f"GunPoint_{part}.ts", lines)
+    return folder

@@ -34,6 +34,7 @@ RAW = {
     "puppets": (None, {"size": 16, "characters": 5}),
     "sprites": (raw_files.write_sprites, {"size": 16}),
     "timit": (raw_files.write_timit, {}),
+    "ucr": (raw_files.write_ucr, {"problem": "GunPoint"}),
     "voices": (None, {"speakers": 10, "seed": 3}),  # its longest word is as long as that of all speakers
 }
 tiny_files = pytest.mark.filterwarnings(

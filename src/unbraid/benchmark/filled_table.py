@@ -1,7 +1,7 @@
 """A table filled in: its trainings, their floors and the published scores as rows of text."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unbraid.benchmark.published import Published, published_by_method
@@ -73,11 +73,20 @@ def _floor_rows(table: TableSpec, by_title: Mapping[str, list[Trained]]) -> Text
     for (data, floors), titles in titles_by_floors.items():
         whose = ""
         if data_sets.count(data) > 1:
-            whose = f" of {', '.join(titles)}"
+            whose = f" of {_together(titles, by_title)}"
         elif len(data_sets) > 1:
             whose = f", {data}"
         rows += [[f"floor{whose}{name}", "", *cells] for name, *cells in floors]
     return rows
+
+
+def _together(titles: list[str], every: Iterable[str]) -> str:
+    """The titles of rows in few words: what stands before the colon in all of them, and in no other row's title."""
+    begins = {title.partition(": ")[0] for title in titles}
+    start = f"{begins.pop()}: "
+    if not begins and all(title.startswith(start) == (title in titles) for title in every):
+        return start[:-2]
+    return ", ".join(titles)
 
 
 def _floors(table: TableSpec, runs: list[Trained]) -> Floors:

@@ -48,7 +48,9 @@ def read_ts(path: Path) -> ClassifiedSeries:
                 name, *words = line[1:].split()
                 in_data = name.lower() == "data"
                 if name.lower() == "timestamps" and "true" in map(str.lower, words):
-                    raise ValueError(f"{where}: the values have time stamps; write evenly spaced ones without")
+                    raise ValueError(
+                        f"{where}: the values have time stamps; write evenly spaced ones without"
+                    )
                 if name.lower() == "classlabel":
                     classes = tuple(words[1:])
                 continue
@@ -89,5 +91,7 @@ def _value(text: str, where: str) -> float:
     except ValueError:
         value = np.inf
     if np.isinf(value):
-        raise ValueError(f"{where}: {text.strip()!r} is no number; correct it, or write ? for a missing value")
+        raise ValueError(
+            f"{where}: {text.strip()!r} is no number; correct it, or write ? for a missing value"
+        )
     return value

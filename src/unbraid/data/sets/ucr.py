@@ -100,9 +100,7 @@ def _files(folder: Path, problem: str | None) -> list[Path]:
         if all(file.is_file() for file in files):
             return files
     if problem in problems:
-        raise FileNotFoundError(
-            f"root: {folder} has no file {problem}{TEST} beside {problem}{TRAIN}; add it"
-        )
+        raise FileNotFoundError(f"root: {folder} has no file {problem}{TEST} beside {problem}{TRAIN}; add it")
     raise FileNotFoundError(
         f"problem: there is no {problem!r}{nearest(problem, problems)} in {folder}; it holds {', '.join(problems)}"
     )
@@ -138,10 +136,14 @@ def _check_fit(train: ClassifiedSeries, test: ClassifiedSeries, test_file: Path)
     """Refuse a test part with other features or classes than the train part."""
     features = train.series[0].shape[1]
     if test.series[0].shape[1] != features:
-        raise ValueError(f"{test_file}: has {test.series[0].shape[1]} features; the train part has {features}")
+        raise ValueError(
+            f"{test_file}: has {test.series[0].shape[1]} features; the train part has {features}"
+        )
     for name in test.labels:
         if name not in train.classes:
-            raise ValueError(f"{test_file}: class {name!r} is not among those of the train part's @classLabel")
+            raise ValueError(
+                f"{test_file}: class {name!r} is not among those of the train part's @classLabel"
+            )
 
 
 def _held_out(values: np.ndarray, share: float, seed: int) -> np.ndarray:
