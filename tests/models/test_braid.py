@@ -94,6 +94,34 @@ def test_terms_equal_the_equations():
     torch.testing.assert_close(terms["kl_static"], kl)
 
 
+def test_terms_of_swaps_equal_the_equations():
+    x, _ = sensors(n=20)
+    steps = torch.arange(12) < torch.randint(4, 13, (20, 1), generator=torch.Generator().manual_seed(2))
+    model = started(braid(swaps=True), x, steps)
+    with torch.no_grad():
+        terms = model.terms(Batch(x, steps), torch.Generator().manual_seed(3))
+        codes = model.posterior(x, steps).sample(torch.Generator().manual_seed(3))
+        for i in range(20):
+            j = i - 1
+            swap = dataclasses.replace(codes, static=codes.static[[i]], dynamic=codes.dynamic[[j]])
+            swapped = model.decode(swap, steps[[j]]).mean
+            own, other = (model.decode(codes[[k]], steps[[k]]).mean for k in (i, j))
+            z = [
+                model.summaries(values, mask, gradual=True)
+                for values, mask in ((swapped, steps[[j]]), (own, steps[[i]]))
+            ]
+            expected = 0.5 * ((z[0] - z[1]) @ model.summaries.within).square().sum()
+            torch.testing.assert_close(terms["swap_static"][i], expected, rtol=2e-3, atol=1e-3)
+
+            def normalised(values, mask=steps[[j]]):
+                inside = values[mask]
+                deviation = inside.flatten(0, 1).std(0, correction=0).clamp_min(0.05)
+                return (inside - inside.flatten(0, 1).mean(0)) / deviation
+
+            expected = 0.5 * (normalised(swapped) - normalised(other)).square().sum()
+            torch.testing.assert_close(terms["swap_dynamic"][i], expected, rtol=1e-3, atol=1e-3)
+
+
 def test_rare_features_weigh_as_much_as_others():
     x = torch.randn(40, 6, 8, 2, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(x.shape, dtype=torch.bool)

@@ -147,3 +147,41 @@ def test_the_global_random_state_is_left_alone():
     state = torch.random.get_rng_state()
     fitted("texture", series(5, 20))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_the_distance_counts_what_lasts_over_a_sequence():
+    """Feature 0 lasts, feature 1 is drawn anew for each half: the same change of z counts many times as much for the first."""
+    generator = torch.Generator().manual_seed(0)
+    x = 0.05 * torch.randn(300, 20, 2, generator=generator)
+    x[:, :, 0] += torch.randn(300, 1, generator=generator)
+    x[:, :, 1] += torch.randn(300, 2, generator=generator).repeat_interleave(10, 1)
+    summaries = fitted("halves", x, size=2)
+    summaries.fit_distance([Batch(x[:200]), Batch(x[200:])])
+
+    def moved(feature):
+        y = x.clone()
+        y[:, :, feature] += 1
+        return summaries.distance(summaries(y), summaries(x))
+
+    lasting, changing = moved(0), moved(1)
+    assert (lasting > 5 * changing).all()
+    first = (torch.arange(20) < 10).expand(300, 20)
+    halves = [summaries(x, half) for half in (first, ~first)]
+    within = ((halves[0] - halves[1]) / 2).T.cov(correction=0)
+    matrix = torch.linalg.inv(within.double() + 0.02 * torch.eye(2, dtype=torch.float64))
+    gap = (summaries(x) - summaries(x).roll(1, 0)).double()
+    expected = 0.5 * torch.einsum("bi,ij,bj->b", gap, matrix, gap)
+    found = summaries.distance(summaries(x), summaries(x).roll(1, 0))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("which", ["plain", "texture", "ordered"])
+def test_gradual_summaries_have_finite_gradients_even_of_constant_series(which):
+    x = series(8, 30, 2).requires_grad_()
+    summaries = fitted(which, x.detach(), size=3)
+    steps = torch.ones(8, 30, dtype=torch.bool)
+    steps[0] = False
+    with torch.no_grad():
+        x[1] = 1.0
+    summaries(x, steps, exact=False, gradual=True).square().sum().backward()
+    assert x.grad.isfinite().all() and (x.grad[2:] != 0).any()

@@ -6,7 +6,7 @@ part only adds to them: most of what the static code predicts comes from the fix
 
     z                    fixed summaries of the whole sequence (`unbraid.nn.summaries`), K = S numbers
     m, v                 mean and deviation of each feature over the observed values of the sequence
-    x~_t = (x_t - m) / (v + 0.05)          what d reads; frames are read as they are
+    x~_t = (x_t - m) / max(v, 0.05)        what d reads; frames are read as they are
     g_t                  features of x~_t on its own
     q(s | x)             mean A z + net(mean of g, z)
     q(d_t | x)           mean B x~_t + net(LSTM over g)
@@ -16,7 +16,17 @@ part only adds to them: most of what the static code predicts comes from the fix
 
 The normalisation leaves level and scale to the static code, so that they follow it in a swap. A and B, C, level and scale
 start in closed form: A takes the summaries as they are; B and C are principal components of x~_t, whitened, and their
-inverse; level and scale are a ridge regression of (m, log(v + 0.05)) on z. Nets start at a tenth of their usual outputs.
+inverse; level and scale are a ridge regression of (m, log max(v, 0.05)) on z. Nets start at a tenth of their usual outputs.
+
+Normalisation cannot take a frequency, or the delay between two sensors, out of d: a straight line of d already gives each window,
+frequency included. `swaps` teaches the decoder to take from s what lasts. With j another sequence of the batch, x^ the
+decoded means and x^~ the same normalised:
+
+    swap_static  = 1/2 |z(x^(s_i, d_j)) - z(x^(s_i, d_i))|^2     in units of how far z differs between the halves of a sequence
+    swap_dynamic = 1/2 |x^~(s_i, d_j) - x^~(s_j, d_j)|^2         the changed sequence stays near the one that gave d
+
+The first compares summaries of swaps with those of the sequence that gave s; summaries that change within a sequence count
+little. The second keeps what the first leaves open, such as the phase.
 
 While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
 stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
@@ -36,18 +46,18 @@ from torch.distributions import Distribution, Normal
 
 from unbraid.cards import ModelCard
 from unbraid.kinds import kind_of
-from unbraid.masks import inside, mean_shares, observed_steps, observed_values, zero_unobserved
+from unbraid.masks import inside, inside_steps, mean_shares, observed_steps, observed_values, zero_unobserved
 from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_encoder, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.summaries import Summaries, SummaryName, as_series, mean_and_deviation
-from unbraid.types import Batch, Posterior, Terms, standard_normal, uniform
+from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal, uniform
 
 __all__ = ["Braid"]
 
-LEAST = 0.05  # deviation that is added to a sequence's own
+LEAST = 0.05  # deviation that a sequence is divided by
 QUIET = -2.0  # first log variance of the codes
 
 
@@ -74,6 +84,7 @@ class Braid(SequentialVAE):
         jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
         weigh_rare: whether errors of a feature are divided by its share of observed values.
         dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
+        swaps: whether training compares swaps of pairs of sequences, with two more terms.
 
     Raises:
         ValueError: settings out of range, or observations without a codec.
@@ -95,6 +106,7 @@ class Braid(SequentialVAE):
             {"summaries": "plain", "lines": False, "closed_form": False, "normalise": False},
             {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
             {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
+            {"swaps": True},
         ),
         symbols=(
             ("z", "z", "fixed summaries of the sequence"),
@@ -128,6 +140,7 @@ class Braid(SequentialVAE):
         jitter: float = 0.0,
         weigh_rare: bool = False,
         dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum"] = "none",
+        swaps: bool = False,
     ) -> None:
         super().__init__(locals())
         if not 0 <= hide <= 0.5:
@@ -138,6 +151,7 @@ class Braid(SequentialVAE):
         self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
         self.normalise = normalise and kind_of(observation) != "frames"
         self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
+        self.swaps = swaps
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
         self.summaries = Summaries(observation, static_size, summaries)
@@ -166,6 +180,8 @@ class Braid(SequentialVAE):
         parts = list(batches)
         self.kept.clear()
         self.summaries.fit(parts)
+        if self.swaps:
+            self.summaries.fit_distance(parts)
         if self.weigh_rare:
             share = torch.stack(
                 [as_series(part.x, part.mask)[1].float().mean((0, 1)) for part in parts]
@@ -189,7 +205,9 @@ class Braid(SequentialVAE):
             self.decoder.start_line(*inverse)
         if self.decoder.level is not None:
             own = [mean_and_deviation(*as_series(part.x, part.mask)) for part in parts]
-            level = torch.cat([torch.cat([mean, (deviation + LEAST).log()], 1) for mean, deviation in own])
+            level = torch.cat(
+                [torch.cat([mean, deviation.clamp_min(LEAST).log()], 1) for mean, deviation in own]
+            )
             ridge_line(self.decoder.level, z, level)
 
     # ---- codes --------------------------------------------------------------------------------------
@@ -204,7 +222,7 @@ class Braid(SequentialVAE):
         return self._posterior(x, mask, self.summaries(x, mask))
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
-        """-log p(x | s, d), weighed by feature, and the two KLs; `(B,)` each.
+        """-log p(x | s, d), weighed by feature, the two KLs and, with `swaps`, the two terms of swaps; `(B,)` each.
 
         Raises:
             ValueError: the batch lacks the view that d is read from.
@@ -225,11 +243,26 @@ class Braid(SequentialVAE):
         codes = posterior.sample(generator)
         steps = None if mask is None else inside(mask)
         weights = self.feature_weights if self.weigh_rare else None
-        error = reconstruction_error(self.decode(codes, steps), x, mask, weights)
-        return {
+        rebuilt = self.decode(codes, steps)
+        error = reconstruction_error(rebuilt, x, mask, weights)
+        terms = {
             "reconstruction": error.sum(1),
             "kl_static": self.kl_static(posterior),
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
+        }
+        return terms | self._swap_terms(codes, rebuilt.mean.detach(), steps) if self.swaps else terms
+
+    def _swap_terms(self, codes: Codes, rebuilt: Float[Tensor, "B T *X"], steps: Tensor | None) -> Terms:
+        """Each s with the d of the sequence before it in the batch, beside what is rebuilt of both."""
+        steps = inside_steps(rebuilt, steps)
+        donor = steps.roll(1, 0)
+        swapped = self.decode(Codes(codes.static, codes.dynamic.roll(1, 0)), donor).mean
+        wanted = self.summaries(rebuilt, steps, exact=False, gradual=True)
+        z = self.summaries(swapped, donor, exact=False, gradual=True)
+        change = self._normalised(swapped, donor) - self._normalised(rebuilt, steps).roll(1, 0)
+        return {
+            "swap_static": self.summaries.distance(z, wanted),
+            "swap_dynamic": 0.5 * change.square().flatten(1).sum(1),
         }
 
     def _summaries_of(self, batch: Batch) -> Float[Tensor, "B K"]:
@@ -283,7 +316,7 @@ class Braid(SequentialVAE):
             return zero_unobserved(x, mask)
         mean, deviation = mean_and_deviation(*as_series(x, mask))
         shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
-        return zero_unobserved((x - mean.view(shape)) / (deviation + LEAST).view(shape), mask)
+        return zero_unobserved((x - mean.view(shape)) / deviation.clamp_min(LEAST).view(shape), mask)
 
     def _moved(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         shape = (2, len(x), *[1] * (x.ndim - 2), x.shape[-1])

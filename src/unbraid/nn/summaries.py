@@ -16,6 +16,7 @@ two halves of a training sequence agree.
 
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -40,12 +41,15 @@ BLOCKS: dict[SummaryName, tuple[str, ...]] = {
 }
 BOUND = 6.0  # of standardised columns
 LEAST = 0.05  # deviation that is added before its logarithm is taken
+TINY = 1e-12  # least variance
 CONSTANT = 1e12  # scale of a column that is the same for all sequences, so that it becomes 0
 DILATIONS = 6
 KERNEL = 9
 THRESHOLD_SEQUENCES = 40
 SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 to 1, so that rounding changes none
+GRADUAL = 0.5  # the same where gradients are wanted
 RIDGE = 0.1  # added to the variance within sequences, of whitened means
+LEAST_WITHIN = 0.02  # added to the variance of summaries within sequences
 PIXELS = 8  # height and width of the frames that are summarised
 
 
@@ -67,6 +71,7 @@ class Summaries(nn.Module):
     scale: Tensor
     middle: Tensor
     directions: Tensor
+    within: Tensor
 
     def __init__(self, observation: tuple[int, ...], size: int, which: SummaryName) -> None:
         super().__init__()
@@ -87,9 +92,14 @@ class Summaries(nn.Module):
         self.register_buffer("scale", torch.ones(columns))
         self.register_buffer("middle", torch.zeros(columns))
         self.register_buffer("directions", torch.eye(columns, size))
+        self.register_buffer("within", torch.eye(size))
 
     def forward(
-        self, x: Float[Tensor, "B T *X"], mask: Tensor | None = None, exact: bool = True
+        self,
+        x: Float[Tensor, "B T *X"],
+        mask: Tensor | None = None,
+        exact: bool = True,
+        gradual: bool = False,
     ) -> Float[Tensor, "B K"]:
         """The summaries of each sequence; those of one without an observed value are those of the mean sequence.
 
@@ -97,12 +107,14 @@ class Summaries(nn.Module):
             x: observations.
             mask: `(B, T)` or `(B, T, *X)`, True = observed.
             exact: compute in float64, so that a sequence's summaries do not depend on the batch that it is in.
+            gradual: count outputs near their threshold in part, so that the shares have useful gradients.
         """
         series, observed = as_series(x, mask)
-        columns = self._scaled(self._raw(series.double() if exact else series, observed)) - self.middle
-        directions = self.directions.to(columns.dtype)
-        z = torch.where(observed.flatten(1).any(1, keepdim=True), columns @ directions, 0.0)
-        return z.to(x.dtype)
+        return self._z(series.double() if exact else series, observed, gradual).to(x.dtype)
+
+    def distance(self, a: Float[Tensor, "B K"], b: Float[Tensor, "B K"]) -> Float[Tensor, "B"]:
+        """Half the squared distance of summaries, in units of their deviation within a sequence (see `fit_distance`)."""
+        return 0.5 * ((a - b) @ self.within.to(a.dtype)).square().sum(1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -132,14 +144,34 @@ class Summaries(nn.Module):
         kept = min(self.size, directions.shape[1])
         self.directions[:, :kept] = directions[:, :kept].to(self.directions)
 
+    @torch.no_grad()
+    def fit_distance(self, batches: Iterable[Batch]) -> None:
+        """Fit how much the summaries of one sequence differ: W, the covariance of half the difference of its two halves.
+
+        `distance` is then 1/2 (a - b)' (W + 0.02 I)^-1 (a - b): directions that stay over a sequence count most.
+        """
+        differences = []
+        for batch in batches:
+            series, observed = as_series(batch.x.double(), batch.mask)
+            first, second = (self._z(*half, gradual=True) for half in _halves(series, observed))
+            differences.append((first - second) / 2)
+        within = torch.cat(differences).T.cov(correction=0)
+        least = LEAST_WITHIN * torch.eye(self.size, dtype=within.dtype, device=within.device)
+        self.within.copy_(torch.linalg.cholesky(torch.linalg.inv(within + least)))
+
     # ---- columns ------------------------------------------------------------------------------------
 
+    def _z(self, series: Tensor, observed: Tensor, gradual: bool) -> Float[Tensor, "B K"]:
+        columns = self._scaled(self._raw(series, observed, gradual)) - self.middle
+        some = observed.flatten(1).any(1, keepdim=True)
+        return torch.where(some, columns @ self.directions.to(columns.dtype), 0.0)
+
     def _raw(
-        self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
+        self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"], gradual: bool = False
     ) -> Float[Tensor, "B columns"]:
         if self.which == "halves":
             return _mean(series, observed)
-        blocks = {"plain": _plain, "texture": self._texture, "ordered": _ordered}
+        blocks = {"plain": _plain, "texture": partial(self._texture, gradual=gradual), "ordered": _ordered}
         return torch.cat([blocks[name](series, observed) for name in self.blocks], 1)
 
     def _scaled(self, raw: Float[Tensor, "B columns"]) -> Float[Tensor, "B columns"]:
@@ -149,13 +181,14 @@ class Summaries(nn.Module):
         weight = torch.cat([raw.new_full((width,), width**-0.5) for width in self.blocks.values()])
         return ((raw - self.center) / self.scale).clamp(-BOUND, BOUND) * weight
 
-    def _texture(self, series: Tensor, observed: Tensor) -> Float[Tensor, "B columns"]:
+    def _texture(self, series: Tensor, observed: Tensor, gradual: bool = False) -> Float[Tensor, "B columns"]:
+        widths = self.widths * (GRADUAL / SOFT) if gradual else self.widths
         inside = _inside(observed)
         count = inside.sum(1, keepdim=True).clamp_min(1)
         shares = []
         for number, output in enumerate(self._outputs(series, observed)):
             above = torch.sigmoid(
-                (output - self.thresholds[number].unsqueeze(1)) / self.widths[number].unsqueeze(1)
+                (output - self.thresholds[number].unsqueeze(1)) / widths[number].unsqueeze(1)
             )
             shares.append((above * inside.unsqueeze(1)).sum(2) / count)
         return torch.cat(shares, 1).to(series.dtype)
@@ -225,7 +258,8 @@ def mean_and_deviation(
     """Mean and deviation of each feature over the observed values of each series; 0 where there are none."""
     mean = _mean(series, observed)
     offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
-    return mean, (offset.square().sum(1) / observed.sum(1).clamp_min(1)).sqrt()
+    variance = offset.square().sum(1) / observed.sum(1).clamp_min(1)
+    return mean, variance.clamp_min(TINY).sqrt()  # the gradient of a root is infinite at 0
 
 
 def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
