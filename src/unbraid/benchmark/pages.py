@@ -22,6 +22,11 @@ from unbraid.evaluation.scores import figures
 
 __all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
+ELSEWHERE = (
+    "machines",
+    "ucr",
+    "voices",
+)  # data that the README leaves to their pages and to `unbraid table defaults`
 IN_README = ("dbse", "c_dsvae", "braid", "pooled")  # the methods of the two papers, and ours; pages show all
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 
@@ -83,7 +88,7 @@ def readme_block(trained: list[Trained]) -> str:
     if not trained:
         return "No run is recorded yet."
     tables = []
-    for data in data_sets(trained):
+    for data in (name for name in data_sets(trained) if name not in ELSEWHERE):
         groups = {
             title: runs
             for title, runs in main_recipes(current_trainings(trained, data)).items()
