@@ -15,7 +15,7 @@ two halves of a training sequence agree.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
@@ -171,7 +171,11 @@ class Summaries(nn.Module):
     ) -> Float[Tensor, "B columns"]:
         if self.which == "halves":
             return _mean(series, observed)
-        blocks = {"plain": _plain, "texture": partial(self._texture, gradual=gradual), "ordered": _ordered}
+        blocks: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "plain": _plain,
+            "texture": partial(self._texture, gradual=gradual),
+            "ordered": _ordered,
+        }
         return torch.cat([blocks[name](series, observed) for name in self.blocks], 1)
 
     def _scaled(self, raw: Float[Tensor, "B columns"]) -> Float[Tensor, "B columns"]:
