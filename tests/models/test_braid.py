@@ -110,7 +110,7 @@ def test_terms_of_swaps_equal_the_equations():
                 model.summaries(values, mask, gradual=True)
                 for values, mask in ((swapped, steps[[j]]), (own, steps[[i]]))
             ]
-            expected = 0.5 * ((z[0] - z[1]) @ model.summaries.within).square().sum()
+            expected = 0.5 * ((z[0] - z[1]) @ model.summaries.distance_root).square().sum()
             torch.testing.assert_close(terms["swap_static"][i], expected, rtol=2e-3, atol=1e-3)
 
             def normalised(values, mask=steps[[j]]):

@@ -22,11 +22,8 @@ from unbraid.evaluation.scores import figures
 
 __all__ = ["data_page", "readme_block", "with_block", "write_pages"]
 
-ELSEWHERE = (
-    "machines",
-    "ucr",
-    "voices",
-)  # data that the README leaves to their pages and to `unbraid table defaults`
+# Data sets that the README leaves to their own pages and to `unbraid table defaults`.
+ELSEWHERE = ("machines", "ucr", "voices")
 IN_README = ("dbse", "c_dsvae", "braid", "pooled")  # the methods of the two papers, and ours; pages show all
 MARKERS = ("<!-- results: made by `make results` -->", "<!-- end of results -->")
 

@@ -71,7 +71,7 @@ class Summaries(nn.Module):
     scale: Tensor
     middle: Tensor
     directions: Tensor
-    within: Tensor
+    distance_root: Tensor
 
     def __init__(self, observation: tuple[int, ...], size: int, which: SummaryName) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Summaries(nn.Module):
         self.register_buffer("scale", torch.ones(columns))
         self.register_buffer("middle", torch.zeros(columns))
         self.register_buffer("directions", torch.eye(columns, size))
-        self.register_buffer("within", torch.eye(size))
+        self.register_buffer("distance_root", torch.eye(size))
 
     def forward(
         self,
@@ -114,7 +114,7 @@ class Summaries(nn.Module):
 
     def distance(self, a: Float[Tensor, "B K"], b: Float[Tensor, "B K"]) -> Float[Tensor, "B"]:
         """Half the squared distance of summaries, in units of their deviation within a sequence (see `fit_distance`)."""
-        return 0.5 * ((a - b) @ self.within.to(a.dtype)).square().sum(1)
+        return 0.5 * ((a - b) @ self.distance_root.to(a.dtype)).square().sum(1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -157,7 +157,7 @@ class Summaries(nn.Module):
             differences.append((first - second) / 2)
         within = torch.cat(differences).T.cov(correction=0)
         least = LEAST_WITHIN * torch.eye(self.size, dtype=within.dtype, device=within.device)
-        self.within.copy_(torch.linalg.cholesky(torch.linalg.inv(within + least)))
+        self.distance_root.copy_(torch.linalg.cholesky(torch.linalg.inv(within + least)))
 
     # ---- columns ------------------------------------------------------------------------------------
 
@@ -259,7 +259,10 @@ def _mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
 def mean_and_deviation(
     series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
 ) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
-    """Mean and deviation of each feature over the observed values of each series; 0 where there are none."""
+    """Mean and deviation of each feature over the observed values of each series.
+
+    Where there are none, the mean is 0. A deviation is at least 1e-6.
+    """
     mean = _mean(series, observed)
     offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
     variance = offset.square().sum(1) / observed.sum(1).clamp_min(1)
