@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,10 @@ __all__ = [
     "has_matrix_tiles",
     "keep_freed_memory",
     "processor_name",
+    "threads_wait",
 ]
+
+WAITING = 3.0  # times as long as one thread, from which several are said to wait
 
 
 @cache
@@ -88,6 +92,30 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def threads_wait() -> bool:
+    """Whether other work has a processor that our threads need: then they take many times as long as one thread.
+
+    An operation ends when the last of its threads does, and a thread that shares its processor waits for its turn each time.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return False
+    try:
+        return _seconds_with(threads) > WAITING * _seconds_with(1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds_with(threads: int) -> float:
+    """Seconds that some small operations take with a number of threads."""
+    torch.set_num_threads(threads)
+    values = torch.rand(200, 400).tanh()
+    start = time.perf_counter()
+    for _ in range(20):
+        values.tanh()
+    return time.perf_counter() - start
 
 
 @cache

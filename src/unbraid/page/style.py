@@ -94,6 +94,10 @@ CSS = f"""
   .choosers, .results {{ gap: .6rem !important; }}
   .results .cell, .of-frames .results.four .cell {{ flex-basis: calc(50% - .6rem) !important; }}
   .report figure img {{ max-width: 44rem; }}
+  .report table {{ font-size: .8rem; }}
+  .report th, .report td {{ padding-right: .6rem !important; }}
+  .report td:first-child {{ white-space: normal; }}
+  .report td:last-child {{ min-width: 7rem; }}
   .of-series .cell, .of-series .choosers > *, .of-sound .cell, .of-sound .choosers > *, .of-heat .cell,
   .of-heat .choosers > * {{ flex-basis: 100% !important; min-width: 100% !important; }}
   .card {{ padding: .5rem !important; }}

@@ -6,6 +6,7 @@ All texts are plain: the template escapes them, so names that users give are nev
 import base64
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,10 +164,19 @@ def number(value: float, share: bool) -> str:
 
 def figure_cell(figure: Figure, share: bool) -> str:
     """A figure with its standard deviation, where that is not 0, and its interval, where it has one."""
-    text = number(figure.mean, share) + (f" ± {number(figure.std, share)}" if figure.std else "")
+    text = number(figure.mean, share) + (f" ± {_deviation(figure, share)}" if figure.std else "")
     if figure.low is None or figure.high is None:
         return text
     return f"{text} [{number(figure.low, share)}, {number(figure.high, share)}]"
+
+
+def _deviation(figure: Figure, share: bool) -> str:
+    """A standard deviation, which is not 0, rounded to the decimals of its mean's four digits."""
+    std = figure.std or 0.0
+    if share:
+        return number(std, share)
+    decimals = max(0, 3 - math.floor(math.log10(max(abs(figure.mean), std))))
+    return number(round(std, decimals), share) if round(std, decimals) else f"{0:.{decimals}f}"
 
 
 def all_figures(protocol: str, scores: Scores) -> list[Block]:
