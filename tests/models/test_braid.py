@@ -78,6 +78,37 @@ def test_the_dynamic_code_does_not_see_level_and_scale(observation):
     assert not torch.allclose(codes.static, other.static, atol=0.1)
 
 
+@pytest.mark.parametrize("closed_form", [True, False])
+def test_the_level_of_the_summaries_normalises_what_d_reads(closed_form):
+    x, _ = sensors()
+    model = started(braid(level="summaries", closed_form=closed_form), x)
+    with torch.no_grad():
+        for part in model.dynamic_head.mean.parameters():
+            part.zero_()
+        z = model.summaries(x).double().numpy()
+        mean, deviation = (values.double().numpy() for values in (x.mean((1, 2)), x.std((1, 2), correction=0)))
+        level = np.concatenate([mean, np.log(np.maximum(deviation, 0.05))], 1)
+        offset = z - z.mean(0)
+        slope = np.linalg.solve(offset.T @ offset + np.eye(6), offset.T @ (level - level.mean(0)))
+        told = torch.from_numpy(offset @ slope + level.mean(0)).float().view(60, 2, 1, 1, 2)
+        normalised = (x - told[:, 0]) / told[:, 1].exp()
+        expected = model.dynamic_line(normalised.flatten(2))
+        torch.testing.assert_close(model.posterior(x).dynamic.mean, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_what_the_summaries_do_not_tell_of_the_level_is_left_in_d():
+    x, level = sensors(n=200)
+    seen = {}
+    for whose in ("sequence", "summaries"):
+        model = started(braid(level=whose, summaries="halves", static_size=1, static_net=False), x)
+        with torch.no_grad():
+            d = model.posterior(x).dynamic.mean.mean(1).double().numpy()
+        design = np.concatenate([d, np.ones((200, 1))], 1)
+        rest = level.numpy() - design @ np.linalg.lstsq(design, level.numpy(), rcond=None)[0]
+        seen[whose] = 1 - (rest**2).sum() / ((level.numpy() - level.numpy().mean(0)) ** 2).sum()
+    assert seen["sequence"] < 0.1 and seen["summaries"] > 0.3
+
+
 def test_terms_equal_the_equations():
     x = torch.randn(5, 6, 8, 2, generator=torch.Generator().manual_seed(0))
     mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.8

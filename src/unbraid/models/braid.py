@@ -14,7 +14,9 @@ part only adds to them: most of what the static code predicts comes from the fix
     p(s) = N(0, I),   p(d_t | d_<t) an LSTM
     loss = -log p(x | s, d) + KL_s + KL_d, weights set by the recipe
 
-The normalisation leaves level and scale to the static code, so that they follow it in a swap. A and B, C, level and scale
+The normalisation leaves level and scale to the static code, so that they follow it in a swap. With `level: summaries` m and v are
+not the sequence's own, but those that a ridge regression of (m, log max(v, 0.05)) on z gives. This suits sound: the mean
+spectrum of one word tells the word as well as the voice, and what of it the voice does not tell is left in d. A and B, C, level and scale
 start in closed form: A takes the summaries as they are; B and C are principal components of x~_t, whitened, and their
 inverse; level and scale are a ridge regression of (m, log max(v, 0.05)) on z. Nets start at a tenth of their usual outputs.
 
@@ -43,6 +45,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
+from torch.nn.functional import linear
 
 from unbraid.cards import ModelCard
 from unbraid.kinds import kind_of
@@ -77,7 +80,8 @@ class Braid(SequentialVAE):
             the slope and quarters as well) or "halves" (means, in directions that two halves of a sequence agree on).
         static_net: whether a net adds to the summaries; without one, s is the summaries, and only its deviation is learned.
         closed_form: whether the straight lines start in closed form.
-        normalise: whether d reads the sequence normalised by its own mean and deviation, and s gives level and scale.
+        normalise: whether d reads the sequence normalised by a mean and a deviation, and s gives level and scale.
+        level: whose mean and deviation normalise it: those of the "sequence", or those that its "summaries" give.
         lines: whether straight lines stand beside the nets of d and of the decoder.
         hide: mean share of the observed values that training hides from the encoder; each sequence draws its own, up to
             twice this.
@@ -107,6 +111,7 @@ class Braid(SequentialVAE):
             {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
             {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
             {"swaps": True},
+            {"level": "summaries", "swaps": True},
         ),
         symbols=(
             ("z", "z", "fixed summaries of the sequence"),
@@ -119,6 +124,8 @@ class Braid(SequentialVAE):
     )
 
     feature_weights: Tensor
+    level_weight: Tensor
+    level_bias: Tensor
     decoder: LineDecoder
 
     def __init__(
@@ -135,6 +142,7 @@ class Braid(SequentialVAE):
         static_net: bool = True,
         closed_form: bool = True,
         normalise: bool = True,
+        level: Literal["sequence", "summaries"] = "sequence",
         lines: bool = True,
         hide: float = 0.0,
         jitter: float = 0.0,
@@ -167,6 +175,10 @@ class Braid(SequentialVAE):
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = LineDecoder(observation, static_size, dynamic_size, width, lines, self.normalise)
         self.register_buffer("feature_weights", torch.ones(last))
+        self.level_of_summaries = self.normalise and level == "summaries"
+        if self.level_of_summaries:
+            self.register_buffer("level_weight", torch.zeros(2 * last, static_size))
+            self.register_buffer("level_bias", torch.zeros(2 * last))
         for layer in (self.static_added, self.dynamic_head.mean):
             if layer is not None:
                 shrink(layer)
@@ -175,6 +187,7 @@ class Braid(SequentialVAE):
 
     # ---- closed form --------------------------------------------------------------------------------
 
+    @torch.no_grad()
     def start(self, batches: Iterable[Batch]) -> None:
         """Fit the summaries, the shares of observed values, and the first straight lines, to the training sequences."""
         parts = list(batches)
@@ -188,27 +201,31 @@ class Braid(SequentialVAE):
             ).mean(0)
             weights = 1 / share.clamp_min(0.01)
             self.feature_weights.copy_(weights * share.sum() / (weights * share).sum())
+        z = [self.summaries(part.x, part.mask) for part in parts]
+        if self.normalise:
+            own = [mean_and_deviation(*as_series(part.x, part.mask)) for part in parts]
+            level = [torch.cat([mean, deviation.clamp_min(LEAST).log()], 1) for mean, deviation in own]
+            weight, bias = ridge_line(torch.cat(z), torch.cat(level))
+        if self.level_of_summaries:
+            self.level_weight.copy_(weight)
+            self.level_bias.copy_(bias)
         if not self.closed_form:
             return
         if isinstance(self.static_line, nn.Linear):
             nn.init.eye_(self.static_line.weight)
             nn.init.zeros_(self.static_line.bias)
-        z = torch.cat([self.summaries(part.x, part.mask) for part in parts])
-        normalised = torch.cat(
-            [
-                self._normalised(part.x, part.mask)[observed_steps(observed_values(part.x, part.mask))]
-                for part in parts
-            ]
-        )
         if self.dynamic_line is not None:
-            inverse = principal_lines(self.dynamic_line, normalised.flatten(1))
+            normalised = [
+                self._normalised(part.x, part.mask, of_part)[
+                    observed_steps(observed_values(part.x, part.mask))
+                ]
+                for part, of_part in zip(parts, z, strict=True)
+            ]
+            inverse = principal_lines(self.dynamic_line, torch.cat(normalised).flatten(1))
             self.decoder.start_line(*inverse)
         if self.decoder.level is not None:
-            own = [mean_and_deviation(*as_series(part.x, part.mask)) for part in parts]
-            level = torch.cat(
-                [torch.cat([mean, deviation.clamp_min(LEAST).log()], 1) for mean, deviation in own]
-            )
-            ridge_line(self.decoder.level, z, level)
+            self.decoder.level.weight.copy_(weight)
+            self.decoder.level.bias.copy_(bias)
 
     # ---- codes --------------------------------------------------------------------------------------
 
@@ -259,7 +276,7 @@ class Braid(SequentialVAE):
         swapped = self.decode(Codes(codes.static, codes.dynamic.roll(1, 0)), donor).mean
         wanted = self.summaries(rebuilt, steps, exact=False, gradual=True)
         z = self.summaries(swapped, donor, exact=False, gradual=True)
-        change = self._normalised(swapped, donor) - self._normalised(rebuilt, steps).roll(1, 0)
+        change = self._normalised(swapped, donor, z) - self._normalised(rebuilt, steps, wanted).roll(1, 0)
         return {
             "swap_static": self.summaries.distance(z, wanted),
             "swap_dynamic": 0.5 * change.square().flatten(1).sum(1),
@@ -279,7 +296,7 @@ class Braid(SequentialVAE):
 
     def _posterior(self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"]) -> Posterior:
         steps = None if mask is None else inside(mask)
-        values = self._normalised(x, mask)
+        values = self._normalised(x, mask, z)
         g = encode_steps(self.encoder, values, mask)
         return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
 
@@ -297,7 +314,7 @@ class Braid(SequentialVAE):
         if not isinstance(self.static_line, nn.Linear):
             return z
         weight, bias = self.static_line.weight.double(), self.static_line.bias.double()
-        return nn.functional.linear(z.double(), weight, bias).to(z.dtype)
+        return linear(z.double(), weight, bias).to(z.dtype)
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
         normal = self.dynamic_head(self.dynamic_path(g, steps))
@@ -310,11 +327,18 @@ class Braid(SequentialVAE):
 
     # ---- values -------------------------------------------------------------------------------------
 
-    def _normalised(self, x: Tensor, mask: Tensor | None) -> Float[Tensor, "B T *X"]:
-        """Values less the sequence's mean, over its deviation; zeros where unobserved."""
+    def _normalised(
+        self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"] | None = None
+    ) -> Float[Tensor, "B T *X"]:
+        """Values less a mean, over a deviation, of each feature; zeros where unobserved. z: their summaries, where known."""
         if not self.normalise:
             return zero_unobserved(x, mask)
-        mean, deviation = mean_and_deviation(*as_series(x, mask))
+        if self.level_of_summaries:
+            z = self.summaries(x, mask, exact=False) if z is None else z
+            level = linear(z.double(), self.level_weight.double(), self.level_bias.double()).to(x.dtype)
+            mean, deviation = level[:, : x.shape[-1]], level[:, x.shape[-1] :].exp()
+        else:
+            mean, deviation = mean_and_deviation(*as_series(x, mask))
         shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
         return zero_unobserved((x - mean.view(shape)) / deviation.clamp_min(LEAST).view(shape), mask)
 

@@ -127,13 +127,13 @@ def oriented(directions: Float[Tensor, "values K"]) -> Float[Tensor, "values K"]
     return directions * torch.where(directions.gather(0, place) < 0, -1.0, 1.0)
 
 
-@torch.no_grad()
-def ridge_line(line: nn.Linear, x: Float[Tensor, "N K"], y: Float[Tensor, "N out"]) -> None:
-    """Set a line to the ridge regression of y on x."""
+def ridge_line(
+    x: Float[Tensor, "N K"], y: Float[Tensor, "N out"]
+) -> tuple[Float[Tensor, "out K"], Float[Tensor, " out"]]:
+    """Weight and bias of the ridge regression of y on x; float64."""
     x, y = x.double(), y.double()
     center = x.mean(0)
     offset = x - center
     gram = offset.T @ offset + RIDGE * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     weight = torch.linalg.solve(gram, offset.T @ (y - y.mean(0)))
-    line.weight.copy_(weight.T.to(line.weight))
-    line.bias.copy_((y.mean(0) - center @ weight).to(line.bias))
+    return weight.T, y.mean(0) - center @ weight

@@ -48,7 +48,7 @@ KERNEL = 9
 THRESHOLD_SEQUENCES = 40
 SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 to 1, so that rounding changes none
 GRADUAL = 0.5  # the same where gradients are wanted
-RIDGE = 0.1  # added to the variance within sequences, of whitened means
+RIDGE = 0.01  # added to the variance within sequences, of whitened means
 LEAST_WITHIN = 0.02  # added to the variance of summaries within sequences
 PIXELS = 8  # height and width of the frames that are summarised
 
