@@ -31,6 +31,7 @@ MODELS = {
     "pooled": "unbraid.models.pooled:Pooled",
     "r_wae": "unbraid.models.r_wae:RWAE",
     "s3vae": "unbraid.models.s3vae:S3VAE",
+    "side_by_side": "unbraid.models.side_by_side:SideBySide",
     "skd": "unbraid.models.skd:SKD",
     "spyl": "unbraid.models.spyl:SPYL",
     "ssm_skd": "unbraid.models.ssm_skd:SSMSKD",

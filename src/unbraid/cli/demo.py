@@ -7,7 +7,7 @@ from unbraid.cli.parser import call
 
 __all__ = ["demo", "main"]
 
-RECIPES = {"puppets": "puppets/dbse-sharp", "voices": "voices/dbse", "machines": "machines/braid"}
+RECIPES = {"puppets": "puppets/dbse-sharp", "voices": "voices/braid", "machines": "machines/braid"}
 
 
 def main(arguments: list[str]) -> int:

@@ -78,6 +78,7 @@ def train(
     run: Path | None = None,
     evaluate: bool = True,
     minutes: float | None = None,
+    seeds: int = 1,
     loggers: Sequence[str] = (),
 ) -> int:
     """Train a model, score it, draw its pictures and write a report.
@@ -89,6 +90,7 @@ def train(
         run: folder of the run; by default the next free one in runs/.
         evaluate: score the model after training.
         minutes: of training, about: a few steps are timed first, which fixes the number of steps.
+        seeds: number of models, trained from different weights, whose codes stand side by side; such a run encodes only.
         loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow, ...
 
     Returns:
@@ -101,8 +103,11 @@ def train(
     from unbraid.cli.show import score_and_show
     from unbraid.machine import choose_device
     from unbraid.processes import after_first, joined
+    from unbraid.recipes.resolving import side_by_side
     from unbraid.training.run import load_run_data
 
+    if seeds != 1:
+        config = side_by_side(config, seeds)
     with joined(choose_device(config["training"]["device"])) as process:
         folder = workflow.run_folder(config, run)
         data = after_first(lambda: load_run_data(config))

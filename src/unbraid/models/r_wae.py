@@ -10,7 +10,7 @@ https://arxiv.org/abs/2101.07496
 With features g_t of each step on its own:
 
     p(s) = N(0, I),   p(d_t | d_<t) an LSTM
-    p(x_t | h_t)         h an LSTM over (s, d_t): the path from the codes to the observations is recurrent
+    p(x_t | h_t)         h an LSTM over (s, d_t): the path from the codes to the observations is recurrent; on request h_t = (s, d_t)
     q(s | x_{1:T})       the last output of an LSTM e over g
     q(d_t | d_<t, x_<=t) a second LSTM over (e_t, d_t-1)
     loss = sum_t |x_t - x^_t|^2 + beta_1 D(Q_s, p(s)) + beta_2 sum_t D(Q_d_t, p(d_t | d_<t))
@@ -66,6 +66,8 @@ class RWAE(SequenceModel):
             Dynamic codes are always compared by "mmd".
         kernel: of the discrepancy: "inverse_multiquadratic" or "rbf"; see `unbraid.objectives.mmd`.
         critic: units of both hidden layers of the critic.
+        recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
+            a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.
 
     Raises:
@@ -87,9 +89,14 @@ class RWAE(SequenceModel):
             "ours: the posteriors' deviations have a lower bound",
             "the dynamic codes are compared as residuals of the prior along their own path, by the discrepancy in both forms",
             "whether the published scores are of the discrepancy or of the critic is not known",
+            "ours: on request a decoder without its LSTM (`recurrent_decoder`)",
             "left out: the weakly supervised form with a code for the action",
         ),
-        variants=({"divergence": "gan", "critic": 7}, {"kernel": "rbf", "least_deviation": 0.2}),
+        variants=(
+            {"divergence": "gan", "critic": 7},
+            {"kernel": "rbf", "least_deviation": 0.2},
+            {"recurrent_decoder": False},
+        ),
         symbols=(
             ("z^c", "static", "static code of the sequence (the paper's z^c, our s)"),
             ("z^m_t", "dynamic[:, t]", "dynamic code of step t (the paper's z^m_t, our d_t)"),
@@ -109,6 +116,7 @@ class RWAE(SequenceModel):
         divergence: Literal["mmd", "gan"] = "mmd",
         kernel: Kernel = "inverse_multiquadratic",
         critic: int = 512,
+        recurrent_decoder: bool = True,
         least_deviation: float = 0.05,
     ) -> None:
         super().__init__(locals())
@@ -122,8 +130,9 @@ class RWAE(SequenceModel):
         self.onwards = nn.LSTM(hidden + dynamic_size, hidden, batch_first=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder_path = MaskedLSTM(static_size + dynamic_size, hidden)
-        self.decoder = build_decoder(observation, hidden, width)
+        codes = static_size + dynamic_size
+        self.decoder_path = MaskedLSTM(codes, hidden) if recurrent_decoder else None
+        self.decoder = build_decoder(observation, hidden if recurrent_decoder else codes, width)
         if divergence == "gan":
             others = tuple(name for name, _ in self.named_children())
             self.critic = nn.Sequential(
@@ -158,9 +167,11 @@ class RWAE(SequenceModel):
     def decode(
         self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None, generator: torch.Generator | None = None
     ) -> Distribution:
-        """p(x_t | h_t), h an LSTM over the codes: a step depends on the codes of the steps before it."""
+        """p(x_t | h_t); where h is an LSTM over the codes, a step depends on the codes of the steps before it."""
         static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        h = self.decoder_path(torch.cat([static, codes.dynamic], 2), mask)
+        h = torch.cat([static, codes.dynamic], 2)
+        if self.decoder_path is not None:
+            h = self.decoder_path(h, mask)
         return decode_steps(self.decoder, h, mask)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:

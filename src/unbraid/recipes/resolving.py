@@ -16,7 +16,7 @@ from unbraid.registry import DATASETS, dataset_loader, model_class
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
 
-__all__ = ["own_recipe", "recipe_settings", "resolve_recipe"]
+__all__ = ["own_recipe", "recipe_settings", "resolve_recipe", "side_by_side"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PATHS = (
@@ -81,6 +81,19 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
         if config["data"].get(name) is not None:
             config["data"][name] = str(Path(config["data"][name]).expanduser().resolve())
     return config
+
+
+def side_by_side(config: dict[str, Any], encoders: int) -> dict[str, Any]:
+    """The settings of a run that trains several models of its method, for their codes; see `unbraid.models.side_by_side`."""
+    method = config["model"]["name"]
+    defaults = parameters(model_class(method))
+    settings = {
+        name: value
+        for name, value in config["model"].items()
+        if name in defaults and value != _plain(defaults[name].default)
+    }
+    model = {"name": "side_by_side", "method": method, "encoders": encoders, "settings": settings}
+    return config | {"model": model}
 
 
 def own_recipe(path: str | Path, model: str | None = None) -> Recipe:
