@@ -86,7 +86,9 @@ def test_the_level_of_the_summaries_normalises_what_d_reads(closed_form):
         for part in model.dynamic_head.mean.parameters():
             part.zero_()
         z = model.summaries(x).double().numpy()
-        mean, deviation = (values.double().numpy() for values in (x.mean((1, 2)), x.std((1, 2), correction=0)))
+        mean, deviation = (
+            values.double().numpy() for values in (x.mean((1, 2)), x.std((1, 2), correction=0))
+        )
         level = np.concatenate([mean, np.log(np.maximum(deviation, 0.05))], 1)
         offset = z - z.mean(0)
         slope = np.linalg.solve(offset.T @ offset + np.eye(6), offset.T @ (level - level.mean(0)))
