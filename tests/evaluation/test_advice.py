@@ -59,3 +59,19 @@ def test_a_collapsed_code_is_named():
             layer.weight.zero_()
     (sentence,) = advice(built, data, steps=800)
     assert sentence.startswith("The dynamic code") and "kl_dynamic" in sentence
+
+
+def test_frames_that_do_not_carry_over_are_named():
+    random = np.random.default_rng(0)
+    x = random.uniform(0.4, 0.6, (60, 3, 3, 16, 16)).astype(np.float32)
+    splits = {"train": np.arange(50), "validation": np.arange(50, 60)}
+    alike = Sequences(x, splits=splits)
+    x = x.copy()
+    x[50:] = random.integers(0, 2, x[50:].shape)
+    other = Sequences(x, splits=splits)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = {"static_size": 3, "dynamic_size": 2, "features": 8, "width": 4, "hidden": 8}
+        built = build_model("dbse", alike.observation, **sizes).eval()
+    said = [[text for text in advice(built, data, 800) if "squared error" in text] for data in (alike, other)]
+    assert said[0] == [] and "carry over" in said[1][0]

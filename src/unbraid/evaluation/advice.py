@@ -4,7 +4,7 @@ import torch
 
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode, evaluating
-from unbraid.masks import inside_steps, observed_values
+from unbraid.masks import inside_steps, observed_values, zero_unobserved
 from unbraid.models.base import SequenceModel
 
 __all__ = ["advice"]
@@ -12,6 +12,7 @@ __all__ = ["advice"]
 FEW_SEQUENCES = 30
 FEW_STEPS = 400
 GAP = 0.5  # nats per observed value by which the bound of validation lies below that of train
+TIMES = 3.0  # times the squared error of rebuilt frames of train, above which that of validation is far worse
 COLLAPSED = 0.01  # deviation of a code over the data, below which it holds nothing
 SAMPLE = 256  # sequences that are looked at
 
@@ -38,14 +39,8 @@ def advice(model: SequenceModel, data: Sequences, steps: int, seed: int = 0) -> 
         )
     if model.can("encode"):
         sentences += _collapsed(model, data)
-    if model.can("likelihood") and model.can("encode"):
-        bounds = {split: _bound(model, data, split, seed) for split in ("train", "validation")}
-        if bounds["train"] - bounds["validation"] > GAP:
-            sentences.append(
-                f"The bound of validation, {bounds['validation']:.2f} nats per value, is far below that of train, "
-                f"{bounds['train']:.2f}: the model does not carry over to other sequences. Add sequences, make the model "
-                "smaller, or raise its KL weights."
-            )
+    if model.can("encode") and model.can("decode"):
+        sentences += _far_worse(model, data, seed)
     return sentences
 
 
@@ -63,6 +58,34 @@ def _collapsed(model: SequenceModel, data: Sequences) -> list[str]:
         for name, code in values.items()
         if len(code) > 1 and code.std(0).max() < COLLAPSED
     ]
+
+
+def _far_worse(model: SequenceModel, data: Sequences, seed: int) -> list[str]:
+    """Says that validation is far worse than train: by the error of rebuilt frames, else by the bound, where there is one."""
+    if data.kind == "frames":
+        error = {split: _error(model, data, split) for split in ("train", "validation")}
+        if error["validation"] <= TIMES * error["train"]:
+            return []
+        found = f"The squared error of rebuilt frames of validation, {error['validation']:.3g}, is far above that of train, {error['train']:.3g}"
+    elif model.can("likelihood"):
+        bound = {split: _bound(model, data, split, seed) for split in ("train", "validation")}
+        if bound["train"] - bound["validation"] <= GAP:
+            return []
+        found = f"The bound of validation, {bound['validation']:.2f} nats per value, is far below that of train, {bound['train']:.2f}"
+    else:
+        return []
+    return [
+        f"{found}: the model does not carry over to other sequences. Add sequences, make the model smaller, or raise its KL "
+        "weights."
+    ]
+
+
+def _error(model: SequenceModel, data: Sequences, split: str) -> float:
+    """Squared error of a rebuilt sequence of a split, a mean over its first sequences."""
+    batch = _sample(data, split).batch(slice(None))
+    with evaluating(model):
+        offset = zero_unobserved(batch.x, batch.mask) - model.reconstruct(batch.x, batch.mask)
+    return float(offset.double().square().sum() / len(batch.x))
 
 
 def _bound(model: SequenceModel, data: Sequences, split: str, seed: int) -> float:
