@@ -45,10 +45,7 @@ def test_each_model_gets_the_gradient_of_its_own_loss():
 
 
 def test_what_a_method_fits_before_training_is_fitted_in_each():
-    settings = {key: value for key, value in SMALL.items() if key != "static_size"}
-    model = build_model(
-        "side_by_side", (6,), method="braid", encoders=2, settings=settings | {"static_size": 4}
-    )
+    model = build_model("side_by_side", (6,), method="braid", encoders=2, settings=SMALL)
     with torch.no_grad():
         model.start([tiny_batch((6,), size=30)])
     first, second = model.models

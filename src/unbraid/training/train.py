@@ -15,7 +15,7 @@ from rich.console import Console
 
 from unbraid.data.features import Features
 from unbraid.io import save_features, save_model
-from unbraid.machine import compiled, keep_freed_memory, threads_wait
+from unbraid.machine import choose_device, compiled, keep_freed_memory, threads_wait
 from unbraid.models.base import SequenceModel
 from unbraid.processes import from_first, largest, this_process
 from unbraid.streams import unbroken
@@ -85,7 +85,7 @@ def train(
                 plan.model.start(_training_batches(plan))
             plan.model.train()
     keep_freed_memory()
-    if not quiet and threads_wait():
+    if not quiet and choose_device(plan.config.device) == "cpu" and threads_wait():
         console.print(
             f"Other work on this machine holds up the {torch.get_num_threads()} threads of the training, which can make it "
             "many times as slow. End it, or train with fewer threads: OMP_NUM_THREADS=1 unbraid ...",
