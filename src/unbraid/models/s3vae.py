@@ -10,7 +10,7 @@ With features g_t of each step on its own:
 
     p(s) = N(0, I),   p(d_t | d_<t) an LSTM,   p(x_t | s, d_t)                          the model of DSVAE
     q(s | x_{1:T})       the last output of an LSTM over g
-    q(d_t | x_<=t)       a second LSTM over g
+    q(d_t | x_<=t)       a second LSTM over g; on request q(d_t | s, x_<=t), over (g_t, s)
     loss = SSE + KL_s + KL_d + lambda_1 L_SCC + lambda_2 L_DFP + lambda_3 I(s; d)
     L_SCC = max(0, |s - s+| - |s - s-| + 1)
     L_DFP = error of a motion signal y_t that is predicted from d_t
@@ -25,6 +25,8 @@ in random order, the density of I(s; d) is wrong, and the posterior gets no grad
 reproduced.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -38,7 +40,7 @@ from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.objectives.information import PairEstimate, sampled_terms
 from unbraid.objectives.motion import choose_signal, motion_error
 from unbraid.processes import gather
-from unbraid.types import Batch, Posterior, Terms
+from unbraid.types import Batch, Codes, Posterior, Terms, draw
 
 __all__ = ["S3VAE"]
 
@@ -53,6 +55,8 @@ class S3VAE(SequentialVAE):
         features: size of a step's features g_t.
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         hidden: size of the LSTMs.
+        dynamic_posterior: "causal" (given the steps until t) or "given_static" (given s as well, as in DSVAE): then d need not
+            repeat what s tells.
         motion: the signal that is predicted from the dynamic code: a name in `unbraid.objectives.motion.SIGNALS` ("grid",
             "energy", "change"), "auto" (by the kind of observation) or "none".
         margin: of the triplets of static codes.
@@ -82,9 +86,11 @@ class S3VAE(SequentialVAE):
             "says that its networks are S3VAE's",
             "the signal is predicted by one linear layer (reimplementations: several without activation, which is the same)",
             "I(s; d) is averaged over the steps (the paper: summed); the weights of the terms are ours",
+            'the posterior of d given s as well (`dynamic_posterior="given_static"`) is ours, after DSVAE',
             "the other sequence of a triplet is the batch's, moved by a random number of places",
         ),
         variants=(
+            {"dynamic_posterior": "given_static"},
             {"motion": "none"},
             {"margin": 0.5, "pair_estimate": "trajectory"},
             {"pair_estimate": "none"},
@@ -107,6 +113,7 @@ class S3VAE(SequentialVAE):
         features: int = 128,
         width: int = 64,
         hidden: int = 256,
+        dynamic_posterior: Literal["causal", "given_static"] = "causal",
         motion: str = "auto",
         margin: float = 1.0,
         pair_estimate: PairEstimate = "per_step",
@@ -120,7 +127,8 @@ class S3VAE(SequentialVAE):
         self.encoder = build_encoder(observation, features, width)
         self.static_path = MaskedLSTM(features, hidden)
         self.static_head = GaussianHead(hidden, static_size)
-        self.dynamic_path = MaskedLSTM(features, hidden)
+        self.given_static = dynamic_posterior == "given_static"
+        self.dynamic_path = MaskedLSTM(features + static_size * self.given_static, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = build_decoder(observation, static_size + dynamic_size, width)
@@ -134,8 +142,11 @@ class S3VAE(SequentialVAE):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """q(s | x) and q(d_t | x_<=t)."""
-        return self._posterior(encode_steps(self.encoder, x, mask), None if mask is None else inside(mask))
+        """q(s | x), and q(d_t | x_<=t) or q(d_t | s, x_<=t)."""
+        g, steps = encode_steps(self.encoder, x, mask), None if mask is None else inside(mask)
+        static = self._static(g, steps)
+        dynamic = self._dynamic(g, steps, static.mean)
+        return Posterior(static, dynamic, (lambda s: self._dynamic(g, steps, s)) if self.given_static else None)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Squared error, the two KLs, L_SCC and L_DFP, `(B,)` each, and I(s; d), 0-dim.
@@ -145,8 +156,10 @@ class S3VAE(SequentialVAE):
         """
         g = encode_steps(self.encoder, batch.x, batch.mask)
         steps = None if batch.mask is None else inside(batch.mask)
-        posterior = self._posterior(g, steps)
-        codes = posterior.sample(generator)
+        static = self._static(g, steps)
+        s = draw(static, generator)
+        posterior = Posterior(static, self._dynamic(g, steps, s))
+        codes = Codes(s, draw(posterior.dynamic, generator))
         view = batch.view("static")
         shuffled_steps = None if view.mask is None else inside(view.mask)
         shuffled = self._static(encode_view(self.encoder, view, g), shuffled_steps).mean
@@ -176,8 +189,10 @@ class S3VAE(SequentialVAE):
         near, far = (torch.linalg.vector_norm(s - code, dim=1) for code in (same, other))
         return torch.relu(near - far + self.margin)
 
-    def _posterior(self, g: Tensor, steps: Tensor | None) -> Posterior:
-        return Posterior(self._static(g, steps), self.dynamic_head(self.dynamic_path(g, steps)))
+    def _dynamic(self, g: Tensor, steps: Tensor | None, s: Float[Tensor, "B S"]) -> Normal:
+        if self.given_static:
+            g = torch.cat([g, s.unsqueeze(1).expand(-1, g.shape[1], -1)], 2)
+        return self.dynamic_head(self.dynamic_path(g, steps))
 
     def _static(self, g: Tensor, steps: Tensor | None) -> Normal:
         h = self.static_path(g, steps)
