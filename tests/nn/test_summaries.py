@@ -6,7 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from unbraid.nn.summaries import Summaries, as_series
+from unbraid.nn.series import as_series
+from unbraid.nn.summaries import Summaries
 from unbraid.types import Batch
 
 OBSERVATIONS = [(6,), (4, 2), (3, 16, 16)]

@@ -55,7 +55,8 @@ from unbraid.nn.codecs import build_encoder, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
-from unbraid.nn.summaries import Summaries, SummaryName, as_series, mean_and_deviation
+from unbraid.nn.series import as_series, mean_and_deviation
+from unbraid.nn.summaries import Summaries, SummaryName
 from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal, uniform
 
 __all__ = ["Braid"]

@@ -146,7 +146,9 @@ class S3VAE(SequentialVAE):
         g, steps = encode_steps(self.encoder, x, mask), None if mask is None else inside(mask)
         static = self._static(g, steps)
         dynamic = self._dynamic(g, steps, static.mean)
-        return Posterior(static, dynamic, (lambda s: self._dynamic(g, steps, s)) if self.given_static else None)
+        return Posterior(
+            static, dynamic, (lambda s: self._dynamic(g, steps, s)) if self.given_static else None
+        )
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Squared error, the two KLs, L_SCC and L_DFP, `(B,)` each, and I(s; d), 0-dim.

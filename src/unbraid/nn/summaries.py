@@ -1,7 +1,6 @@
 """Fixed summaries of a whole sequence: numbers that no training changes, computed from the raw values.
 
-A sequence is read as a series with features: a step of windows is `W` rows of it, a vector is one row, a frame is one row
-with its pixels averaged to 8x8 at most. Columns come in blocks:
+A sequence is read as a series with features (`unbraid.nn.series`). Columns come in blocks:
 
 - plain: mean, deviation, log of the deviation, least and largest value, and share of observed values, of each feature;
 - texture: shares of positive outputs of fixed convolutions, after MiniRocket (Dempster, Schmidt, Webb, KDD 2021,
@@ -25,11 +24,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unbraid.kinds import kind_of
-from unbraid.masks import observed_values, zero_unobserved
 from unbraid.nn.lines import oriented
+from unbraid.nn.series import (
+    PIXELS,
+    as_series,
+    fill_gaps,
+    inside_rows,
+    mean_and_deviation,
+    mean_of_rows,
+    two_halves,
+)
 from unbraid.types import Batch
 
-__all__ = ["Summaries", "SummaryName", "as_series", "mean_and_deviation"]
+__all__ = ["Summaries", "SummaryName"]
 
 SummaryName = Literal["plain", "texture", "ordered", "halves"]
 
@@ -41,7 +48,6 @@ BLOCKS: dict[SummaryName, tuple[str, ...]] = {
 }
 BOUND = 6.0  # of standardised columns
 LEAST = 0.05  # deviation that is added before its logarithm is taken
-TINY = 1e-12  # least variance
 CONSTANT = 1e12  # scale of a column that is the same for all sequences, so that it becomes 0
 DILATIONS = 6
 KERNEL = 9
@@ -50,7 +56,6 @@ SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 
 GRADUAL = 0.5  # the same where gradients are wanted
 RIDGE = 0.01  # added to the variance within sequences, of whitened means
 LEAST_WITHIN = 0.02  # added to the variance of summaries within sequences
-PIXELS = 8  # height and width of the frames that are summarised
 
 
 class Summaries(nn.Module):
@@ -127,7 +132,7 @@ class Summaries(nn.Module):
         )
         if "texture" in self.blocks:
             self._fit_texture(series, observed)
-        halves = [self._raw(*half) for half in _halves(series, observed)] if self.which == "halves" else []
+        halves = [self._raw(*half) for half in two_halves(series, observed)] if self.which == "halves" else []
         raw = torch.cat(
             [self._raw(*part) for part in zip(series.split(256), observed.split(256), strict=True)]
         )
@@ -153,7 +158,7 @@ class Summaries(nn.Module):
         differences = []
         for batch in batches:
             series, observed = as_series(batch.x.double(), batch.mask)
-            first, second = (self._z(*half, gradual=True) for half in _halves(series, observed))
+            first, second = (self._z(*half, gradual=True) for half in two_halves(series, observed))
             differences.append((first - second) / 2)
         within = torch.cat(differences).T.cov(correction=0)
         least = LEAST_WITHIN * torch.eye(self.size, dtype=within.dtype, device=within.device)
@@ -170,7 +175,7 @@ class Summaries(nn.Module):
         self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"], gradual: bool = False
     ) -> Float[Tensor, "B columns"]:
         if self.which == "halves":
-            return _mean(series, observed)
+            return mean_of_rows(series, observed)
         blocks: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             "plain": _plain,
             "texture": partial(self._texture, gradual=gradual),
@@ -187,7 +192,7 @@ class Summaries(nn.Module):
 
     def _texture(self, series: Tensor, observed: Tensor, gradual: bool = False) -> Float[Tensor, "B columns"]:
         widths = self.widths * (GRADUAL / SOFT) if gradual else self.widths
-        inside = _inside(observed)
+        inside = inside_rows(observed)
         count = inside.sum(1, keepdim=True).clamp_min(1)
         shares = []
         for number, output in enumerate(self._outputs(series, observed)):
@@ -199,7 +204,7 @@ class Summaries(nn.Module):
 
     def _outputs(self, series: Tensor, observed: Tensor) -> Iterable[Float[Tensor, "B 84 L"]]:
         """The outputs of the 84 kernels at each dilation; gaps are filled, the ends repeated."""
-        filled = _filled(series, observed).transpose(1, 2)
+        filled = fill_gaps(series, observed).transpose(1, 2)
         for number, dilation in enumerate(self.dilations.tolist()):
             weight = (self.reads[number].unsqueeze(2) * self.weights.unsqueeze(1)).to(series.dtype)
             side = dilation * (KERNEL // 2)
@@ -214,11 +219,11 @@ class Summaries(nn.Module):
         # The number of features that are read is spread evenly on a logarithmic scale from 1 to at most 9.
         count = ((min(features, 9) + 1) ** share).floor().clamp_min(1)
         self.reads.copy_((order < count).to(self.reads))
-        usual = float(_inside(observed).sum(1).float().median())
+        usual = float(inside_rows(observed).sum(1).float().median())
         highest = max(0.0, torch.tensor((usual - 1) / (KERNEL - 1)).clamp_min(1).log2().item())
         self.dilations.copy_((2 ** torch.linspace(0, highest, DILATIONS)).long().clamp_min(1))
         rows = torch.randperm(len(series), generator=generator)[:THRESHOLD_SEQUENCES]
-        inside = _inside(observed[rows])
+        inside = inside_rows(observed[rows])
         levels = 0.1 + 0.8 * torch.rand(DILATIONS, 84, generator=generator)
         for number, output in enumerate(self._outputs(series[rows], observed[rows])):
             values = output.transpose(1, 2)[inside].sort(0).values  # (places, 84)
@@ -226,21 +231,6 @@ class Summaries(nn.Module):
                 place = (levels[number] * (len(values) - 1)).long()
                 self.thresholds[number] = values.gather(0, place.unsqueeze(0))[0].to(self.thresholds)
                 self.widths[number] = (SOFT * values.std(0, correction=0)).clamp_min(1e-3).to(self.widths)
-
-
-def as_series(
-    x: Float[Tensor, "B T *X"], mask: Tensor | None
-) -> tuple[Float[Tensor, "B L F"], Bool[Tensor, "B L F"]]:
-    """Each sequence as a series of rows with features, and which values are observed."""
-    observed, values = observed_values(x, mask), zero_unobserved(x, mask)
-    kind = kind_of(tuple(x.shape[2:]))
-    if kind == "windows":
-        return values.flatten(1, 2), observed.flatten(1, 2)
-    if kind == "frames":
-        size = min(PIXELS, x.shape[-1])
-        pooled = F.adaptive_avg_pool2d(values.flatten(0, 1), size).flatten(1).unflatten(0, x.shape[:2])
-        return pooled, observed.flatten(2).any(2, keepdim=True).expand(pooled.shape)
-    return values, observed
 
 
 def _features(observation: tuple[int, ...]) -> int:
@@ -252,35 +242,18 @@ def _features(observation: tuple[int, ...]) -> int:
 # ---- blocks of columns ----------------------------------------------------------------------------------
 
 
-def _mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
-    return (series * observed).sum(1) / observed.sum(1).clamp_min(1)
-
-
-def mean_and_deviation(
-    series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"]
-) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"]]:
-    """Mean and deviation of each feature over the observed values of each series.
-
-    Where there are none, the mean is 0. A deviation is at least 1e-6.
-    """
-    mean = _mean(series, observed)
-    offset = torch.where(observed, series - mean.unsqueeze(1), 0.0)
-    variance = offset.square().sum(1) / observed.sum(1).clamp_min(1)
-    return mean, variance.clamp_min(TINY).sqrt()  # the gradient of a root is infinite at 0
-
-
 def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
     count = observed.sum(1)
     mean, deviation = mean_and_deviation(series, observed)
     least = torch.where(observed, series, torch.inf).amin(1)
     largest = torch.where(observed, series, -torch.inf).amax(1)
     bounds = [torch.where(count > 0, bound, 0.0) for bound in (least, largest)]
-    share = count / _inside(observed).sum(1, keepdim=True).clamp_min(1)
+    share = count / inside_rows(observed).sum(1, keepdim=True).clamp_min(1)
     return torch.cat([mean, deviation, (deviation + LEAST).log(), *bounds, share], 1)
 
 
 def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B ordered"]:
-    length = _inside(observed).sum(1, keepdim=True).clamp_min(1)
+    length = inside_rows(observed).sum(1, keepdim=True).clamp_min(1)
     place = (torch.arange(series.shape[1], device=series.device) + 0.5) / length  # (B, L), 0 to 1 inside
     count = observed.sum(1).clamp_min(1)
     first = series.gather(1, observed.int().argmax(1, keepdim=True))[:, 0]
@@ -293,36 +266,11 @@ def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B ordered"]:
     means, shares = [], []
     for number in range(4):
         within = (quarter == number).unsqueeze(2)
-        means.append(_mean(series, observed & within))
+        means.append(mean_of_rows(series, observed & within))
         shares.append((observed & within).sum(1) / within.sum(1).clamp_min(1))
     return torch.cat(
         [torch.where(observed.any(1), end, 0.0) for end in (first, last)] + [slope, *means, *shares], 1
     )
-
-
-def _inside(observed: Bool[Tensor, "B L F"]) -> Bool[Tensor, "B L"]:
-    """Rows up to the last one with an observed value."""
-    return observed.any(2).flip(1).cummax(1).values.flip(1)
-
-
-def _filled(series: Tensor, observed: Tensor) -> Float[Tensor, "B L F"]:
-    """Gaps filled by straight lines between the observed values beside them, and by the nearest one at the ends."""
-    if observed.all():
-        return series
-    rows = torch.arange(series.shape[1], device=series.device).view(1, -1, 1)
-    before = torch.where(observed, rows, -1).cummax(1).values
-    after = torch.where(observed, rows, series.shape[1]).flip(1).cummin(1).values.flip(1)
-    left = torch.where(before >= 0, before, after).clamp(0, series.shape[1] - 1)
-    right = torch.where(after < series.shape[1], after, before).clamp(0, series.shape[1] - 1)
-    share = (rows - left) / (right - left).clamp_min(1)
-    return torch.lerp(series.gather(1, left), series.gather(1, right), share.to(series.dtype).clamp(0, 1))
-
-
-def _halves(series: Tensor, observed: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The first and the second half of each series, as the whole with the other half unobserved."""
-    inside = _inside(observed)
-    first = torch.arange(series.shape[1], device=series.device) < (inside.sum(1, keepdim=True) + 1) // 2
-    return [(series, observed & part.unsqueeze(2)) for part in (first, ~first)]
 
 
 # ---- directions -----------------------------------------------------------------------------------------
