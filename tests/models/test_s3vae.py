@@ -35,18 +35,26 @@ def gaussian(head, h):
     return Normal(head.mean(h), (head.log_variance(h) / 2).exp())
 
 
-def encode(model, x):
-    """q(s | x) and q(d | x), step by step, by the equations."""
+def unrolled(lstm, g):
+    """The outputs of an LSTM, step by step."""
+    state, h = None, []
+    for t in range(g.shape[1]):
+        step, state = lstm(g[:, t : t + 1], state)
+        h.append(step[:, 0])
+    return torch.stack(h, 1)
+
+
+def encode_static(model, x):
+    """q(s | x) by the equations, and the features g."""
     g = model.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-    outputs = {}
-    for path in (model.static_path.lstm, model.dynamic_path.lstm):
-        state, h = None, []
-        for t in range(x.shape[1]):
-            step, state = path(g[:, t : t + 1], state)
-            h.append(step[:, 0])
-        outputs[path] = h
-    q_s = gaussian(model.static_head, outputs[model.static_path.lstm][-1])
-    return q_s, gaussian(model.dynamic_head, torch.stack(outputs[model.dynamic_path.lstm], 1))
+    return gaussian(model.static_head, unrolled(model.static_path.lstm, g)[:, -1]), g
+
+
+def encode_dynamic(model, g, s):
+    """q(d | x), or q(d | s, x), by the equations."""
+    if model.given_static:
+        g = torch.stack([torch.cat([g[:, t], s], 1) for t in range(g.shape[1])], 1)
+    return gaussian(model.dynamic_head, unrolled(model.dynamic_path.lstm, g))
 
 
 def signal_error(model, d, x):
@@ -61,19 +69,21 @@ def signal_error(model, d, x):
     return cross_entropy(prediction[:, 1:].permute(0, 2, 1), label, reduction="none").sum(1)
 
 
+@pytest.mark.parametrize("posterior", ["causal", "given_static"])
 @pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
-def test_terms_equal_the_equations(observation):
-    model = s3vae(observation)
+def test_terms_equal_the_equations(observation, posterior):
+    model = s3vae(observation, dynamic_posterior=posterior)
     batch = batch_for(model)
     terms = model.terms(batch, noise())
-    model, generator = s3vae(observation), noise()
-    q_s, q_d = encode(model, batch.x)
+    model, generator = s3vae(observation, dynamic_posterior=posterior), noise()
+    q_s, g = encode_static(model, batch.x)
     s = q_s.mean + q_s.stddev * torch.randn(4, 3, generator=generator)
+    q_d = encode_dynamic(model, g, s)
     d = q_d.mean + q_d.stddev * torch.randn(4, 5, 4, generator=generator)
     latent = torch.cat([s.unsqueeze(1).expand(-1, 5, -1), d], 2)
     x_hat = model.decoder(latent.flatten(0, 1)).unflatten(0, (4, 5))
     places = torch.randint(1, 4, (), generator=generator).item()
-    near = (q_s.mean - encode(model, batch.views["static"].x)[0].mean).square().sum(1).sqrt()
+    near = (q_s.mean - encode_static(model, batch.views["static"].x)[0].mean).square().sum(1).sqrt()
     far = torch.stack([(q_s.mean[i] - q_s.mean[(i + places) % 4]).square().sum().sqrt() for i in range(4)])
     expected = {
         "reconstruction": (x_hat - batch.x).square().flatten(1).sum(1),
