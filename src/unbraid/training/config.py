@@ -22,6 +22,8 @@ class TrainingConfig:
             minutes than the training has otherwise, learning rate and weights follow those. It is stopped cleanly when the
             minutes are over all the same, resumed parts included.
         fitted_steps: the steps that fit into `max_minutes`; filled in when a training starts.
+        patience: epochs without a lower loss on validation, after which training ends with the weights of the lowest; None for
+            all epochs and the last weights. Epochs before the middle of training do not count.
         batch_size: sequences per step.
         learning_rate: of Adam, at its highest.
         schedule: "constant", or "cosine" down to 1% at the end.
@@ -54,6 +56,7 @@ class TrainingConfig:
     steps: int | None = None
     max_minutes: float | None = None
     fitted_steps: int | None = None
+    patience: int | None = None
     batch_size: int = 64
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -78,7 +81,7 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
-        for name in ("steps", "fitted_steps", "devices"):
+        for name in ("steps", "fitted_steps", "patience", "devices"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"training.{name}: {value} must be at least 1, or None")

@@ -3,10 +3,10 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -20,6 +20,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.processes import from_first, largest, this_process
 from unbraid.streams import unbroken
 from unbraid.training.callbacks.checkpoints import Checkpoints
+from unbraid.training.callbacks.early_stopping import EarlyStopping
 from unbraid.training.callbacks.information import Information
 from unbraid.training.callbacks.loggers import Pictures, build_loggers
 from unbraid.training.callbacks.metrics import Metrics
@@ -77,6 +78,8 @@ def train(
     tracked = Information() if plan.config.track_information else None
     metrics = Metrics(folder / "metrics.csv", plan.config.log_every_steps, terms, tracked)
     stopping = Stopping(checkpoints, metrics, plan.config.max_minutes)
+    patience = plan.config.patience
+    early = None if patience is None else EarlyStopping(metrics, patience, console)
     if checkpoint is None:
         metrics.drop_rows_after(None)
         if plan.config.start_from is None:  # a trained model has what is fitted before training
@@ -98,7 +101,7 @@ def train(
         warnings.filterwarnings("ignore", module="lightning.*")
         trainer = build_trainer(
             plan,
-            [*own, *pictures, *beside.callbacks, checkpoints, stopping],
+            [*own, *pictures, *beside.callbacks, checkpoints, *([early] if early else []), stopping],
             loggers,
             # A new training whose information is followed has its first point before the first step.
             validate_first=tracked is not None and checkpoint is None,
@@ -112,8 +115,12 @@ def train(
                     f"stopped at step {plan.step}; go on with: unbraid resume {folder}", markup=False
                 )
                 raise Interrupted(stop.signal_number) from None
+    trained: dict[str, Any] = {"steps": plan.step, "seconds": round(metrics.seconds, 1)}
+    if early is not None and early.weights:
+        plan.model.load_state_dict(early.weights)
+        trained["kept_step"] = early.step
     model = _finish(plan)
-    from_first(lambda: _save(folder, plan, model, metrics.seconds))
+    from_first(lambda: _save(folder, plan, model, trained))
     if asked := int(largest(stopping.asked or 0)):  # in the last step
         console.print(f"trained to its end; the run is in {folder}", markup=False)
         raise Interrupted(asked)
@@ -121,13 +128,20 @@ def train(
     return model
 
 
-def _save(folder: Path, plan: Plan, model: SequenceModel, seconds: float) -> None:
-    """Write what makes a run finished."""
+def _save(folder: Path, plan: Plan, model: SequenceModel, trained: Mapping[str, Any]) -> None:
+    """Write what makes a run finished.
+
+    Args:
+        folder: of the run.
+        plan: that was trained.
+        model: the trained model.
+        trained: what `environment.json` says of the training.
+    """
     data = plan.data
     if data.feature_names is not None:
         features = Features(data.feature_names, data.units, data.scaling, data.sampling_rate, data.sound)
         save_features(features, folder / "model")
-    add_to_environment(folder, {"steps": plan.step, "seconds": round(seconds, 1)})
+    add_to_environment(folder, trained)
     model.folder = folder
     save_model(model, folder / "model")  # last, for a run with a model.json is finished
 
