@@ -80,6 +80,19 @@ CASES = [
         {"max_epochs": 60, "learning_rate": 5e-3},
     ),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
+    (
+        "ssm_skd",
+        "vectors",
+        {"latent_size": 15, "width": 16},
+        {
+            "reconstruction": 16,
+            "prediction": 2,
+            "latent_prediction": 2,
+            "static_eigenvalues": 3,
+            "dynamic_eigenvalues": 0.3,
+        },
+        {"max_epochs": 60},
+    ),
 ]
 
 
