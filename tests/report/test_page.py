@@ -63,7 +63,7 @@ def run(tmp_path_factory):
         "training": {"seed": 3, "weights": {"kl_static": 0.5}},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    environment = {"seconds": 90.0, "device": "cpu", "parameters": 12345}
+    environment = {"seconds": 90.0, "device": "cpu", "parameters": 12345, "steps": 2000, "kept_step": 1200}
     (folder / "environment.json").write_text(json.dumps(environment))
     (folder / "metrics.csv").write_text("step,epoch,split,total,kl,weight/kl\n10,0,train,5,2,1\n")
     judge = train_judge(data, cache=folder.parent, width=2, max_steps=2, check_steps=1)
@@ -89,6 +89,7 @@ def test_a_report_holds_everything_in_one_file(run):
         "Swaps",
         "Scores",
         "12,345 parameters",
+        "weights of step 1,200 of 2,000",
         "15 clips of the test split",
     ):
         assert expected in words

@@ -75,8 +75,8 @@ def _far_worse(model: SequenceModel, data: Sequences, seed: int) -> list[str]:
     else:
         return []
     return [
-        f"{found}: the model does not carry over to other sequences. Add sequences, make the model smaller, or raise its KL "
-        "weights."
+        f"{found}: the model does not carry over to other sequences. Add sequences, make the model smaller, raise its KL "
+        "weights, or end earlier (--training.patience 4)."
     ]
 
 

@@ -107,4 +107,14 @@ def about(session: Session) -> str:
     )
 
 
-ABOUT = ("started", "parameters", "steps", "seconds", "device", "sequences", "data_fingerprint", "unbraid")
+ABOUT = (
+    "started",
+    "parameters",
+    "steps",
+    "kept_step",
+    "seconds",
+    "device",
+    "sequences",
+    "data_fingerprint",
+    "unbraid",
+)

@@ -98,6 +98,8 @@ def _facts(environment: Mapping[str, Any], scores: Mapping[str, Scores]) -> list
         facts.append(
             f"trained in {environment['seconds'] / 60:.1f} min on {environment.get('device', 'cpu')}"
         )
+    if "kept_step" in environment:
+        facts.append(f"weights of step {environment['kept_step']:,} of {environment['steps']:,}")
     if "parameters" in environment:
         facts.append(f"{environment['parameters']:,} parameters")
     if "generation" in scores:
