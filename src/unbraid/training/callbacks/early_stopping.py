@@ -55,7 +55,10 @@ class EarlyStopping(lightning.Callback):
         if 2 * plan.step < plan.total_steps:
             return
         means = self.metrics.validation_means
-        weights = weights_at(plan.config, means.keys() - {"total"}, 1.0)
+        terms = [
+            name for name in means if name != "total"
+        ]  # in one order, so that all processes have one sum
+        weights = weights_at(plan.config, terms, 1.0)
         loss = sum(means[name] * weight for name, weight in weights.items())
         self.waited += 1
         if loss < self.lowest:
