@@ -20,6 +20,12 @@ def test_exchanging_whole_codes_and_single_coordinates():
     assert torch.equal(a.dynamic, codes().dynamic)  # nothing was changed in place
 
 
+def test_the_static_code_stands_before_the_dynamic_one_at_each_step():
+    both = Codes(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.arange(6.0).reshape(2, 3, 1))
+    expected = [[[1, 2, 0], [1, 2, 1], [1, 2, 2]], [[3, 4, 3], [3, 4, 4], [3, 4, 5]]]
+    torch.testing.assert_close(both.each_step(), torch.tensor(expected, dtype=torch.float32))
+
+
 def test_a_whole_dynamic_code_may_have_another_length():
     a, longer = codes(), codes(steps=6, seed=1)
     assert a.exchange(longer, Factor("dynamic")).dynamic.shape == (2, 6, 5)

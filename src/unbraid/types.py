@@ -187,6 +187,11 @@ class Codes:
         """Return the same codes on `device`."""
         return replace(self, static=self.static.to(device), dynamic=self.dynamic.to(device))
 
+    def each_step(self) -> Float[Tensor, "B T latent"]:
+        """(s, d_t) of each step, S + D numbers: s is repeated before every d_t."""
+        static = self.static.unsqueeze(1).expand(-1, self.dynamic.shape[1], -1)
+        return torch.cat([static, self.dynamic], 2)
+
     def exchange(self, other: "Codes", factor: Factor) -> "Codes":
         """These codes, with `factor` taken from `other`.
 

@@ -158,8 +158,7 @@ class GLR(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Distribution:
         """p(x_t | s, d_t)."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        return decode_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
+        return decode_steps(self.decoder, codes.each_step(), mask)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """The three terms of the bound and the counterfactual term R; `(B,)` each."""

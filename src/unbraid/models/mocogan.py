@@ -144,8 +144,7 @@ class MoCoGAN(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Point:
         """The clip that the generator makes of the codes."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        return Point(decode_steps(self.generator, torch.cat([static, codes.dynamic], 2), mask).mean)
+        return Point(decode_steps(self.generator, codes.each_step(), mask).mean)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """The critic's loss in its phase, both losses of the generator in its own; `(B,)` each."""

@@ -168,8 +168,7 @@ class RWAE(SequenceModel):
         self, codes: Codes, mask: Bool[Tensor, "B T"] | None = None, generator: torch.Generator | None = None
     ) -> Distribution:
         """p(x_t | h_t); where h is an LSTM over the codes, a step depends on the codes of the steps before it."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        h = torch.cat([static, codes.dynamic], 2)
+        h = codes.each_step()
         if self.decoder_path is not None:
             h = self.decoder_path(h, mask)
         return decode_steps(self.decoder, h, mask)

@@ -50,8 +50,7 @@ class SequentialVAE(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Distribution:
         """p(x_t | s, d_t). Its loss is the squared error for frames and vectors, a likelihood for windows."""
-        static = codes.static.unsqueeze(1).expand(-1, codes.dynamic.shape[1], -1)
-        return decode_steps(self.decoder, torch.cat([static, codes.dynamic], 2), mask)
+        return decode_steps(self.decoder, codes.each_step(), mask)
 
     @final
     def step_errors(
