@@ -16,9 +16,13 @@ part only adds to them: most of what the static code predicts comes from the fix
 
 The normalisation leaves level and scale to the static code, so that they follow it in a swap. With `level: summaries` m and v are
 not the sequence's own, but those that a ridge regression of (m, log max(v, 0.05)) on z gives. This suits sound: the mean
-spectrum of one word tells the word as well as the voice, and what of it the voice does not tell is left in d. A and B, C, level and scale
-start in closed form: A takes the summaries as they are; B and C are principal components of x~_t, whitened, and their
-inverse; level and scale are a ridge regression of (m, log max(v, 0.05)) on z. Nets start at a tenth of their usual outputs.
+spectrum of one word tells the word as well as the voice, and what of it the voice does not tell is left in d. C copies what d
+holds, and cannot change it by s; where s has to do so (the formants of another voice), the decoder does without C
+(`decoder_line: false`).
+
+A and B, C, level and scale start in closed form: A takes the summaries as they are; B and C are principal components of x~_t,
+whitened, and their inverse; level and scale are a ridge regression of (m, log max(v, 0.05)) on z. Nets start at a tenth of
+their usual outputs.
 
 Normalisation cannot take a frequency, or the delay between two sensors, out of d: a straight line of d already gives each window,
 frequency included. `swaps` teaches the decoder to take from s what lasts. With j another sequence of the batch, x^ the
@@ -84,6 +88,8 @@ class Braid(SequentialVAE):
         normalise: whether d reads the sequence normalised by a mean and a deviation, and s gives level and scale.
         level: whose mean and deviation normalise it: those of the "sequence", or those that its "summaries" give.
         lines: whether straight lines stand beside the nets of d and of the decoder.
+        decoder_line: with `lines`, whether one stands beside the decoder's net; without it the net alone decides what of a
+            voice comes from s and what from d.
         hide: mean share of the observed values that training hides from the encoder; each sequence draws its own, up to
             twice this.
         jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
@@ -113,6 +119,7 @@ class Braid(SequentialVAE):
             {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
             {"swaps": True},
             {"level": "summaries", "swaps": True},
+            {"level": "summaries", "decoder_line": False},
         ),
         symbols=(
             ("z", "z", "fixed summaries of the sequence"),
@@ -145,6 +152,7 @@ class Braid(SequentialVAE):
         normalise: bool = True,
         level: Literal["sequence", "summaries"] = "sequence",
         lines: bool = True,
+        decoder_line: bool = True,
         hide: float = 0.0,
         jitter: float = 0.0,
         weigh_rare: bool = False,
@@ -174,7 +182,9 @@ class Braid(SequentialVAE):
         self.dynamic_head = GaussianHead(self.dynamic_path.output_size, dynamic_size)
         self.dynamic_line = nn.Linear(values, dynamic_size) if lines else None
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = LineDecoder(observation, static_size, dynamic_size, width, lines, self.normalise)
+        self.decoder = LineDecoder(
+            observation, static_size, dynamic_size, width, lines and decoder_line, self.normalise
+        )
         self.register_buffer("feature_weights", torch.ones(last))
         self.level_of_summaries = self.normalise and level == "summaries"
         if self.level_of_summaries:
