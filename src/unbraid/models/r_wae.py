@@ -29,6 +29,7 @@ on the encoder's deviations: without one the posteriors shrink to points, and dr
 weakly supervised form, which adds a categorical code for the action.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -69,9 +70,11 @@ class RWAE(SequenceModel):
         recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
             a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.
+        first_deviation: standard deviation, about, that both posteriors start with. With a small one codes tell much
+            from the first step on, so that the decoder does not learn to do without them.
 
     Raises:
-        ValueError: a bound below 0, or observations without a codec.
+        ValueError: a bound below 0, a first deviation that is not above 0, or observations without a codec.
     """
 
     card = ModelCard(
@@ -86,7 +89,8 @@ class RWAE(SequenceModel):
         deviations=(
             "a re-implementation from the published description (abstract and figures); there is no code of the authors",
             "ours: the form of the loss, the kernels and their scales, the critic, all sizes and the weights",
-            "ours: the posteriors' deviations have a lower bound",
+            "ours: the posteriors' deviations have a lower bound (`least_deviation`) and a choice of where they start "
+            "(`first_deviation`)",
             "the dynamic codes are compared as residuals of the prior along their own path, by the discrepancy in both forms",
             "whether the published scores are of the discrepancy or of the critic is not known",
             "ours: on request a decoder without its LSTM (`recurrent_decoder`)",
@@ -95,7 +99,7 @@ class RWAE(SequenceModel):
         variants=(
             {"divergence": "gan", "critic": 7},
             {"kernel": "rbf", "least_deviation": 0.2},
-            {"recurrent_decoder": False},
+            {"recurrent_decoder": False, "first_deviation": 0.1},
         ),
         symbols=(
             ("z^c", "static", "static code of the sequence (the paper's z^c, our s)"),
@@ -118,10 +122,13 @@ class RWAE(SequenceModel):
         critic: int = 512,
         recurrent_decoder: bool = True,
         least_deviation: float = 0.05,
+        first_deviation: float = 1.0,
     ) -> None:
         super().__init__(locals())
         if least_deviation < 0:
             raise ValueError(f"model.least_deviation: {least_deviation} must be at least 0")
+        if first_deviation <= 0:
+            raise ValueError(f"model.first_deviation: {first_deviation} must be above 0")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.divergence, self.kernel, self.least_deviation = divergence, kernel, least_deviation
         self.encoder = build_encoder(observation, features, width)
@@ -129,6 +136,9 @@ class RWAE(SequenceModel):
         self.static_head = GaussianHead(hidden, static_size)
         self.onwards = nn.LSTM(hidden + dynamic_size, hidden, batch_first=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
+        if first_deviation != 1:
+            for head in (self.static_head, self.dynamic_head):
+                nn.init.constant_(head.log_variance.bias, 2 * math.log(first_deviation))
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         codes = static_size + dynamic_size
         self.decoder_path = MaskedLSTM(codes, hidden) if recurrent_decoder else None
