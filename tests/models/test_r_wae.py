@@ -186,7 +186,9 @@ def test_posteriors_start_with_the_deviation_that_is_asked_for():
     batch = tiny_batch((7,), 3, 5)
     posterior = r_wae(first_deviation=0.1, least_deviation=0.0).posterior(batch.x)
     assert 0.07 < posterior.static.stddev.mean() < 0.14
-    draws = torch.stack([posterior.dynamic.rsample() for _ in range(200)])[:, :, 0]  # the first step depends on no draw
+    draws = torch.stack([posterior.dynamic.rsample() for _ in range(200)])[
+        :, :, 0
+    ]  # the first step depends on no draw
     assert 0.07 < draws.std(0).mean() < 0.14
     with pytest.raises(ValueError, match=r"model.first_deviation: 0.0 must be above 0"):
         r_wae(first_deviation=0.0)
