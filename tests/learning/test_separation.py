@@ -81,6 +81,13 @@ CASES = [
     ),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
     (
+        "skd",
+        "windows",
+        {"latent_size": 64, "static_units": 8, "width": 16},
+        {"reconstruction": 15},
+        {"max_epochs": 90, "gradient_clip": 5},
+    ),
+    (
         "ssm_skd",
         "vectors",
         {"latent_size": 15, "width": 16},
