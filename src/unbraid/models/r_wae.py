@@ -70,8 +70,8 @@ class RWAE(SequenceModel):
         recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
             a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.
-        first_deviation: standard deviation, about, that both posteriors start with. With a small one codes tell much
-            from the first step on, so that the decoder does not learn to do without them.
+        first_deviation: standard deviation, about, that both posteriors start with. With a large one the first draws of a
+            code are mostly noise, and the decoder can learn to ignore that code.
 
     Raises:
         ValueError: a bound below 0, a first deviation that is not above 0, or observations without a codec.

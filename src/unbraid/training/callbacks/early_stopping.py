@@ -55,9 +55,7 @@ class EarlyStopping(lightning.Callback):
         if 2 * plan.step < plan.total_steps:
             return
         means = self.metrics.validation_means
-        terms = [
-            name for name in means if name != "total"
-        ]  # in one order, so that all processes have one sum
+        terms = [name for name in means if name != "total"]  # a list: all processes add up in one order
         weights = weights_at(plan.config, terms, 1.0)
         loss = sum(means[name] * weight for name, weight in weights.items())
         self.waited += 1
