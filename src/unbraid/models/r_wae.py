@@ -23,6 +23,12 @@ multiquadratic kernels (`unbraid.objectives.mmd`). d_t is compared with the prio
     divergence "gan"     a critic, in a phase of its own, learns to separate s from draws of p(s); the encoder minimises
                          -log of the probability that the critic gives to its s being a draw of p(s)
 
+A discrepancy is no cost of information: it asks how the codes of all sequences spread, not how much each says of its sequence.
+So it does not decide which code takes up a factor that both could hold, such as the direction of a walk. `kl_at_first`
+(ours) adds the KL divergences of a sequential VAE, whose weights decide that in the first part of training and then fall to 0:
+
+    kl_static = KL(q(s | x) || p(s)),   kl_dynamic = sum_t KL(q(d_t | d_<t, x_<=t) || p(d_t | d_<t))
+
 There is no code of the authors, and we could not read the paper beyond abstract and figures: this is a re-implementation
 from the published description. The form of the loss, the kernels, the critic and all sizes are ours, as is the lower bound
 on the encoder's deviations: without one the posteriors shrink to points, and drawn codes fall between them. Left out: the
@@ -42,7 +48,7 @@ from unbraid.cards import ModelCard
 from unbraid.masks import inside, take_step, zero_unobserved
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
-from unbraid.nn.distributions import RolledNormal
+from unbraid.nn.distributions import RolledNormal, kl_over_steps
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.statistics import keep_statistics
@@ -51,6 +57,8 @@ from unbraid.processes import gather
 from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal
 
 __all__ = ["RWAE"]
+
+KLS = frozenset({"kl_static", "kl_dynamic"})
 
 
 class RWAE(SequenceModel):
@@ -72,6 +80,8 @@ class RWAE(SequenceModel):
         least_deviation: lower bound of the standard deviations of both posteriors.
         first_deviation: standard deviation, about, that both posteriors start with. With a large one the first draws of a
             code are mostly noise, and the decoder can learn to ignore that code.
+        kl_at_first: whether there are terms `kl_static` and `kl_dynamic` as well, whose weights a recipe lets fall to 0 early
+            in training.
 
     Raises:
         ValueError: a bound below 0, a first deviation that is not above 0, or observations without a codec.
@@ -94,12 +104,13 @@ class RWAE(SequenceModel):
             "the dynamic codes are compared as residuals of the prior along their own path, by the discrepancy in both forms",
             "whether the published scores are of the discrepancy or of the critic is not known",
             "ours: on request a decoder without its LSTM (`recurrent_decoder`)",
+            "ours: on request KL divergences of both codes to their priors at the start of training (`kl_at_first`)",
             "left out: the weakly supervised form with a code for the action",
         ),
         variants=(
             {"divergence": "gan", "critic": 7},
             {"kernel": "rbf", "least_deviation": 0.2},
-            {"recurrent_decoder": False, "first_deviation": 0.1},
+            {"recurrent_decoder": False, "first_deviation": 0.1, "kl_at_first": True},
         ),
         symbols=(
             ("z^c", "static", "static code of the sequence (the paper's z^c, our s)"),
@@ -123,6 +134,7 @@ class RWAE(SequenceModel):
         recurrent_decoder: bool = True,
         least_deviation: float = 0.05,
         first_deviation: float = 1.0,
+        kl_at_first: bool = False,
     ) -> None:
         super().__init__(locals())
         if least_deviation < 0:
@@ -131,6 +143,7 @@ class RWAE(SequenceModel):
             raise ValueError(f"model.first_deviation: {first_deviation} must be above 0")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.divergence, self.kernel, self.least_deviation = divergence, kernel, least_deviation
+        self.kl_at_first = kl_at_first
         self.encoder = build_encoder(observation, features, width)
         self.path = MaskedLSTM(features, hidden)
         self.static_head = GaussianHead(hidden, static_size)
@@ -184,13 +197,17 @@ class RWAE(SequenceModel):
         return decode_steps(self.decoder, h, mask)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
-        """Squared error, `(B,)`, and the divergences of s and of d, 0-dim; in phase "critic" the critic's loss, `(B,)`."""
+        """Squared error and, at first, the two KLs, `(B,)` each, and the divergences of s and of d, 0-dim.
+
+        In phase "critic" the critic's loss, `(B,)`. The KLs are left out while both have weight 0 (`batch.unweighted`).
+        """
         if phase == "critic":
             with torch.no_grad(), keep_statistics(self.encoder):
                 s = draw(self.posterior(batch.x, batch.mask).static, generator)
             drawn = standard_normal(tuple(s.shape), s, generator)
             return {"critic": softplus(self._judge(s)) + softplus(-self._judge(drawn))}
-        codes = self.posterior(batch.x, batch.mask).sample(generator)
+        posterior = self.posterior(batch.x, batch.mask)
+        codes = posterior.sample(generator)
         steps = None if batch.mask is None else inside(batch.mask)
         p = self.decode(codes, steps)
         error = reconstruction_error(p, zero_unobserved(batch.x, batch.mask), batch.mask)
@@ -200,6 +217,12 @@ class RWAE(SequenceModel):
         residuals, members = gather(residuals), None if steps is None else gather(steps).T
         per_step = mmd(residuals.transpose(0, 1), noise.transpose(0, 1), self.kernel, members)
         terms = {"reconstruction": error.sum(1), "mmd_dynamic": per_step.sum()}
+        if self.kl_at_first and not batch.unweighted >= KLS:
+            along = posterior.dynamic.along(codes.dynamic)
+            terms |= {
+                "kl_static": self.kl_static(posterior),
+                "kl_dynamic": kl_over_steps(along, prior, steps),
+            }
         if self.divergence == "gan":
             return terms | {"adversarial_static": softplus(-self._judge(codes.static))}
         drawn = standard_normal(tuple(codes.static.shape), codes.static, generator)

@@ -41,7 +41,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal
 
 from unbraid.cards import ModelCard
@@ -53,7 +53,7 @@ from unbraid.nn.statistics import keep_statistics
 from unbraid.objectives.information import PairEstimate, sampled_terms
 from unbraid.objectives.negatives import Choice, choose_negatives, contrast_among, pairwise_kl, ranks
 from unbraid.processes import gather
-from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal
+from unbraid.types import Batch, Codes, Posterior, Terms, draw, standard_normal
 
 __all__ = ["SPYL"]
 
@@ -70,6 +70,8 @@ class SPYL(SequentialVAE):
         features: size of a step's features g_t.
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         hidden: size of the LSTMs in each direction, and of the prior's.
+        dynamic_posterior: "from_sequence" (q(d | x), as in the authors' code), "given_static" (q(d | s, x), which need not
+            repeat in d what s says) or "factorised" (each q(d_t | x_t) reads its own step, as in DSVAE).
         negatives: "bank" (generated sequences) or "batch" (the other sequences of the batch).
         bank: sequences of the bank for each sequence of the batch (the authors' code: 4; 2 keeps a training step below
             four times DBSE's).
@@ -106,10 +108,12 @@ class SPYL(SequentialVAE):
             "batch norm's running statistics are those of the data, not of generated sequences",
             "the sampling's density reads standard deviations (the authors' code: log variances)",
             "no gradient of the contrasts reaches the prior of the dynamic code",
+            'the posterior of d given s as well (`dynamic_posterior="given_static"`) is ours, after DSVAE',
             "the recurrent net of the dynamic posterior is an LSTM and the prior has one layer (the authors' code: a "
             "plain RNN, two layers)",
         ),
         variants=(
+            {"dynamic_posterior": "given_static"},
             {"negatives": "batch"},
             {"choice": "middle", "bank": 4},
             {"choice": "random", "drawn_dynamics": "means", "pair_estimate": "trajectory"},
@@ -141,6 +145,7 @@ class SPYL(SequentialVAE):
         features: int = 128,
         width: int = 64,
         hidden: int = 256,
+        dynamic_posterior: Literal["from_sequence", "given_static", "factorised"] = "from_sequence",
         negatives: Literal["bank", "batch"] = "bank",
         bank: int = 2,
         choice: Choice = "farthest",
@@ -159,7 +164,12 @@ class SPYL(SequentialVAE):
         self.encoder = build_encoder(observation, features, width)
         self.both_ways = MaskedLSTM(features, hidden, bidirectional=True)
         self.static_head = GaussianHead(2 * hidden, static_size)
-        self.onwards = MaskedLSTM(2 * hidden, hidden)
+        self.given_static = dynamic_posterior == "given_static"
+        self.factorised = dynamic_posterior == "factorised"
+        if self.factorised:
+            self.step_path = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2))
+        else:
+            self.onwards = MaskedLSTM(2 * hidden + static_size * self.given_static, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = build_decoder(observation, static_size + dynamic_size, width)
@@ -170,11 +180,20 @@ class SPYL(SequentialVAE):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """q(s | x) q(d | x)."""
+        """q(s | x), and q(d | x), q(d | s, x) or the product of all q(d_t | x_t)."""
         steps = None if mask is None else inside(mask)
-        h = self.both_ways(encode_steps(self.encoder, x, mask), steps)
-        dynamic = self.dynamic_head(self.onwards(h, steps))
-        return Posterior(self.static_head(last_outputs(h, steps)), dynamic)
+        g = encode_steps(self.encoder, x, mask)
+        h = self.both_ways(g, steps)
+        static = self.static_head(last_outputs(h, steps))
+        if self.factorised:
+            return Posterior(static, self.dynamic_head(self.step_path(g)))
+        if not self.given_static:
+            return Posterior(static, self.dynamic_head(self.onwards(h, steps)))
+
+        def dynamic_given(s: Tensor) -> Normal:
+            return self.dynamic_head(self.onwards(Codes(s, h).each_step(), steps))
+
+        return Posterior(static, dynamic_given(static.mean), dynamic_given)
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Squared error and the two KLs, `(B,)` each; I(s; d) and the two contrasts, 0-dim.
@@ -186,7 +205,9 @@ class SPYL(SequentialVAE):
         """
         posterior = self.posterior(batch.x, batch.mask)
         steps = None if batch.mask is None else inside(batch.mask)
-        codes = posterior.sample(generator)
+        s = draw(posterior.static, generator)
+        posterior = posterior.at(s)
+        codes = Codes(s, draw(posterior.dynamic, generator))
         terms = {
             "reconstruction": self.step_errors(batch, codes, steps).sum(1),
             "kl_static": self.kl_static(posterior),

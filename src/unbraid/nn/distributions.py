@@ -180,6 +180,16 @@ class RolledNormal(Distribution):
         paths = [self.draw() for _ in range(torch.Size(sample_shape).numel())]
         return torch.stack(paths).unflatten(0, tuple(sample_shape)) if sample_shape else paths[0]
 
+    def along(self, path: Float[Tensor, "B T D"]) -> Normal:
+        """The normals of the steps, each given the values of `path` before it."""
+        value, state, means, deviations = torch.zeros_like(path[:, 0]), None, [], []
+        for t in range(path.shape[1]):
+            normal, state = self.step(t, value, state)
+            means.append(normal.mean)
+            deviations.append(normal.stddev)
+            value = path[:, t]
+        return Normal(torch.stack(means, 1), torch.stack(deviations, 1), validate_args=False)
+
     def _roll(self, pick: Callable[[Normal], Tensor]) -> Tensor:
         value, state, path = torch.zeros_like(self.like[:, 0]), None, []
         for t in range(self.like.shape[1]):
