@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from unbraid.models.build import build_model
@@ -31,17 +31,18 @@ def gaussian(head, h, floor=0.05):
 
 
 def encode(model, x, s_noise, d_noise):
-    """Draws of s and d, step by step, by the equations."""
+    """Draws of s and d, step by step, and their posteriors, by the equations."""
     g = model.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     e = model.path.lstm(g)[0]
     q_s = gaussian(model.static_head, e[:, -1])
-    d, before, state = [], torch.zeros(len(x), model.dynamic_size), None
+    d, q_ds, before, state = [], [], torch.zeros(len(x), model.dynamic_size), None
     for t in range(x.shape[1]):
         h, state = model.onwards(torch.cat([e[:, t], before], 1).unsqueeze(1), state)
         q_d = gaussian(model.dynamic_head, h[:, 0])
         before = q_d.mean + q_d.stddev * d_noise[:, t]
         d.append(before)
-    return q_s.mean + q_s.stddev * s_noise, torch.stack(d, 1)
+        q_ds.append(q_d)
+    return q_s.mean + q_s.stddev * s_noise, torch.stack(d, 1), q_s, q_ds
 
 
 def decode(model, s, d):
@@ -50,24 +51,30 @@ def decode(model, s, d):
 
 
 def codes_and_terms(model, x, generator):
-    """Codes drawn in the model's order of noise, with the squared error and the discrepancy of d."""
+    """Codes drawn in the model's order of noise, with the squared error, the discrepancy of d, and the two KLs."""
     s_noise = torch.randn(len(x), 3, generator=generator)
     d_noise = torch.stack([torch.randn(len(x), 4, generator=generator) for _ in range(x.shape[1])], 1)
-    s, d = encode(model, x, s_noise, d_noise)
+    s, d, q_s, q_ds = encode(model, x, s_noise, d_noise)
     error = (decode(model, s, d) - x).square().flatten(1).sum(1)
     h = model.dynamic_prior.lstm(torch.cat([torch.zeros_like(d[:, :1]), d[:, :-1]], 1))[0]
     mean, std = model.dynamic_prior.head.mean(h), (model.dynamic_prior.head.log_variance(h) / 2).exp()
     other = torch.randn(len(x), x.shape[1], 4, generator=generator)
     steps = [mmd((d[:, t] - mean[:, t]) / std[:, t], other[:, t]) for t in range(x.shape[1])]
-    return s, {"reconstruction": error, "mmd_dynamic": sum(steps)}
+    kls = {
+        "kl_static": kl_divergence(q_s, Normal(torch.zeros(3), 1.0)).sum(1),
+        "kl_dynamic": sum(kl_divergence(q, Normal(mean[:, t], std[:, t])).sum(1) for t, q in enumerate(q_ds)),
+    }
+    return s, {"reconstruction": error, "mmd_dynamic": sum(steps)}, kls
 
 
+@pytest.mark.parametrize("kl_at_first", [False, True])
 @pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
-def test_terms_equal_the_equations(observation):
+def test_terms_equal_the_equations(observation, kl_at_first):
     x = tiny_batch(observation, 6, 5).x
-    terms = r_wae(observation).terms(Batch(x), noise())
+    terms = r_wae(observation, kl_at_first=kl_at_first).terms(Batch(x), noise())
     model, generator = r_wae(observation), noise()
-    s, expected = codes_and_terms(model, x, generator)
+    s, expected, kls = codes_and_terms(model, x, generator)
+    expected |= kls if kl_at_first else {}
     expected["mmd_static"] = mmd(s, torch.randn(6, 3, generator=generator))
     assert terms.keys() == expected.keys()
     for name, value in expected.items():
@@ -82,12 +89,12 @@ def test_the_critic_s_phase_equals_the_equations(observation):
     fit = model.terms(Batch(x), noise(), "fit")
     model, generator = r_wae(observation, divergence="gan"), noise()
     s_noise, drawn = (torch.randn(6, 3, generator=generator) for _ in range(2))
-    s, _ = encode(model, x, s_noise, torch.zeros(6, 5, 4))
+    s = encode(model, x, s_noise, torch.zeros(6, 5, 4))[0]
     of_codes, of_prior = model.critic(s).squeeze(1), model.critic(drawn).squeeze(1)
     assert critic.keys() == {"critic"}
     torch.testing.assert_close(critic["critic"], -logsigmoid(-of_codes) - logsigmoid(of_prior))
     model = r_wae(observation, divergence="gan")
-    s, expected = codes_and_terms(model, x, noise())
+    s, expected, _ = codes_and_terms(model, x, noise())
     expected["adversarial_static"] = -logsigmoid(model.critic(s).squeeze(1))
     assert fit.keys() == expected.keys()
     for name, value in expected.items():
@@ -190,6 +197,21 @@ def test_posteriors_start_with_the_deviation_that_is_asked_for():
     assert 0.07 < paths[:, :, 0].std(0).mean() < 0.14  # the mean of the first step depends on no draw
     with pytest.raises(ValueError, match=r"model.first_deviation: 0.0 must be above 0"):
         r_wae(first_deviation=0.0)
+
+
+def test_the_divergences_of_the_start_end_with_their_weights():
+    """While they count they need a second pass over the steps; afterwards none."""
+    model, batch = r_wae(kl_at_first=True), tiny_batch((7,), 6, 5)
+    passes = []
+    model.dynamic_head.register_forward_hook(lambda *_: passes.append(1))
+    weights = {name: [[0.5, 1.0], [0.6, 0.0]] for name in ("kl_static", "kl_dynamic")}
+    training = TrainingStep(model, TrainingConfig(weights=weights, precision="float32"), 11, 50, noise())
+    took = []
+    for step in range(11):
+        passes.clear()
+        terms = training.take(batch, step).terms
+        took.append(("kl_static" in terms, "kl_dynamic" in terms, len(passes)))
+    assert took == [(True, True, 10)] * 6 + [(False, False, 5)] * 5
 
 
 def test_there_is_no_divergence_of_single_posteriors():

@@ -117,6 +117,38 @@ def test_terms_equal_the_equations(observation, means):
         torch.testing.assert_close(terms[name].to(value.dtype), value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("form", ["given_static", "factorised"])
+@pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
+def test_the_other_posteriors_equal_the_equations(observation, form):
+    model, batch = spyl(observation, dynamic_posterior=form), tiny_batch(observation, 4, 5)
+
+    def dynamic(s):
+        g = model.encoder(batch.x.flatten(0, 1)).unflatten(0, (4, 5))
+        if form == "factorised":
+            return gaussian(model.dynamic_head, model.step_path(g))
+        h = torch.cat([s.unsqueeze(1).expand(-1, 5, -1), model.both_ways.lstm(g)[0]], 2)
+        return gaussian(model.dynamic_head, model.onwards.lstm(h)[0])
+
+    g = model.encoder(batch.x.flatten(0, 1)).unflatten(0, (4, 5))
+    h = model.both_ways.lstm(g)[0]
+    q_s = gaussian(model.static_head, torch.cat([h[:, -1, :5], h[:, 0, 5:]], 1))
+    posterior = model.posterior(batch.x)
+    torch.testing.assert_close(posterior.static.mean, q_s.mean)
+    torch.testing.assert_close(posterior.dynamic.mean, dynamic(q_s.mean).mean)
+    generator = noise()
+    s = q_s.mean + q_s.stddev * torch.randn(4, 3, generator=generator)
+    q_d = dynamic(s)
+    d = q_d.mean + q_d.stddev * torch.randn(4, 5, 4, generator=generator)
+    terms = spyl(observation, dynamic_posterior=form).terms(batch, noise())
+    expected = {
+        "reconstruction": (decode(model, s, d) - batch.x).square().flatten(1).sum(1),
+        "kl_dynamic": kl_divergence(q_d, model.prior(d)).sum((1, 2)),
+        **sampled_terms(Codes(s, d), Posterior(q_s, q_d), 50),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name].to(value.dtype), value, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
 def test_negatives_of_the_batch_equal_the_equations(observation):
     """The positive is drawn from the closest third, negatives are the farthest third, all encoded again."""
