@@ -36,13 +36,15 @@ def encode(model, x, s_noise, d_noise):
     e = model.path.lstm(g)[0]
     q_s = gaussian(model.static_head, e[:, -1])
     d, q_ds, before, state = [], [], torch.zeros(len(x), model.dynamic_size), None
+    s = q_s.mean + q_s.stddev * s_noise
     for t in range(x.shape[1]):
-        h, state = model.onwards(torch.cat([e[:, t], before], 1).unsqueeze(1), state)
+        read = torch.cat([s, e[:, t]], 1) if model.given_static else e[:, t]
+        h, state = model.onwards(torch.cat([read, before], 1).unsqueeze(1), state)
         q_d = gaussian(model.dynamic_head, h[:, 0])
         before = q_d.mean + q_d.stddev * d_noise[:, t]
         d.append(before)
         q_ds.append(q_d)
-    return q_s.mean + q_s.stddev * s_noise, torch.stack(d, 1), q_s, q_ds
+    return s, torch.stack(d, 1), q_s, q_ds
 
 
 def decode(model, s, d):
@@ -67,12 +69,14 @@ def codes_and_terms(model, x, generator):
     return s, {"reconstruction": error, "mmd_dynamic": sum(steps)}, kls
 
 
+@pytest.mark.parametrize("posterior", ["causal", "given_static"])
 @pytest.mark.parametrize("kl_at_first", [False, True])
 @pytest.mark.parametrize("observation", [(7,), (3, 16, 16)])
-def test_terms_equal_the_equations(observation, kl_at_first):
+def test_terms_equal_the_equations(observation, kl_at_first, posterior):
     x = tiny_batch(observation, 6, 5).x
-    terms = r_wae(observation, kl_at_first=kl_at_first).terms(Batch(x), noise())
-    model, generator = r_wae(observation), noise()
+    settings = {"kl_at_first": kl_at_first, "dynamic_posterior": posterior}
+    terms = r_wae(observation, **settings).terms(Batch(x), noise())
+    model, generator = r_wae(observation, **settings), noise()
     s, expected, kls = codes_and_terms(model, x, generator)
     expected |= kls if kl_at_first else {}
     expected["mmd_static"] = mmd(s, torch.randn(6, 3, generator=generator))

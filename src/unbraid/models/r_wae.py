@@ -75,6 +75,8 @@ class RWAE(SequenceModel):
             Dynamic codes are always compared by "mmd".
         kernel: of the discrepancy: "inverse_multiquadratic" or "rbf"; see `unbraid.objectives.mmd`.
         critic: units of both hidden layers of the critic.
+        dynamic_posterior: "causal" (q(d_t | d_<t, x_<=t), as published) or "given_static" (which reads s as well, and need not
+            repeat in d what s says).
         recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
             a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.
@@ -104,6 +106,7 @@ class RWAE(SequenceModel):
             "the dynamic codes are compared as residuals of the prior along their own path, by the discrepancy in both forms",
             "whether the published scores are of the discrepancy or of the critic is not known",
             "ours: on request a decoder without its LSTM (`recurrent_decoder`)",
+            'ours: on request d is read given s as well (`dynamic_posterior="given_static"`), after DSVAE',
             "ours: on request KL divergences of both codes to their priors at the start of training (`kl_at_first`)",
             "left out: the weakly supervised form with a code for the action",
         ),
@@ -111,6 +114,7 @@ class RWAE(SequenceModel):
             {"divergence": "gan", "critic": 7},
             {"kernel": "rbf", "least_deviation": 0.2},
             {"recurrent_decoder": False, "first_deviation": 0.1, "kl_at_first": True},
+            {"dynamic_posterior": "given_static"},
         ),
         symbols=(
             ("z^c", "static", "static code of the sequence (the paper's z^c, our s)"),
@@ -131,6 +135,7 @@ class RWAE(SequenceModel):
         divergence: Literal["mmd", "gan"] = "mmd",
         kernel: Kernel = "inverse_multiquadratic",
         critic: int = 512,
+        dynamic_posterior: Literal["causal", "given_static"] = "causal",
         recurrent_decoder: bool = True,
         least_deviation: float = 0.05,
         first_deviation: float = 1.0,
@@ -147,7 +152,9 @@ class RWAE(SequenceModel):
         self.encoder = build_encoder(observation, features, width)
         self.path = MaskedLSTM(features, hidden)
         self.static_head = GaussianHead(hidden, static_size)
-        self.onwards = nn.LSTM(hidden + dynamic_size, hidden, batch_first=True)
+        self.given_static = dynamic_posterior == "given_static"
+        read = hidden + static_size * self.given_static
+        self.onwards = nn.LSTM(read + dynamic_size, hidden, batch_first=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         if first_deviation != 1:
             for head in (self.static_head, self.dynamic_head):
@@ -173,11 +180,18 @@ class RWAE(SequenceModel):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """q(s | x), and q(d | x), whose steps depend on those drawn before."""
+        """q(s | x), and q(d | x) or q(d | s, x), whose steps depend on those drawn before."""
         steps = None if mask is None else inside(mask)
         e = self.path(encode_steps(self.encoder, x, mask), steps)
         last = e[:, -1] if steps is None else take_step(e, (steps.sum(1) - 1).clamp_min(0))
-        return Posterior(self._at_least(self.static_head(last)), self._dynamic(e))
+        static = self._at_least(self.static_head(last))
+        if not self.given_static:
+            return Posterior(static, self._dynamic(e))
+
+        def dynamic_given(s: Tensor) -> RolledNormal:
+            return self._dynamic(Codes(s, e).each_step())
+
+        return Posterior(static, dynamic_given(static.mean), dynamic_given)
 
     def prior(self, dynamic: Float[Tensor, "B T D"]) -> Normal:
         """p(d_t | d_<t) along a path."""
@@ -207,7 +221,9 @@ class RWAE(SequenceModel):
             drawn = standard_normal(tuple(s.shape), s, generator)
             return {"critic": softplus(self._judge(s)) + softplus(-self._judge(drawn))}
         posterior = self.posterior(batch.x, batch.mask)
-        codes = posterior.sample(generator)
+        s = draw(posterior.static, generator)
+        posterior = posterior.at(s)
+        codes = Codes(s, draw(posterior.dynamic, generator))
         steps = None if batch.mask is None else inside(batch.mask)
         p = self.decode(codes, steps)
         error = reconstruction_error(p, zero_unobserved(batch.x, batch.mask), batch.mask)
@@ -232,7 +248,7 @@ class RWAE(SequenceModel):
         """Log odds of s being a draw of the prior."""
         return self.critic(s).squeeze(1).float()
 
-    def _dynamic(self, e: Float[Tensor, "B T hidden"]) -> RolledNormal:
+    def _dynamic(self, e: Float[Tensor, "B T read"]) -> RolledNormal:
         def step(t: int, before: Tensor, state: object) -> tuple[Normal, object]:
             h, state = self.onwards(torch.cat([e[:, t], before], 1).unsqueeze(1), state)
             return self._at_least(self.dynamic_head(h[:, 0])), state
