@@ -103,6 +103,30 @@ def test_a_seed_trained_again_is_no_second_repeat(make_run, ledger):
     assert "| 1 |" in text and "75.0" in text and "50.0" not in text
 
 
+@pytest.mark.parametrize(
+    ("note", "sentence"),
+    [
+        (
+            {"static_drawn": "codes of other clips"},
+            "no static codes can be drawn; in their place stand codes of other clips.",
+        ),
+        (
+            {"compared_with": "clips of its own"},
+            "has no encoder; its clips are compared with clips of its own.",
+        ),
+    ],
+)
+def test_pages_say_where_nothing_could_be_drawn_or_encoded(make_run, ledger, note, sentence):
+    for seed in (0, 1):
+        run = make_run(seed)
+        file = run / "evaluation" / "generation.json"
+        found = json.loads(file.read_text())
+        file.write_text(json.dumps(found | {"protocol": found.get("protocol", {}) | note}))
+        record(run, ledger)
+    page = data_page("sprites", current_trainings(read_ledger(ledger), "sprites"))
+    assert page.count(f"**sprites/dbse**: {sentence}") == 1
+
+
 def test_runs_on_different_data_do_not_mix(make_run, ledger):
     record(make_run(0), ledger)
     record(make_run(1, fingerprint="other"), ledger)

@@ -13,7 +13,14 @@ from unbraid.benchmark.current import Groups, current_trainings, main_recipes
 from unbraid.benchmark.ledger import read_ledger
 from unbraid.benchmark.method_pages import write_method_pages
 from unbraid.benchmark.published import published_by_method
-from unbraid.benchmark.result_rows import data_sets, name_floors, of_methods, result_rows, with_scores
+from unbraid.benchmark.result_rows import (
+    data_sets,
+    how_generated,
+    name_floors,
+    of_methods,
+    result_rows,
+    with_scores,
+)
 from unbraid.benchmark.runs import Trained, titles_by_data
 from unbraid.benchmark.score_columns import shared_columns
 from unbraid.benchmark.text_tables import markdown
@@ -66,6 +73,7 @@ def data_page(data: str, groups: Groups) -> str:
         "seeds, for the settings of today's recipes and tables; older trainings are in the ledger alone. What each score "
         "means: [protocols](../docs/protocols.md).",
         markdown(result_rows("", groups, columns, published_by_method(data), with_costs=True)),
+        *how_generated(groups),
     ]
     if labels := label_tables(groups):
         parts += [

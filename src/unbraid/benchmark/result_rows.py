@@ -8,7 +8,15 @@ from unbraid.benchmark.published import Published
 from unbraid.benchmark.runs import Trained, titles_by_data
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, show
 
-__all__ = ["PublishedRows", "data_sets", "name_floors", "of_methods", "result_rows", "with_scores"]
+__all__ = [
+    "PublishedRows",
+    "data_sets",
+    "how_generated",
+    "name_floors",
+    "of_methods",
+    "result_rows",
+    "with_scores",
+]
 
 PublishedRows = Mapping[str, Mapping[str, Published]]
 
@@ -30,6 +38,22 @@ def with_scores(groups: Groups, columns: Iterable[ScoreColumn]) -> list[ScoreCol
     """The columns that some training has a score for."""
     runs = [run for group in groups.values() for run in group]
     return [column for column in columns if any(figure_at(run.scores, column.score, "both") for run in runs)]
+
+
+def how_generated(groups: Groups) -> list[str]:
+    """A sentence for each title whose generation scores are of another kind: dealt or mixed codes, or self-agreement."""
+    sentences = []
+    for title, runs in groups.items():
+        protocols = [run.scores.get("generation", {}).get("protocol", {}) for run in runs]
+        for how in dict.fromkeys(
+            protocol["static_drawn"] for protocol in protocols if "static_drawn" in protocol
+        ):
+            sentences.append(f"{title}: no static codes can be drawn; in their place stand {how}.")
+        for what in dict.fromkeys(
+            protocol["compared_with"] for protocol in protocols if "compared_with" in protocol
+        ):
+            sentences.append(f"{title}: has no encoder; its clips are compared with {what}.")
+    return sentences
 
 
 def result_rows(

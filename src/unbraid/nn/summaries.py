@@ -229,7 +229,9 @@ class Summaries(nn.Module):
             values = output.transpose(1, 2)[inside].sort(0).values  # (places, 84)
             if len(values):
                 place = (levels[number] * (len(values) - 1)).long()
-                self.thresholds[number] = values.gather(0, place.to(values.device).unsqueeze(0))[0].to(self.thresholds)
+                self.thresholds[number] = values.gather(0, place.to(values.device).unsqueeze(0))[0].to(
+                    self.thresholds
+                )
                 self.widths[number] = (SOFT * values.std(0, correction=0)).clamp_min(1e-3).to(self.widths)
 
 
