@@ -75,8 +75,8 @@ class RWAE(SequenceModel):
             Dynamic codes are always compared by "mmd".
         kernel: of the discrepancy: "inverse_multiquadratic" or "rbf"; see `unbraid.objectives.mmd`.
         critic: units of both hidden layers of the critic.
-        dynamic_posterior: "causal" (q(d_t | d_<t, x_<=t), as published) or "given_static" (which reads s as well, and need not
-            repeat in d what s says).
+        dynamic_posterior: what the posterior of d_t reads: "causal" (the observations up to step t and d before it, as
+            published) or "given_static" (s as well, so that d need not repeat what s says).
         recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
             a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.

@@ -70,8 +70,9 @@ class SPYL(SequentialVAE):
         features: size of a step's features g_t.
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         hidden: size of the LSTMs in each direction, and of the prior's.
-        dynamic_posterior: "from_sequence" (q(d | x), as in the authors' code), "given_static" (q(d | s, x), which need not
-            repeat in d what s says) or "factorised" (each q(d_t | x_t) reads its own step, as in DSVAE).
+        dynamic_posterior: what the posterior of d_t reads: "from_sequence" (all observations, as in the authors' code),
+            "given_static" (s as well, so that d need not repeat what s says) or "factorised" (the observation of step t
+            alone, as in DSVAE).
         negatives: "bank" (generated sequences) or "batch" (the other sequences of the batch).
         bank: sequences of the bank for each sequence of the batch (the authors' code: 4; 2 keeps a training step below
             four times DBSE's).
@@ -108,7 +109,7 @@ class SPYL(SequentialVAE):
             "batch norm's running statistics are those of the data, not of generated sequences",
             "the sampling's density reads standard deviations (the authors' code: log variances)",
             "no gradient of the contrasts reaches the prior of the dynamic code",
-            'the posterior of d given s as well (`dynamic_posterior="given_static"`) is ours, after DSVAE',
+            "the posteriors of d given s as well, and of each step on its own (`dynamic_posterior`), are ours, after DSVAE",
             "the recurrent net of the dynamic posterior is an LSTM and the prior has one layer (the authors' code: a "
             "plain RNN, two layers)",
         ),
