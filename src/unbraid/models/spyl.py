@@ -71,8 +71,8 @@ class SPYL(SequentialVAE):
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         hidden: size of the LSTMs in each direction, and of the prior's.
         dynamic_posterior: what the posterior of d_t reads: "from_sequence" (all observations, as in the authors' code),
-            "given_static" (s as well, so that d need not repeat what s says) or "factorised" (the observation of step t
-            alone, as in DSVAE).
+            "given_static" (s as well, so that d need not repeat what s says, by nets of its own) or "factorised" (the
+            observation of step t alone). The last two are those of DSVAE.
         negatives: "bank" (generated sequences) or "batch" (the other sequences of the batch).
         bank: sequences of the bank for each sequence of the batch (the authors' code: 4; 2 keeps a training step below
             four times DBSE's).
@@ -165,12 +165,13 @@ class SPYL(SequentialVAE):
         self.encoder = build_encoder(observation, features, width)
         self.both_ways = MaskedLSTM(features, hidden, bidirectional=True)
         self.static_head = GaussianHead(2 * hidden, static_size)
-        self.given_static = dynamic_posterior == "given_static"
-        self.factorised = dynamic_posterior == "factorised"
-        if self.factorised:
+        self.dynamic_posterior = dynamic_posterior
+        if dynamic_posterior == "factorised":
             self.step_path = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2))
         else:
-            self.onwards = MaskedLSTM(2 * hidden + static_size * self.given_static, hidden)
+            self.onwards = MaskedLSTM(2 * hidden, hidden)
+        if dynamic_posterior == "given_static":
+            self.dynamic_both_ways = MaskedLSTM(features + static_size, hidden, bidirectional=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = build_decoder(observation, static_size + dynamic_size, width)
@@ -186,13 +187,14 @@ class SPYL(SequentialVAE):
         g = encode_steps(self.encoder, x, mask)
         h = self.both_ways(g, steps)
         static = self.static_head(last_outputs(h, steps))
-        if self.factorised:
+        if self.dynamic_posterior == "factorised":
             return Posterior(static, self.dynamic_head(self.step_path(g)))
-        if not self.given_static:
+        if self.dynamic_posterior == "from_sequence":
             return Posterior(static, self.dynamic_head(self.onwards(h, steps)))
 
         def dynamic_given(s: Tensor) -> Normal:
-            return self.dynamic_head(self.onwards(Codes(s, h).each_step(), steps))
+            with_static = self.dynamic_both_ways(Codes(s, g).each_step(), steps)
+            return self.dynamic_head(self.onwards(with_static, steps))
 
         return Posterior(static, dynamic_given(static.mean), dynamic_given)
 
