@@ -38,7 +38,7 @@ def encode(model, x, s_noise, d_noise):
     d, q_ds, before, state = [], [], torch.zeros(len(x), model.dynamic_size), None
     s = q_s.mean + q_s.stddev * s_noise
     for t in range(x.shape[1]):
-        read = torch.cat([s, e[:, t]], 1) if model.given_static else e[:, t]
+        read = torch.cat([s, g[:, t]], 1) if model.given_static else e[:, t]
         h, state = model.onwards(torch.cat([read, before], 1).unsqueeze(1), state)
         q_d = gaussian(model.dynamic_head, h[:, 0])
         before = q_d.mean + q_d.stddev * d_noise[:, t]

@@ -75,8 +75,9 @@ class RWAE(SequenceModel):
             Dynamic codes are always compared by "mmd".
         kernel: of the discrepancy: "inverse_multiquadratic" or "rbf"; see `unbraid.objectives.mmd`.
         critic: units of both hidden layers of the critic.
-        dynamic_posterior: what the posterior of d_t reads: "causal" (the observations up to step t and d before it, as
-            published) or "given_static" (s as well, so that d need not repeat what s says).
+        dynamic_posterior: what the posterior of d_t reads: "causal" (the observations up to step t, through the LSTM of
+            s, and d before it, as published) or "given_static" (s, the observations up to step t and d before it, through an
+            LSTM of its own, so that d need not repeat what s says).
         recurrent_decoder: whether an LSTM stands between the codes and the decoder, as published. With one, s alone can make
             a motion; without one, what changes has to stand in d.
         least_deviation: lower bound of the standard deviations of both posteriors.
@@ -153,7 +154,7 @@ class RWAE(SequenceModel):
         self.path = MaskedLSTM(features, hidden)
         self.static_head = GaussianHead(hidden, static_size)
         self.given_static = dynamic_posterior == "given_static"
-        read = hidden + static_size * self.given_static
+        read = features + static_size if self.given_static else hidden
         self.onwards = nn.LSTM(read + dynamic_size, hidden, batch_first=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         if first_deviation != 1:
@@ -182,14 +183,15 @@ class RWAE(SequenceModel):
     ) -> Posterior:
         """q(s | x), and q(d | x) or q(d | s, x), whose steps depend on those drawn before."""
         steps = None if mask is None else inside(mask)
-        e = self.path(encode_steps(self.encoder, x, mask), steps)
+        g = encode_steps(self.encoder, x, mask)
+        e = self.path(g, steps)
         last = e[:, -1] if steps is None else take_step(e, (steps.sum(1) - 1).clamp_min(0))
         static = self._at_least(self.static_head(last))
         if not self.given_static:
             return Posterior(static, self._dynamic(e))
 
         def dynamic_given(s: Tensor) -> RolledNormal:
-            return self._dynamic(Codes(s, e).each_step())
+            return self._dynamic(Codes(s, g).each_step())
 
         return Posterior(static, dynamic_given(static.mean), dynamic_given)
 
