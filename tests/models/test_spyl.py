@@ -126,8 +126,8 @@ def test_the_other_posteriors_equal_the_equations(observation, form):
         g = model.encoder(batch.x.flatten(0, 1)).unflatten(0, (4, 5))
         if form == "factorised":
             return gaussian(model.dynamic_head, model.step_path(g))
-        h = model.dynamic_both_ways.lstm(torch.cat([s.unsqueeze(1).expand(-1, 5, -1), g], 2))[0]
-        return gaussian(model.dynamic_head, model.onwards.lstm(h)[0])
+        h = model.with_static.lstm(torch.cat([s.unsqueeze(1).expand(-1, 5, -1), g], 2))[0]
+        return gaussian(model.dynamic_head, model.onwards(h)[0])
 
     g = model.encoder(batch.x.flatten(0, 1)).unflatten(0, (4, 5))
     h = model.both_ways.lstm(g)[0]

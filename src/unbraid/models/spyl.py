@@ -110,8 +110,8 @@ class SPYL(SequentialVAE):
             "the sampling's density reads standard deviations (the authors' code: log variances)",
             "no gradient of the contrasts reaches the prior of the dynamic code",
             "the posteriors of d given s as well, and of each step on its own (`dynamic_posterior`), are ours, after DSVAE",
-            "the recurrent net of the dynamic posterior is an LSTM and the prior has one layer (the authors' code: a "
-            "plain RNN, two layers)",
+            "the recurrent net of the dynamic posterior is an LSTM, but where d is read given s, and the prior has one layer "
+            "(the authors' code: a plain RNN, two layers)",
         ),
         variants=(
             {"dynamic_posterior": "given_static"},
@@ -168,10 +168,11 @@ class SPYL(SequentialVAE):
         self.dynamic_posterior = dynamic_posterior
         if dynamic_posterior == "factorised":
             self.step_path = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2))
+        elif dynamic_posterior == "given_static":
+            self.with_static = MaskedLSTM(features + static_size, hidden, bidirectional=True)
+            self.onwards = nn.RNN(2 * hidden, hidden, batch_first=True)
         else:
             self.onwards = MaskedLSTM(2 * hidden, hidden)
-        if dynamic_posterior == "given_static":
-            self.dynamic_both_ways = MaskedLSTM(features + static_size, hidden, bidirectional=True)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = build_decoder(observation, static_size + dynamic_size, width)
@@ -193,8 +194,7 @@ class SPYL(SequentialVAE):
             return Posterior(static, self.dynamic_head(self.onwards(h, steps)))
 
         def dynamic_given(s: Tensor) -> Normal:
-            with_static = self.dynamic_both_ways(Codes(s, g).each_step(), steps)
-            return self.dynamic_head(self.onwards(with_static, steps))
+            return self.dynamic_head(self.onwards(self.with_static(Codes(s, g).each_step(), steps))[0])
 
         return Posterior(static, dynamic_given(static.mean), dynamic_given)
 
