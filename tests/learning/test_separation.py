@@ -79,6 +79,19 @@ CASES = [
         },
         {"max_epochs": 60, "learning_rate": 5e-3},
     ),
+    (
+        "spyl",
+        "windows",
+        {"dynamic_posterior": "factorised"},
+        {
+            "mi_static_dynamic": 0.1,
+            "contrastive_static": [[0.15, 0], [0.3, 1]],
+            "contrastive_dynamic": [[0.15, 0], [0.3, 0.1]],
+            "kl_static": 0.1,
+            "kl_dynamic": 0.1,
+        },
+        {"max_epochs": 45},
+    ),
     ("skd", "vectors", {"latent_size": 64, "static_units": 3, "width": 16}, {"reconstruction": 15}, {}),
     (
         "skd",
