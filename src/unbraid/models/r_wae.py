@@ -12,7 +12,7 @@ With features g_t of each step on its own:
     p(s) = N(0, I),   p(d_t | d_<t) an LSTM
     p(x_t | h_t)         h an LSTM over (s, d_t): the path from the codes to the observations is recurrent; on request h_t = (s, d_t)
     q(s | x_{1:T})       the last output of an LSTM e over g
-    q(d_t | d_<t, x_<=t) a second LSTM over (e_t, d_t-1)
+    q(d_t | d_<t, x_<=t) a second LSTM over (e_t, d_t-1); on request (ours) over (s, g_t, d_t-1)
     loss = sum_t |x_t - x^_t|^2 + beta_1 D(Q_s, p(s)) + beta_2 sum_t D(Q_d_t, p(d_t | d_<t))
 
 Q is the aggregated posterior, of which a batch holds draws. D is the squared maximum mean discrepancy with inverse

@@ -228,10 +228,8 @@ class Summaries(nn.Module):
         for number, output in enumerate(self._outputs(series[rows], observed[rows])):
             values = output.transpose(1, 2)[inside].sort(0).values  # (places, 84)
             if len(values):
-                place = (levels[number] * (len(values) - 1)).long()
-                self.thresholds[number] = values.gather(0, place.to(values.device).unsqueeze(0))[0].to(
-                    self.thresholds
-                )
+                place = (levels[number] * (len(values) - 1)).long().to(values.device)
+                self.thresholds[number] = values.gather(0, place.unsqueeze(0))[0].to(self.thresholds)
                 self.widths[number] = (SOFT * values.std(0, correction=0)).clamp_min(1e-3).to(self.widths)
 
 
