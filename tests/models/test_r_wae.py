@@ -233,4 +233,7 @@ def test_a_rolled_normal_is_drawn_step_by_step():
     path = draw(walk, noise())
     torch.testing.assert_close(path.var(0).flatten(), torch.arange(1.0, 6), rtol=0.1, atol=0)
     assert torch.equal(path, draw(walk, noise())) and not torch.equal(path, draw(walk, noise(4)))
+    along = walk.along(path)
+    torch.testing.assert_close(along.mean, torch.cat([torch.zeros(4000, 1, 1), path[:, :-1]], 1) + 1)
+    assert torch.equal(along.stddev, torch.ones(4000, 5, 1))
     assert walk.rsample((2,)).shape == (2, 4000, 5, 1) and walk.rsample().shape == (4000, 5, 1)

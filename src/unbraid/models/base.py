@@ -16,7 +16,7 @@ from torch.distributions import Distribution, Normal, kl_divergence
 
 from unbraid.cards import Capability, ModelCard
 from unbraid.masks import inside, observed_values, zero_unobserved
-from unbraid.nn.distributions import kl_over_steps
+from unbraid.nn.distributions import RolledNormal, kl_over_steps
 from unbraid.types import Batch, Codes, Factor, Posterior, Terms, draw
 from unbraid.words import nearest
 
@@ -323,7 +323,10 @@ class SequenceModel(nn.Module, ABC):
         self, posterior: Posterior, codes: Codes, steps: StepMask | None = None
     ) -> Float[Tensor, "B"]:
         """KL(q(d) || p(d)) of each sequence along drawn `codes`, summed over `steps` (all when None)."""
-        return kl_over_steps(posterior.at(codes.static).dynamic, self.prior(codes.dynamic), steps)
+        q = posterior.at(codes.static).dynamic
+        if isinstance(q, RolledNormal):
+            q = q.along(codes.dynamic)
+        return kl_over_steps(q, self.prior(codes.dynamic), steps)
 
     @final
     def elbo(self, batch: Batch, generator: torch.Generator | None = None) -> Float[Tensor, "B"]:

@@ -48,7 +48,7 @@ from unbraid.cards import ModelCard
 from unbraid.masks import inside, take_step, zero_unobserved
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
-from unbraid.nn.distributions import RolledNormal, kl_over_steps
+from unbraid.nn.distributions import RolledNormal
 from unbraid.nn.likelihoods import reconstruction_error
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.statistics import keep_statistics
@@ -236,10 +236,9 @@ class RWAE(SequenceModel):
         per_step = mmd(residuals.transpose(0, 1), noise.transpose(0, 1), self.kernel, members)
         terms = {"reconstruction": error.sum(1), "mmd_dynamic": per_step.sum()}
         if self.kl_at_first and not batch.unweighted >= KLS:
-            along = posterior.dynamic.along(codes.dynamic)
             terms |= {
                 "kl_static": self.kl_static(posterior),
-                "kl_dynamic": kl_over_steps(along, prior, steps),
+                "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
             }
         if self.divergence == "gan":
             return terms | {"adversarial_static": softplus(-self._judge(codes.static))}

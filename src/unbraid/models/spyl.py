@@ -166,6 +166,7 @@ class SPYL(SequentialVAE):
         self.both_ways = MaskedLSTM(features, hidden, bidirectional=True)
         self.static_head = GaussianHead(2 * hidden, static_size)
         self.dynamic_posterior = dynamic_posterior
+        self.onwards: nn.Module
         if dynamic_posterior == "factorised":
             self.step_path = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2))
         elif dynamic_posterior == "given_static":
