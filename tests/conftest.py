@@ -1,4 +1,6 @@
 import os
+import signal
+import threading
 
 import pytest
 import torch
@@ -19,6 +21,13 @@ install_import_hook([f"unbraid.{name}" for name in CHECKED], "beartype.beartype"
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face Hub
 torch.set_num_threads(1)  # the tests run in several processes
+
+# A suite that was started in the background ignores Ctrl-C, and so would the trainings that tests interrupt.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
