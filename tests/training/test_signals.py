@@ -47,10 +47,18 @@ def start(tmp_path, wait_at=3, seconds=2.0, before="", **options):
         tests=os.path.dirname(joint_run.__file__), wait_at=wait_at, seconds=seconds
     )
     script.write_text(before + text, encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, script, tmp_path / "run"], stderr=subprocess.PIPE, text=True, **options
+    return subprocess.Popen(
+        [sys.executable, script, tmp_path / "run"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_hangups,
+        **options,
     )
-    return process
+
+
+def heed_hangups():
+    """Undo what `nohup make test` passes on: a training that is told to ignore SIGHUP does."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def read_until(process, text):
