@@ -108,7 +108,7 @@ def test_a_seed_trained_again_is_no_second_repeat(make_run, ledger):
     [
         (
             {"static_drawn": "codes of other clips"},
-            "no static codes can be drawn; in their place stand codes of other clips.",
+            "has no prior of the static code; instead of drawn codes it decodes codes of other clips.",
         ),
         (
             {"compared_with": "clips of its own"},
@@ -124,7 +124,7 @@ def test_pages_say_where_nothing_could_be_drawn_or_encoded(make_run, ledger, not
         file.write_text(json.dumps(found | {"protocol": found.get("protocol", {}) | note}))
         record(run, ledger)
     page = data_page("sprites", current_trainings(read_ledger(ledger), "sprites"))
-    assert page.count(f"**sprites/dbse**: {sentence}") == 1
+    assert page.count(f"**sprites/dbse** {sentence}") == 1
 
 
 def test_runs_on_different_data_do_not_mix(make_run, ledger):

@@ -219,7 +219,7 @@ def test_the_divergences_of_the_start_end_with_their_weights():
 
 
 def test_there_is_no_divergence_of_single_posteriors():
-    """It would undo what the method is for; its card denies the bound."""
+    """Unless `kl_at_first` asks for it: it would undo what the method is for. The card denies the bound."""
     model = r_wae()
     assert not any(name.startswith("kl") for name in model.terms(tiny_batch((7,), 6, 5), noise()))
     with pytest.raises(ValueError, match="r_wae has no likelihood"):

@@ -51,13 +51,13 @@ def start(tmp_path, wait_at=3, seconds=2.0, before="", **options):
         [sys.executable, script, tmp_path / "run"],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_hangups,
+        preexec_fn=restore_hangups,
         **options,
     )
 
 
-def heed_hangups():
-    """Undo what `nohup make test` passes on: a training that is told to ignore SIGHUP does."""
+def restore_hangups():
+    """Let the training hear SIGHUP, which it would ignore in a suite started by `nohup`."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

@@ -20,6 +20,12 @@ __all__ = [
 
 PublishedRows = Mapping[str, Mapping[str, Published]]
 
+# What the generation protocol notes of a method, and the sentence that a page says of it.
+GENERATED_OTHERWISE = {
+    "static_drawn": "has no prior of the static code; instead of drawn codes it decodes {}.",
+    "compared_with": "has no encoder; its clips are compared with {}.",
+}
+
 
 def data_sets(trained: Iterable[Trained]) -> list[str]:
     """Names of the data sets that have recorded trainings."""
@@ -41,19 +47,15 @@ def with_scores(groups: Groups, columns: Iterable[ScoreColumn]) -> list[ScoreCol
 
 
 def how_generated(groups: Groups) -> list[str]:
-    """A sentence for each title whose generation scores are of another kind: dealt or mixed codes, or self-agreement."""
-    sentences = []
+    """A sentence for each title whose clips were not generated from drawn codes or not compared with real clips."""
+    sentences: dict[str, None] = {}
     for title, runs in groups.items():
-        protocols = [run.scores.get("generation", {}).get("protocol", {}) for run in runs]
-        for how in dict.fromkeys(
-            protocol["static_drawn"] for protocol in protocols if "static_drawn" in protocol
-        ):
-            sentences.append(f"{title}: no static codes can be drawn; in their place stand {how}.")
-        for what in dict.fromkeys(
-            protocol["compared_with"] for protocol in protocols if "compared_with" in protocol
-        ):
-            sentences.append(f"{title}: has no encoder; its clips are compared with {what}.")
-    return sentences
+        for run in runs:
+            protocol = run.scores.get("generation", {}).get("protocol", {})
+            for key, sentence in GENERATED_OTHERWISE.items():
+                if key in protocol:
+                    sentences[f"{title} {sentence.format(protocol[key])}"] = None
+    return list(sentences)
 
 
 def result_rows(

@@ -7,7 +7,7 @@ Naiman, Berman, Azencot. "Sample and Predict Your Latent: Modality-free Sequenti
 Estimation." ICML 2023. https://arxiv.org/abs/2305.15924
 
     p(s) = N(0, I),   p(d_t | d_<t) an LSTM,   p(x_t | s, d_t)                          the model of DSVAE
-    q(s | x), q(d | x)   the networks of C-DSVAE
+    q(s | x), q(d | x)   the networks of C-DSVAE; on request (ours) q(d | s, x) or the product of all q(d_t | x_t), as in DSVAE
     loss = SSE + KL_s + KL_d + I(s; d) + l_s + l_d                                      weights set by the recipe
 
 Both contrasts compare a code u of a sequence with one positive and K negatives:

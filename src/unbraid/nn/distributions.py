@@ -4,7 +4,7 @@ All can draw from a generator (`unbraid.types.draw`). `kl_over_steps` is the KL 
 the distributions, so that a method may change its posterior without changing its loss.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -182,21 +182,20 @@ class RolledNormal(Distribution):
 
     def along(self, path: Float[Tensor, "B T D"]) -> Normal:
         """The normals of the steps, each given the values of `path` before it."""
-        value, state, means, deviations = torch.zeros_like(path[:, 0]), None, [], []
-        for t in range(path.shape[1]):
-            normal, state = self.step(t, value, state)
-            means.append(normal.mean)
-            deviations.append(normal.stddev)
-            value = path[:, t]
+        normals = [normal for normal, _ in self._walk(lambda t, _: path[:, t])]
+        means, deviations = [normal.mean for normal in normals], [normal.stddev for normal in normals]
         return Normal(torch.stack(means, 1), torch.stack(deviations, 1), validate_args=False)
 
     def _roll(self, pick: Callable[[Normal], Tensor]) -> Tensor:
-        value, state, path = torch.zeros_like(self.like[:, 0]), None, []
+        return torch.stack([value for _, value in self._walk(lambda _, normal: pick(normal))], 1)
+
+    def _walk(self, pick: Callable[[int, Normal], Tensor]) -> Iterator[tuple[Normal, Tensor]]:
+        """The normal of each step and the value picked for it, on which the next step depends."""
+        value, state = torch.zeros_like(self.like[:, 0]), None
         for t in range(self.like.shape[1]):
             normal, state = self.step(t, value, state)
-            value = pick(normal)
-            path.append(value)
-        return torch.stack(path, 1)
+            value = pick(t, normal)
+            yield normal, value
 
 
 @register_kl(JointNormal, JointNormal)
