@@ -23,8 +23,6 @@ from unbraid.types import Batch, Codes, uniform
 
 __all__ = ["KoopmanAutoencoder", "consecutive", "mean_error", "mean_square", "operator_from_moments"]
 
-DROPOUT = 0.2  # share of latent values that the reconstruction does without, in training
-
 
 def consecutive(
     z: Float[Tensor, "B T k"], steps: Bool[Tensor, "B T"]
@@ -51,7 +49,7 @@ class KoopmanAutoencoder(SequenceModel):
 
     static_mixture = 2
     encoder: nn.Module
-    encoder_path: MaskedLSTM
+    encoder_path: MaskedLSTM | None
     decoder_path: MaskedLSTM
     decoder: nn.Module
 
@@ -60,9 +58,20 @@ class KoopmanAutoencoder(SequenceModel):
         """The latents that the codes stand for."""
 
     @final
-    def _build(self, observation: tuple[int, ...], latent_size: int, hidden: int, width: int) -> None:
+    def _build(
+        self,
+        observation: tuple[int, ...],
+        latent_size: int,
+        hidden: int,
+        width: int,
+        recurrent_encoder: bool = True,
+        dropout: float = 0.2,
+    ) -> None:
+        if not 0 <= dropout < 1:
+            raise ValueError(f"model.dropout: {dropout} must be at least 0 and below 1")
+        self.dropout = dropout
         self.encoder = build_encoder(observation, latent_size, width)
-        self.encoder_path = MaskedLSTM(latent_size, latent_size)
+        self.encoder_path = MaskedLSTM(latent_size, latent_size) if recurrent_encoder else None
         self.decoder_path = MaskedLSTM(latent_size, hidden)
         self.decoder = build_decoder(observation, hidden, width)
 
@@ -72,7 +81,8 @@ class KoopmanAutoencoder(SequenceModel):
     ) -> Float[Tensor, "B T k"]:
         """The latent path z of each sequence; zeros outside."""
         steps = None if mask is None else inside(mask)
-        return zero_unobserved(self.encoder_path(encode_steps(self.encoder, x, mask), steps), steps)
+        z = encode_steps(self.encoder, x, mask)
+        return zero_unobserved(z if self.encoder_path is None else self.encoder_path(z, steps), steps)
 
     @final
     def decode(
@@ -91,10 +101,10 @@ class KoopmanAutoencoder(SequenceModel):
     @final
     def _dropped_out(self, z: Tensor, generator: torch.Generator | None) -> Tensor:
         """The latents, of which in training a random share is set to zero."""
-        if not self.training:
+        if not self.training or not self.dropout:
             return z
-        kept = uniform(tuple(z.shape), z, generator) >= DROPOUT
-        return z * kept / (1 - DROPOUT)
+        kept = uniform(tuple(z.shape), z, generator) >= self.dropout
+        return z * kept / (1 - self.dropout)
 
 
 def mean_error(p: Distribution, batch: Batch) -> Float[Tensor, "B"]:

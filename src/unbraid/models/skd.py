@@ -16,13 +16,14 @@ L_static pulls the eigenvalues of the `static_units` most static units to 1, L_d
 (`unbraid.objectives.eigenvalues`); a unit is a real eigenvalue or a conjugate pair. MSEs are means over all values, as
 published, so that the published weights can be used; on windows -log p(x) replaces the first MSE.
 
-After training one operator is fitted to all training sequences. The codes are coordinates in its eigenvectors:
+After training one operator is fitted to all training sequences, and its units are split again: the `static_units` most
+static ones, or all within `static_radius` of 1. The codes are coordinates in its eigenvectors:
 
     s = mean over t of the static coordinates,     d_t = the dynamic coordinates of step t
 
-A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. The number
-of static coordinates lies between `static_units` and twice that. Each unit is a factor of its own: `static_1`, ...,
-`dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which label.
+A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. Each unit
+is a factor of its own: `static_1`, ..., `dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which
+label.
 
 Differs from the authors' code: the encoder's LSTM has the size of the latents (theirs, by default twice that, is reshaped so
 that halves of a vector become steps); C is fitted with a ridge in float64; codes come from one operator, not from the
@@ -73,7 +74,11 @@ class SKD(KoopmanAutoencoder):
         dynamic_mode: what dynamic eigenvalues are penalised for: "real", "threshold", "ball", "strict" or "none".
         dynamic_threshold: of "real" and "threshold".
         dynamic_radius: of "ball".
+        static_radius: distance to 1 within which all units are static after training, however many they are; None for the
+            `static_units` most static ones.
         ridge: of the least squares, beside the mean square of the latents.
+        recurrent_encoder: whether an LSTM reads the steps; without it each latent knows its own step only.
+        dropout: share of the values of the latents that the reconstruction does without, in training.
 
     Raises:
         ValueError: more static units than leave room for dynamic ones, or observations without a codec.
@@ -96,6 +101,8 @@ class SKD(KoopmanAutoencoder):
             "conjugate pairs are kept together, in real coordinates",
             "the static code is the mean over time of the static coordinates",
             "dropout reaches the reconstruction only, not the comparison of z with its prediction",
+            "`static_radius` is ours: what hardly changes, such as the direction of a walk, is then left to d",
+            "an encoder without its LSTM (`recurrent_encoder: false`) is ours",
             "which modes gave the published tables is not known; the defaults are those of the authors' training script",
             "encoder and decoder are this package's; vectors and windows are ours",
         ),
@@ -103,7 +110,8 @@ class SKD(KoopmanAutoencoder):
             {"static_mode": "norm", "dynamic_mode": "threshold"},
             {"static_mode": "real", "dynamic_mode": "ball"},
             {"dynamic_mode": "strict"},
-            {"dynamic_mode": "none"},
+            {"dynamic_mode": "none", "static_radius": 0.04},
+            {"recurrent_encoder": False, "dropout": 0.0},
         ),
         symbols=(
             ("z_t", "latents(x)[:, t]", "latent of step t"),
@@ -130,7 +138,10 @@ class SKD(KoopmanAutoencoder):
         dynamic_mode: DynamicMode = "real",
         dynamic_threshold: float = 0.5,
         dynamic_radius: float = 0.6,
+        static_radius: float | None = None,
         ridge: float = 1e-6,
+        recurrent_encoder: bool = True,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__(locals())
         if not 1 <= static_units < latent_size / 2:
@@ -140,10 +151,13 @@ class SKD(KoopmanAutoencoder):
             )
         if ridge <= 0:
             raise ValueError(f"model.ridge: {ridge} must be above 0")
+        if static_radius is not None and static_radius <= 0:
+            raise ValueError(f"model.static_radius: {static_radius} must be above 0, or leave it out")
         self.latent_size, self.static_units, self.ridge = latent_size, static_units, ridge
         self.static_mode, self.dynamic_mode = static_mode, dynamic_mode
         self.dynamic_threshold, self.dynamic_radius = dynamic_threshold, dynamic_radius
-        self._build(observation, latent_size, latent_size, width)
+        self.static_radius = static_radius
+        self._build(observation, latent_size, latent_size, width, recurrent_encoder, dropout)
         self.basis: Tensor
         self.inverse: Tensor
         self.eigenvalues: Tensor
@@ -218,8 +232,7 @@ class SKD(KoopmanAutoencoder):
 
     def _keep_coordinates(self, values: Tensor, vectors: Tensor) -> None:
         """Keep real coordinates in the eigenvectors, the most static units first; a pair's plane gets two."""
-        static = static_units(values, self.static_units, self.static_mode)
-        order = order_units(values, self.static_mode).argsort()[: int((values.imag >= 0).sum())]
+        static, order = self._split(values)
         columns: list[Tensor] = []
         for number, place in enumerate(order):
             value, vector = values[place], vectors[:, place]
@@ -231,6 +244,15 @@ class SKD(KoopmanAutoencoder):
         basis = torch.cat(columns).T
         self.basis.copy_(basis)
         self.inverse.copy_(torch.linalg.inv(basis))
+
+    def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Which eigenvalues stand for a static unit, and the places of all units, the most static first."""
+        units = int((values.imag >= 0).sum())
+        mode, count = self.static_mode, self.static_units
+        if self.static_radius is not None:
+            near = order_units(values, mode := "ball") < self.static_radius
+            count = min(max(1, int(near.sum())), units - 1)
+        return static_units(values, count, mode), order_units(values, mode).argsort()[:units]
 
     def _latents_of(self, codes: Codes) -> Float[Tensor, "B T k"]:
         static, dynamic = self.inverse.tensor_split([self.static_size])
