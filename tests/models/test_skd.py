@@ -110,6 +110,38 @@ def test_finish_finds_planted_modes():
     assert moved == {(2,), (3,), (4, 5)}
 
 
+@pytest.mark.parametrize(
+    ("radius", "near"), [(5e-4, [1.0]), (0.01, [1.0, 0.999]), (0.5, [1.0, 0.999, 0.6]), (1e-9, [1.0])]
+)
+def test_a_radius_says_how_many_units_are_static(radius, near):
+    """However many they are, but for the most static one, which always is."""
+    x, *_ = planted()
+    model = without_codecs(ridge=1e-12, static_units=1, static_radius=radius)
+    model.finish([Batch(x)])
+    kept = torch.view_as_complex(model.eigenvalues)[model.static].real
+    torch.testing.assert_close(kept, torch.tensor(near), rtol=0, atol=1e-4)
+
+
+def test_a_radius_leaves_one_unit_dynamic():
+    model = without_codecs(static_radius=1e3)
+    model.finish([Batch(torch.randn(20, 5, 6, generator=torch.Generator().manual_seed(0)))])
+    assert model.unit[~model.static].unique().numel() == 1
+
+
+def test_without_its_lstm_a_latent_knows_its_own_step_only():
+    model, x = skd(recurrent_encoder=False).eval(), tiny_batch((7,), 3, 5).x
+    torch.testing.assert_close(model.latents(x)[:, 2], model.encoder(x[:, 2]))
+    assert model.encoder_path is None
+
+
+def test_without_dropout_training_rebuilds_every_latent():
+    x = tiny_batch((7,), 3, 5).x
+    model = skd(dropout=0.0).train()
+    torch.testing.assert_close(
+        model.terms(Batch(x))["reconstruction"], model.eval().terms(Batch(x))["reconstruction"]
+    )
+
+
 def test_static_code_is_the_mean_of_the_static_coordinates():
     x, *_ = planted()
     x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
@@ -189,6 +221,8 @@ def test_batches_too_small_for_the_least_squares_are_refused(tmp_path):
         ({"static_units": 3}, "less than half of latent_size"),
         ({"static_units": 0}, "at least 1"),
         ({"ridge": 0.0}, "model.ridge: 0.0 must be above 0"),
+        ({"static_radius": 0.0}, "model.static_radius: 0.0 must be above 0"),
+        ({"dropout": 1.0}, "model.dropout: 1.0 must be at least 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(settings, message):
