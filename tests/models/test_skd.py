@@ -142,6 +142,37 @@ def test_without_dropout_training_rebuilds_every_latent():
     )
 
 
+def test_independent_static_coordinates_find_planted_ones():
+    """Three constant coordinates, uniform and independent, mixed at random: a basis of eigenvectors mixes them still."""
+    random = np.random.default_rng(0)
+    constant, mixing = random.uniform(-1, 1, (400, 3)), random.normal(size=(6, 6)) + 2 * np.eye(6)
+    moving = random.normal(size=(400, 1, 3)) * np.array([0.5, -0.6, 0.3]) ** np.arange(7)[:, None]
+    paths = np.concatenate([np.repeat(constant[:, None], 7, 1), moving], 2)
+    x = torch.tensor(paths @ mixing, dtype=torch.float32)
+    found = {}
+    for independent in (False, True):
+        model = without_codecs(static_units=1, static_radius=0.1, independent_static=independent, ridge=1e-12)
+        model.finish([Batch(x[:150]), Batch(x[150:])])
+        codes = model.encode(x)
+        torch.testing.assert_close(model.decode(codes).mean, x, rtol=0, atol=1e-3)
+        torch.testing.assert_close(model.basis @ model.inverse, torch.eye(6), rtol=0, atol=1e-4)
+        found[independent] = np.abs(np.corrcoef(codes.static.T, constant.T)[:3, 3:])
+    assert found[True].max(1).min() > 0.99 and sorted(found[True].argmax(1)) == [0, 1, 2]
+    assert found[False].max(1).min() < 0.95
+    assert model.unit.tolist() == [0, 1, 2, 3, 4, 5] and model.static.tolist() == [True] * 3 + [False] * 3
+    names = {f.columns for name, f in model.factors.items() if name.startswith("static_")}
+    assert names == {(0,), (1,), (2,)}
+    torch.testing.assert_close(model.eigenvalues[:3], torch.tensor([[1.0, 0.0]] * 3), rtol=0, atol=1e-4)
+
+
+def test_static_coordinates_that_span_nothing_stay_as_they_are():
+    x, *_ = planted(n=2)
+    model, plain = (without_codecs(independent_static=flag) for flag in (True, False))
+    for each in (model, plain):
+        each.finish([Batch(x)])
+    torch.testing.assert_close(model.inverse, plain.inverse)
+
+
 def test_static_code_is_the_mean_of_the_static_coordinates():
     x, *_ = planted()
     x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))

@@ -21,9 +21,13 @@ static ones, or all within `static_radius` of 1. The codes are coordinates in it
 
     s = mean over t of the static coordinates,     d_t = the dynamic coordinates of step t
 
+With `independent_static` the static coordinates are turned until they are independent over the sequences (independent
+component analysis): where all eigenvalues are 1, every basis of the static space is one of eigenvectors, and in this one an
+attribute has coordinates of its own.
+
 A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. Each unit
 is a factor of its own: `static_1`, ..., `dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which
-label.
+label. With `independent_static` each static coordinate is a unit.
 
 Differs from the authors' code: the encoder's LSTM has the size of the latents (theirs, by default twice that, is reshaped so
 that halves of a vector become steps); C is fitted with a ridge in float64; codes come from one operator, not from the
@@ -31,10 +35,13 @@ batch's; z~ is compared with z before dropout, and decoded without it; pairs of 
 code is one vector per sequence.
 """
 
+import warnings
 from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool, Float
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from unbraid.cards import ModelCard
@@ -76,6 +83,7 @@ class SKD(KoopmanAutoencoder):
         dynamic_radius: of "ball".
         static_radius: distance to 1 within which all units are static after training, however many they are; None for the
             `static_units` most static ones.
+        independent_static: whether static coordinates are turned until they are independent.
         ridge: of the least squares, beside the mean square of the latents.
         recurrent_encoder: whether an LSTM reads the steps; without it each latent knows its own step only.
         dropout: share of the values of the latents that the reconstruction does without, in training.
@@ -102,6 +110,7 @@ class SKD(KoopmanAutoencoder):
             "the static code is the mean over time of the static coordinates",
             "dropout reaches the reconstruction only, not the comparison of z with its prediction",
             "`static_radius` is ours: what hardly changes, such as the direction of a walk, is then left to d",
+            "`independent_static` is ours: static eigenvectors are chosen by independent component analysis",
             "an encoder without its LSTM (`recurrent_encoder: false`) is ours",
             "which modes gave the published tables is not known; the defaults are those of the authors' training script",
             "encoder and decoder are this package's; vectors and windows are ours",
@@ -110,7 +119,7 @@ class SKD(KoopmanAutoencoder):
             {"static_mode": "norm", "dynamic_mode": "threshold"},
             {"static_mode": "real", "dynamic_mode": "ball"},
             {"dynamic_mode": "strict"},
-            {"dynamic_mode": "none", "static_radius": 0.04},
+            {"dynamic_mode": "none", "static_radius": 0.04, "independent_static": True},
             {"recurrent_encoder": False, "dropout": 0.0},
         ),
         symbols=(
@@ -139,6 +148,7 @@ class SKD(KoopmanAutoencoder):
         dynamic_threshold: float = 0.5,
         dynamic_radius: float = 0.6,
         static_radius: float | None = None,
+        independent_static: bool = False,
         ridge: float = 1e-6,
         recurrent_encoder: bool = True,
         dropout: float = 0.2,
@@ -156,7 +166,7 @@ class SKD(KoopmanAutoencoder):
         self.latent_size, self.static_units, self.ridge = latent_size, static_units, ridge
         self.static_mode, self.dynamic_mode = static_mode, dynamic_mode
         self.dynamic_threshold, self.dynamic_radius = dynamic_threshold, dynamic_radius
-        self.static_radius = static_radius
+        self.static_radius, self.independent_static = static_radius, independent_static
         self._build(observation, latent_size, latent_size, width, recurrent_encoder, dropout)
         self.basis: Tensor
         self.inverse: Tensor
@@ -218,16 +228,19 @@ class SKD(KoopmanAutoencoder):
 
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit the operator to all pairs of consecutive steps, and keep the coordinates in its eigenvectors."""
-        sums, pairs = torch.zeros(2, self.latent_size, self.latent_size, dtype=torch.float64), 0
+        sums, pairs, means = torch.zeros(2, self.latent_size, self.latent_size, dtype=torch.float64), 0, []
         for batch in batches:
-            steps = inside_steps(batch.x, batch.mask)
-            before, after = consecutive(self.latents(batch.x, batch.mask), steps)
+            z, steps = self.latents(batch.x, batch.mask), inside_steps(batch.x, batch.mask)
+            before, after = consecutive(z, steps)
             count = int((steps[:, :-1] & steps[:, 1:]).sum())
             gram, cross = _moments(before, after, steps)
             sums, pairs = sums + count * torch.stack([gram, cross]).cpu(), pairs + count
+            means.append(mean_over_steps(z, steps))
         gram, cross = sums / max(1, pairs)
         operator = operator_from_moments(gram, cross, self.ridge)
         self._keep_coordinates(*torch.linalg.eig(operator))
+        if self.independent_static:
+            self._make_static_independent(operator, torch.cat(means))
         _name_factors(self)
 
     def _keep_coordinates(self, values: Tensor, vectors: Tensor) -> None:
@@ -244,6 +257,26 @@ class SKD(KoopmanAutoencoder):
         basis = torch.cat(columns).T
         self.basis.copy_(basis)
         self.inverse.copy_(torch.linalg.inv(basis))
+
+    def _make_static_independent(self, operator: Tensor, means: Float[Tensor, "n k"]) -> None:
+        """Turn the static coordinates until they are independent over the sequences; each is a unit then.
+
+        Args:
+            operator: C.
+            means: of the latents of each sequence over its steps.
+        """
+        count = int(self.static.sum())
+        basis = self.basis.double().cpu()
+        turn = _independent(means.double().cpu() @ basis[:, :count])
+        turned = torch.cat([basis[:, :count] @ turn, basis[:, count:]], 1)
+        values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
+        order = (values - 1).abs().argsort()
+        turned[:, :count] = turned[:, order]
+        self.basis.copy_(turned)
+        self.inverse.copy_(torch.linalg.inv(turned))
+        self.eigenvalues[:count] = torch.stack([values[order], torch.zeros(count)], 1)
+        self.unit[count:] += count - self.unit[count]
+        self.unit[:count] = torch.arange(count)
 
     def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Which eigenvalues stand for a static unit, and the places of all units, the most static first."""
@@ -264,6 +297,17 @@ def _moments(before: Tensor, after: Tensor, steps: Tensor) -> tuple[Tensor, Tens
     before, after = before.flatten(0, 1), after.flatten(0, 1)
     pairs = (steps[:, :-1] & steps[:, 1:]).sum().clamp_min(1)
     return before.T @ before / pairs, before.T @ after / pairs
+
+
+def _independent(values: Float[Tensor, "n S"]) -> Float[Tensor, "S S"]:
+    """The matrix that makes the columns of `values` independent; the unit matrix where they do not span their space."""
+    columns = values.shape[1]
+    if columns == 1 or torch.linalg.matrix_rank(values - values.mean(0)) < columns:
+        return torch.eye(columns, dtype=values.dtype)
+    analysis = FastICA(columns, whiten="unit-variance", max_iter=1000, random_state=0)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        analysis.fit(values.numpy())
+    return torch.from_numpy(analysis.components_.T)
 
 
 def _name_factors(model: SKD, *_: object) -> None:
