@@ -8,7 +8,7 @@ import torch
 from oracle import Oracle
 
 from unbraid.data.sequences import Label, Sequences
-from unbraid.evaluation.factor_maps import exchange_factors, factor_map, units_of
+from unbraid.evaluation.factor_maps import assign_units, exchange_factors, factor_map, units_of
 from unbraid.evaluation.factor_metrics import (
     completeness,
     disentanglement,
@@ -16,7 +16,9 @@ from unbraid.evaluation.factor_metrics import (
     mutual_information,
     sap,
 )
-from unbraid.evaluation.factors import PROTOCOL, evaluate_factors
+from unbraid.evaluation.factors import PROTOCOL, choose_maps, evaluate_factors
+from unbraid.evaluation.judging import JudgedModel, parts_of
+from unbraid.generation import encode
 from unbraid.models.build import build_model
 from unbraid.report.protocols.factors import headline, section
 from unbraid.types import Codes, Factor
@@ -92,6 +94,23 @@ def test_the_map_finds_content_that_leaks_into_the_dynamic_code(data):
     assert columns(found["colour"], "dynamic") >= {0, 1, 2, 3, 4}
 
 
+def test_labels_get_parts_of_their_own_code_where_asked():
+    labels = {
+        "who": Label(np.zeros(2, int), ("a",), "static"),
+        "how": Label(np.zeros(2, int), ("a",), "dynamic"),
+    }
+    units = [Factor("static", (0,)), Factor("static", (1,)), Factor("dynamic", (0,)), Factor("dynamic", (1,))]
+    importance = np.array([[0.6, 0.1], [0.1, 0.2], [0.2, 0.1], [0.1, 0.6]])
+    assert assign_units(labels, importance, units) == {
+        "who": (units[0], units[2]),
+        "how": (units[1], units[3]),
+    }
+    own = assign_units(labels, importance, units, own_code=True)
+    assert own == {"who": (units[0], units[1]), "how": (units[2], units[3])}
+    alone = assign_units({"who": labels["who"]}, importance[:, :1], units, own_code=True)
+    assert alone == {"who": (units[0], units[1])}
+
+
 def test_factors_of_the_method_stay_whole():
     model = Oracle(OBSERVATION)
     model.factors = {
@@ -127,6 +146,24 @@ def test_every_label_changes_alone(scores):
         assert figures["alone"]["mean"] > 0.95
         assert all(figure["mean"] > 0.97 for figure in figures["kept"].values())
         assert figures["alone"]["floor"] < 0.5
+
+
+@pytest.mark.parametrize(("leak", "best"), [(False, 1), (True, 0)])
+def test_each_label_keeps_the_map_that_changes_it_alone(data, judge, leak, best):
+    """A map of both codes takes the motion along, one of s alone misses what the decoder reads from d."""
+    model, clips = Oracle(OBSERVATION, leak_content=leak), data.split("validation")
+    judged = JudgedModel(model, judge, clips, parts_of(data), 64, lambda _: None)
+    static, dynamic = (tuple(Factor(code, (n,)) for n in range(5)) for code in ("static", "dynamic"))
+    motion = () if leak else tuple(Factor("dynamic", (n,)) for n in range(8, 12))
+    maps = [{"colour": static + dynamic + motion}, {"colour": static}]
+    names = dict.fromkeys(("shade", "move"), ())
+    chosen = choose_maps(judged, encode(model, clips), [by | names for by in maps], seed=0)
+    assert chosen["colour"] == best
+
+
+def test_a_leak_is_exchanged_too(data, judge):
+    scores = evaluate_factors(Oracle(OBSERVATION, leak_content=True), data, judge=judge, repeats=1)
+    assert scores["exchange"]["colour"]["alone"]["mean"] > 0.9
 
 
 def test_figures_stand_between_their_floors_and_one(scores):

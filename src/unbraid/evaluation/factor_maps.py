@@ -84,7 +84,7 @@ def factor_map(
     table = unit_table(encode(model, sequences, batch_size), sequences, units)
     heads, _ = usable_labels(sequences)
     forests = fit_forests(table, heads, seed)
-    return assign_units(list(heads), unit_importance(forests, table, len(units)), units)
+    return assign_units(heads, unit_importance(forests, table, len(units)), units)
 
 
 def exchange_factors(codes: Codes, other: Codes, factors: tuple[Factor, ...]) -> Codes:
@@ -149,11 +149,23 @@ def unit_importance(
 
 
 def assign_units(
-    names: list[str], importance: Float[np.ndarray, "P K"], units: list[Factor]
+    labels: Mapping[str, Label],
+    importance: Float[np.ndarray, "P K"],
+    units: list[Factor],
+    own_code: bool = False,
 ) -> dict[str, tuple[Factor, ...]]:
-    """Every unit given to the label to which it contributes most."""
-    label = importance.argmax(1)
+    """Every unit given to the label to which it contributes most.
+
+    Args:
+        labels: in the order of the columns of `importance`.
+        importance: of `unit_importance`.
+        units: in the order of its rows.
+        own_code: whether static labels get parts of the static code only, and dynamic ones of the dynamic code.
+    """
+    kinds = [label.kind for label in labels.values()]
+    allowed = np.array([[not own_code or unit.code == kind for kind in kinds] for unit in units])
+    label = np.where(allowed.any(1), np.where(allowed, importance, -1).argmax(1), -1)
     return {
         name: tuple(unit for unit, own in zip(units, label, strict=True) if own == place)
-        for place, name in enumerate(names)
+        for place, name in enumerate(labels)
     }

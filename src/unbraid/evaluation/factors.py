@@ -1,6 +1,8 @@
 """Factors: which coordinates of the codes carry which label, and what happens when one label's coordinates are exchanged.
 
-The map (`unbraid.evaluation.factor_maps`) is found on one split (`validation`) and used on another (`test`).
+The map (`unbraid.evaluation.factor_maps`) is found on one split (`validation`) and used on another (`test`). A label gets
+parts of both codes, or only of the code of its kind (static or dynamic): whichever changes it alone more often on the split
+where the map is found.
 
 - *DCI, SAP, modularity*: see `unbraid.evaluation.factor_metrics`. Informativeness is the forests' accuracy.
 - *exchange* (frames with a judge): each clip gets the coordinates of one label from a partner of another class. The judge
@@ -53,7 +55,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.types import Codes, Factor
 
-__all__ = ["PROTOCOL", "evaluate_factors"]
+__all__ = ["PROTOCOL", "choose_maps", "evaluate_factors"]
 
 
 def evaluate_factors(
@@ -112,11 +114,12 @@ def evaluate_factors(
     fitted_on, scored = (data.take(rows[name]) for name in (map_split, split))
     heads, left_out = usable_labels(fitted_on)
     units, codes = units_of(model), encode(model, scored, batch_size)
+    codes_of_map = encode(model, fitted_on, batch_size)
     raw = raw_components(data, data.take(np.concatenate([rows[map_split], rows[split]])))
     raw_table = UnitTable(raw, np.arange(raw.shape[1]))
     pairs = {
         "codes": (
-            unit_table(encode(model, fitted_on, batch_size), fitted_on, units),
+            unit_table(codes_of_map, fitted_on, units),
             unit_table(codes, scored, units),
         ),
         "pixels" if data.kind == "frames" else "values": (
@@ -126,7 +129,7 @@ def evaluate_factors(
     }
     truth = {name: scored.labels[name] for name in heads}
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in (*pairs, "random")}
-    maps, importances = [], []
+    maps, importances = [], []  # a map of both codes and one of each label's own code
     with progress_bar("finding factors", (len(pairs) + 1) * repeats) as advance:
         for repeat in range(repeats):
             seed_now = seed_of_repeat(seed, repeat)
@@ -139,7 +142,7 @@ def evaluate_factors(
                 figures, importance = _measures(fit, test, heads, truth, seed_now)
                 measured[name].append(figures)
                 if name == "codes":
-                    maps.append(assign_units(list(heads), importance, units))
+                    maps.append([assign_units(heads, importance, units, own) for own in (False, True)])
                     importances.append(importance)
                 advance("")
     floors = {
@@ -148,12 +151,20 @@ def evaluate_factors(
     scores = Scores({name: _nested(measured[name], floors, truth) for name in pairs})
     if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
         judge = judge or train_judge(data, cache=cache, seed=0)
-        passes = (1 + 2 * repeats * len(heads)) * -(-len(scored) // batch_size)
+        batches = [-(-len(part) // batch_size) for part in (scored, fitted_on)]
+        passes = (1 + 2 * repeats * len(heads)) * batches[0] + 2 * len(heads) * batches[1]
         with progress_bar(f"exchanging factors on {data.name}", passes) as advance:
-            judged = JudgedModel(model, judge, scored, parts_of(data), batch_size, advance)
+            judged, judged_of_map = (
+                JudgedModel(model, judge, part, parts_of(data), batch_size, advance)
+                for part in (scored, fitted_on)
+            )
             judged.check(accept_weak_judge)
-            scores["exchange"] = _exchanges(judged, codes, maps, seed)
-    scores["map"] = _described(maps[0], importances[0], units)
+            chosen = choose_maps(judged_of_map, codes_of_map, maps[0], seed)
+            used = [{name: pair[chosen[name]][name] for name in heads} for pair in maps]
+            scores["exchange"] = _exchanges(judged, codes, used, seed)
+    else:
+        used = [both for both, _ in maps]
+    scores["map"] = _described(used[0], importances[0], units)
     scores["left_out"] = left_out
     scores["labels"] = {name: describe_label(scored.labels[name]) for name in heads}
     scores["protocol"] = {
@@ -236,6 +247,19 @@ def _described(
 
 
 # ---- exchange -------------------------------------------------------------------------------------------
+
+
+def choose_maps(
+    judged: JudgedModel, codes: Codes, maps: list[dict[str, tuple[Factor, ...]]], seed: int
+) -> dict[str, int]:
+    """The number of the map that changes each label alone most often; the first of equal ones."""
+    names = list(maps[0])
+    other = partners(len(codes), torch.Generator().manual_seed(seed))
+    chosen = {}
+    for name in names:
+        made = [exchange_factors(codes, codes[torch.from_numpy(other)], by_label[name]) for by_label in maps]
+        chosen[name] = int(np.argmax([_seen(judged, each, other, name, names)["alone"] for each in made]))
+    return chosen
 
 
 def _exchanges(
