@@ -13,20 +13,33 @@ def planted(kind: str, n: int = 480, seed: int = 0) -> Sequences:
     """N sequences of a kind, with the labels `what` (static) and `how` (dynamic), four classes each, independent."""
     random = np.random.default_rng(seed)
     what, how = random.integers(0, CLASSES, (2, n))
-    x = {"frames": frames, "vectors": vectors, "windows": windows}[kind](what, how, random)
+    x = {"frames": frames, "turns": turns, "vectors": vectors, "windows": windows}[kind](what, how, random)
     labels = {"what": what, "how": how}
     return Sequences.from_arrays(x, name=f"planted {kind}", labels=labels, dynamic_labels=["how"], seed=1)
 
 
 def frames(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A square of one of four colours that moves in one of four directions, from about the middle."""
-    colours = np.array([[230, 60, 60], [60, 200, 60], [70, 90, 240], [230, 220, 60]])
     moves = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
+    return squares(what, moves[how][:, None] * np.arange(STEPS)[:, None], random)
+
+
+def turns(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The same squares that go round, one way or the other, or to and fro, across or along, and come back."""
+    angle = 2 * np.pi * np.arange(STEPS) / STEPS
+    round_, fro = np.stack([np.cos(angle), np.sin(angle)], 1), np.stack([np.sin(angle), 0 * angle], 1)
+    paths = np.stack([round_, round_ * [1, -1], fro, fro[:, ::-1]])
+    return squares(what, np.rint(4 * paths[how]).astype(int), random)
+
+
+def squares(what: np.ndarray, path: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Squares of the colours `what` that follow the paths `(N, STEPS, 2)` from about the middle."""
+    colours = np.array([[230, 60, 60], [60, 200, 60], [70, 90, 240], [230, 220, 60]])
     x = np.full((len(what), STEPS, 3, 16, 16), 20, np.uint8)
     start = random.integers(4, 7, (len(what), 2))
-    for clip, colour, move, place in zip(x, what, how, start, strict=True):
-        for t, frame in enumerate(clip):
-            rows, columns = ((place + t * moves[move])[:, None] + np.arange(6)) % 16
+    for clip, colour, places in zip(x, what, start[:, None] + path, strict=True):
+        for frame, place in zip(clip, places, strict=True):
+            rows, columns = (place[:, None] + np.arange(6)) % 16
             frame[:, rows[:, None], columns] = colours[colour][:, None, None]
     return x
 
