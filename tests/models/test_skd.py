@@ -171,6 +171,14 @@ def test_static_coordinates_that_span_nothing_stay_as_they_are():
     for each in (model, plain):
         each.finish([Batch(x)])
     torch.testing.assert_close(model.inverse, plain.inverse)
+    assert model.unit.tolist() == plain.unit.tolist()
+
+
+def test_a_single_static_coordinate_can_be_made_independent():
+    x, *_ = planted()
+    model = without_codecs(ridge=1e-12, static_units=1, independent_static=True)
+    model.finish([Batch(x)])
+    assert model.encode(x).static.var() == pytest.approx(1, rel=0.1)
 
 
 def test_static_code_is_the_mean_of_the_static_coordinates():

@@ -1,7 +1,8 @@
 """SKD: a linear operator moves the latents from step to step; its eigenvectors split them into factors.
 
 When to use it: where more than two factors are wanted. Single eigenvectors often carry single attributes (hair, skin), so
-one attribute can be exchanged alone. There is no prior: new static codes are mixtures of those of other sequences.
+one attribute can be exchanged alone. There is no prior: new static codes are mixtures of those of other sequences. A steady
+drift has eigenvalues near 1 as well and is taken for something that stays, so motions should come back.
 
 Berman, Naiman, Azencot. "Multifactor Sequential Disentanglement via Structured Koopman Autoencoders." ICLR 2023.
 https://arxiv.org/abs/2303.17264
@@ -261,14 +262,18 @@ class SKD(KoopmanAutoencoder):
     def _make_static_independent(self, operator: Tensor, means: Float[Tensor, "n k"]) -> None:
         """Turn the static coordinates until they are independent over the sequences; each is a unit then.
 
+        Where the sequences are too few or too alike to span the static space, it stays as it is.
+
         Args:
             operator: C.
             means: of the latents of each sequence over its steps.
         """
         count = int(self.static.sum())
         basis = self.basis.double().cpu()
-        turn = _independent(means.double().cpu() @ basis[:, :count])
-        turned = torch.cat([basis[:, :count] @ turn, basis[:, count:]], 1)
+        static = means.double().cpu() @ basis[:, :count]
+        if torch.linalg.matrix_rank(static - static.mean(0)) < count:
+            return
+        turned = torch.cat([basis[:, :count] @ _unmixing(static), basis[:, count:]], 1)
         values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
         order = (values - 1).abs().argsort()
         turned[:, :count] = turned[:, order]
@@ -299,12 +304,9 @@ def _moments(before: Tensor, after: Tensor, steps: Tensor) -> tuple[Tensor, Tens
     return before.T @ before / pairs, before.T @ after / pairs
 
 
-def _independent(values: Float[Tensor, "n S"]) -> Float[Tensor, "S S"]:
-    """The matrix that makes the columns of `values` independent; the unit matrix where they do not span their space."""
-    columns = values.shape[1]
-    if columns == 1 or torch.linalg.matrix_rank(values - values.mean(0)) < columns:
-        return torch.eye(columns, dtype=values.dtype)
-    analysis = FastICA(columns, whiten="unit-variance", max_iter=1000, random_state=0)
+def _unmixing(values: Float[Tensor, "n S"]) -> Float[Tensor, "S S"]:
+    """The matrix by which the columns of `values` become independent, with variance 1."""
+    analysis = FastICA(values.shape[1], whiten="unit-variance", max_iter=1000, random_state=0)
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         analysis.fit(values.numpy())
     return torch.from_numpy(analysis.components_.T)
