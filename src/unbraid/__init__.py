@@ -40,6 +40,7 @@ _PUBLIC = {
     "score": "unbraid.workflow",
     "train_score_report": "unbraid.workflow",
     "encode": "unbraid.generation",
+    "find_components": "unbraid.components",
     "export": "unbraid.exporting",
     "evaluate_generation": "unbraid.evaluation",
     "SequenceDisentangler": "unbraid.estimator",

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from oracle import Oracle
+from torch.distributions import Normal
 
 from unbraid.data.sequences import Label, Sequences
+from unbraid.evaluation.factor_exchanges import choose_maps
 from unbraid.evaluation.factor_maps import assign_units, exchange_factors, factor_map, units_of
 from unbraid.evaluation.factor_metrics import (
     completeness,
@@ -16,12 +18,12 @@ from unbraid.evaluation.factor_metrics import (
     mutual_information,
     sap,
 )
-from unbraid.evaluation.factors import PROTOCOL, choose_maps, evaluate_factors
+from unbraid.evaluation.factors import PROTOCOL, evaluate_factors
 from unbraid.evaluation.judging import JudgedModel, parts_of
 from unbraid.generation import encode
 from unbraid.models.build import build_model
 from unbraid.report.protocols.factors import headline, section
-from unbraid.types import Codes, Factor
+from unbraid.types import Codes, Factor, Posterior
 
 OBSERVATION = (3, 16, 16)
 
@@ -70,6 +72,22 @@ def test_mutual_information():
     assert mutual_information(labels.astype(float), labels) == pytest.approx(-(shares * np.log(shares)).sum())
     assert mutual_information(random.normal(size=4000), labels) < 0.02
     assert mutual_information(np.ones(4000), labels) == 0
+
+
+class Turned(Oracle):
+    """Writes the content into s through a random turn."""
+
+    def __init__(self, observation):
+        super().__init__(observation)
+        turn = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0]
+        self.register_buffer("turn", torch.tensor(turn, dtype=torch.float32))
+
+    def posterior(self, x, mask=None, generator=None):
+        posterior = super().posterior(x, mask, generator)
+        return Posterior(Normal(posterior.static.mean @ self.turn, 0.01), posterior.dynamic)
+
+    def decode(self, codes, mask=None, generator=None):
+        return super().decode(Codes(codes.static @ self.turn.T, codes.dynamic), mask, generator)
 
 
 # ---- maps -----------------------------------------------------------------------------------------------
@@ -161,6 +179,18 @@ def test_each_label_keeps_the_map_that_changes_it_alone(data, judge, leak, best)
     assert chosen["colour"] == best
 
 
+def test_independent_components_of_a_turned_code_are_its_labels(data, judge):
+    """The content is written into s through a random turn, so that no coordinate is a label's own."""
+    scores = evaluate_factors(Turned(OBSERVATION), data, judge=judge, repeats=1)
+    found = scores["components"]
+    assert found["number"] == 6 and set(found["map"]) == set(found["exchange"]) == {"colour", "shade"}
+    for name in ("colour", "shade"):
+        figures = found["exchange"][name]
+        assert figures["alone"]["mean"] > 0.9 > 0.5 > figures["alone"]["floor"]
+        assert figures["alone"]["mean"] > scores["exchange"][name]["alone"]["mean"] + 0.2
+        assert set(figures["kept"]) == {"colour", "shade", "move"} - {name}
+
+
 def test_a_leak_is_exchanged_too(data, judge):
     scores = evaluate_factors(Oracle(OBSERVATION, leak_content=True), data, judge=judge, repeats=1)
     assert scores["exchange"]["colour"]["alone"]["mean"] > 0.9
@@ -187,8 +217,10 @@ def test_the_same_seed_gives_the_same_scores(data, judge, scores):
 
 def test_the_report_shows_them(scores, tmp_path):
     assert "exchanging the coordinates of one label" in headline(scores).lower()
-    assert len(section(scores, tmp_path)) == 6
-    without_judge = {key: value for key, value in scores.items() if key != "exchange"}
+    assert len(section(scores, tmp_path)) == 9
+    without_components = {key: value for key, value in scores.items() if key != "components"}
+    assert len(section(without_components, tmp_path)) == 6
+    without_judge = {key: value for key, value in without_components.items() if key != "exchange"}
     assert headline(without_judge) == ""
     assert len(section(without_judge, tmp_path)) == 3
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from sklearn.tree import DecisionTreeClassifier
 
+from unbraid.components import StaticComponents, find_components
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import generation
+from unbraid.evaluation.factor_exchanges import choose_maps, exchange_scores, map_components
 from unbraid.evaluation.factor_maps import (
     UnitTable,
     assign_units,
@@ -50,12 +51,14 @@ from unbraid.evaluation.leakage import raw_components
 from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
 from unbraid.evaluation.scores import Scores, figures_over_repeats
-from unbraid.generation import encode, partners
+from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
-from unbraid.types import Codes, Factor
+from unbraid.types import Factor
 
-__all__ = ["PROTOCOL", "choose_maps", "evaluate_factors"]
+__all__ = ["PROTOCOL", "evaluate_factors"]
+
+COMPONENT_CLIPS = 4000  # of the train split, on which independent components are found
 
 
 def evaluate_factors(
@@ -84,6 +87,9 @@ def evaluate_factors(
     - `exchange`: for each label `changed`, the share of clips that show the partner's class of it; `kept`, for every other
       label the share that shows the clip's own class; `alone`, the share in which both hold for all labels. Floors are
       those of a random map. Only for frames, and methods that decode and whose decoder reads the static code.
+    - `components`: the same for the independent components of the static code (`unbraid.components`), found on up to
+      4,000 sequences of the train split without labels: their `number`, the `map` of static labels to them, and the
+      `exchange` of each. Left out where there is no static label or the static code does not vary.
     - `map`: for each label the coordinates that carry it, by code, and their share of its importance.
     - `left_out`: labels that cannot be scored, and why.
     - `labels`, `protocol`: kinds, chance and majority of the labels; data, splits, clips, repeats, seed.
@@ -151,8 +157,11 @@ def evaluate_factors(
     scores = Scores({name: _nested(measured[name], floors, truth) for name in pairs})
     if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
         judge = judge or train_judge(data, cache=cache, seed=0)
+        still = {name: label for name, label in heads.items() if label.kind == "static"}
+        components = _components(model, data, seed, batch_size) if still else None
+        exchanged = len(heads) + (len(still) if components is not None else 0)
         batches = [-(-len(part) // batch_size) for part in (scored, fitted_on)]
-        passes = (1 + 2 * repeats * len(heads)) * batches[0] + 2 * len(heads) * batches[1]
+        passes = (1 + 2 * repeats * exchanged) * batches[0] + 2 * len(heads) * batches[1]
         with progress_bar(f"exchanging factors on {data.name}", passes) as advance:
             judged, judged_of_map = (
                 JudgedModel(model, judge, part, parts_of(data), batch_size, advance)
@@ -161,7 +170,17 @@ def evaluate_factors(
             judged.check(accept_weak_judge)
             chosen = choose_maps(judged_of_map, codes_of_map, maps[0], seed)
             used = [{name: pair[chosen[name]][name] for name in heads} for pair in maps]
-            scores["exchange"] = _exchanges(judged, codes, used, seed)
+            scores["exchange"] = exchange_scores(judged, codes, used, exchange_factors, seed)
+            if components is not None:
+                component_maps = [
+                    map_components(components.of(codes_of_map.static), still, seed_of_repeat(seed, repeat))
+                    for repeat in range(repeats)
+                ]
+                scores["components"] = {
+                    "number": len(components),
+                    "map": {name: list(parts) for name, parts in component_maps[0].items()},
+                    "exchange": exchange_scores(judged, codes, component_maps, components.exchange, seed),
+                }
     else:
         used = [both for both, _ in maps]
     scores["map"] = _described(used[0], importances[0], units)
@@ -178,6 +197,17 @@ def evaluate_factors(
         "std": "over forests and partners of one trained model",
     }
     return scores
+
+
+def _components(model: SequenceModel, data: Sequences, seed: int, batch_size: int) -> StaticComponents | None:
+    """The independent components of the static codes of the train split; None where there is nothing to find."""
+    if "train" not in data.splits:
+        return None
+    static = encode(model, data.take(_some_rows(data, "train", COMPONENT_CLIPS, seed)), batch_size).static
+    try:
+        return find_components(static)
+    except ValueError:  # the static code is collapsed
+        return None
 
 
 def _some_rows(data: Sequences, split: str, clips: int | None, seed: int) -> Int[np.ndarray, "n"]:
@@ -244,71 +274,6 @@ def _described(
         share = sum(importance[units.index(factor), place] for factor in factors)
         described[name] = columns | {"share": float(share)}
     return described
-
-
-# ---- exchange -------------------------------------------------------------------------------------------
-
-
-def choose_maps(
-    judged: JudgedModel, codes: Codes, maps: list[dict[str, tuple[Factor, ...]]], seed: int
-) -> dict[str, int]:
-    """The number of the map that changes each label alone most often; the first of equal ones."""
-    names = list(maps[0])
-    other = partners(len(codes), torch.Generator().manual_seed(seed))
-    chosen = {}
-    for name in names:
-        made = [exchange_factors(codes, codes[torch.from_numpy(other)], by_label[name]) for by_label in maps]
-        chosen[name] = int(np.argmax([_seen(judged, each, other, name, names)["alone"] for each in made]))
-    return chosen
-
-
-def _exchanges(
-    judged: JudgedModel, codes: Codes, maps: list[dict[str, tuple[Factor, ...]]], seed: int
-) -> dict[str, Any]:
-    """What the judge sees when the coordinates of one label come from a partner, by the map and by a random one."""
-    names = list(maps[0])
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    floors: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for repeat, by_label in enumerate(maps):
-        generator = torch.Generator().manual_seed(seed_of_repeat(seed, repeat))
-        other = partners(len(codes), generator)
-        random = _random_map(by_label, generator)
-        for name in names:
-            for results, used in ((found, by_label), (floors, random)):
-                made = exchange_factors(codes, codes[torch.from_numpy(other)], used[name])
-                results[name].append(_seen(judged, made, other, name, names))
-    scores = {}
-    for name in names:
-        floor = {key: float(np.mean([of[key] for of in floors[name]])) for key in floors[name][0]}
-        flat = figures_over_repeats(found[name], floor)
-        kept = {label: flat.pop(f"kept / {label}") for label in names if label != name}
-        scores[name] = flat | {"kept": kept}
-    return scores
-
-
-def _random_map(
-    by_label: Mapping[str, tuple[Factor, ...]], generator: torch.Generator
-) -> dict[str, tuple[Factor, ...]]:
-    """Each label with as many factors as before, dealt out at random."""
-    every = [factor for factors in by_label.values() for factor in factors]
-    order = iter(torch.randperm(len(every), generator=generator).tolist())
-    return {name: tuple(every[next(order)] for _ in factors) for name, factors in by_label.items()}
-
-
-def _seen(
-    judged: JudgedModel, made: Codes, other: np.ndarray, name: str, names: list[str]
-) -> dict[str, float]:
-    """Shares of the clips whose partner is of another class of label `name`."""
-    seen = {label: p.argmax(1) for label, p in judged.read(made).items()}
-    own = {label: judged.clips.labels[label].values for label in names}
-    differ = own[name] != own[name][other]
-    if not differ.any():
-        differ = np.ones_like(differ)
-    changed = (seen[name] == own[name][other])[differ]
-    kept = {label: (seen[label] == own[label])[differ] for label in names if label != name}
-    every = np.logical_and.reduce([changed, *kept.values()])
-    shares = {"changed": changed, "alone": every} | {f"kept / {label}": of for label, of in kept.items()}
-    return {key: float(np.mean(values)) for key, values in shares.items()}
 
 
 def _unsuited(data: Sequences) -> str:

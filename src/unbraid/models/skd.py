@@ -36,13 +36,10 @@ batch's; z~ is compared with z before dropout, and decoded without it; pairs of 
 code is one vector per sequence.
 """
 
-import warnings
 from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool, Float
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from unbraid.cards import ModelCard
@@ -55,6 +52,7 @@ from unbraid.models.koopman import (
     operator_from_moments,
 )
 from unbraid.nn.distributions import Point
+from unbraid.nn.independent import unmixing
 from unbraid.objectives.eigenvalues import (
     DynamicMode,
     StaticMode,
@@ -273,7 +271,7 @@ class SKD(KoopmanAutoencoder):
         static = means.double().cpu() @ basis[:, :count]
         if torch.linalg.matrix_rank(static - static.mean(0)) < count:
             return
-        turned = torch.cat([basis[:, :count] @ _unmixing(static), basis[:, count:]], 1)
+        turned = torch.cat([basis[:, :count] @ unmixing(static, count)[0], basis[:, count:]], 1)
         values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
         order = (values - 1).abs().argsort()
         turned[:, :count] = turned[:, order]
@@ -302,14 +300,6 @@ def _moments(before: Tensor, after: Tensor, steps: Tensor) -> tuple[Tensor, Tens
     before, after = before.flatten(0, 1), after.flatten(0, 1)
     pairs = (steps[:, :-1] & steps[:, 1:]).sum().clamp_min(1)
     return before.T @ before / pairs, before.T @ after / pairs
-
-
-def _unmixing(values: Float[Tensor, "n S"]) -> Float[Tensor, "S S"]:
-    """The matrix by which the columns of `values` become independent, with variance 1."""
-    analysis = FastICA(values.shape[1], whiten="unit-variance", max_iter=1000, random_state=0)
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        analysis.fit(values.numpy())
-    return torch.from_numpy(analysis.components_.T)
 
 
 def _name_factors(model: SKD, *_: object) -> None:

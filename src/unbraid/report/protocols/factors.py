@@ -1,6 +1,8 @@
 """Factors: how well labels belong to single coordinates, and what exchanging one label's coordinates changes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from unbraid.evaluation.scores import Figure, Scores
 from unbraid.report.blocks import (
@@ -27,6 +29,10 @@ EXCHANGE = (
     "Every clip gets the coordinates of one label from a partner of another class. The judge should see the partner's class "
     "of that label (changed) and the clip's own of all others (kept); alone: both in the same clip. In brackets the floor, "
     "a random map with as many coordinates."
+)
+COMPONENTS = (
+    "The same with {number} independent components of the static code, found on the train split without labels; each belongs to "
+    "the label that it tells most about. `unbraid.find_components` gives them."
 )
 LINES = (
     "Each row moves the coordinates of one label from the first clip's to the last clip's; all other coordinates stay. Only "
@@ -76,15 +82,25 @@ def section(scores: Scores, folder: Path) -> list[Block]:
         ),
     ]
     if "exchange" in scores:
-        blocks += [Heading("One label exchanged", 3), _exchange(scores), Paragraph(EXCHANGE, "caption")]
+        blocks += [
+            Heading("One label exchanged", 3),
+            _exchange(scores["exchange"]),
+            Paragraph(EXCHANGE, "caption"),
+        ]
+    if components := scores.get("components"):
+        blocks += [
+            Heading("One label exchanged by independent components", 3),
+            _exchange(components["exchange"]),
+            Paragraph(COMPONENTS.format(number=components["number"]), "caption"),
+        ]
     blocks += stored_picture(folder, "factors", "From one clip to another, label by label", LINES)
     return blocks + left_out(scores)
 
 
-def _exchange(scores: Scores) -> Cells:
-    names = list(scores["exchange"])
+def _exchange(labels: Mapping[str, Any]) -> Cells:
+    names = dict.fromkeys([*labels, *(other for figures in labels.values() for other in figures["kept"])])
     rows = []
-    for name, figures in scores["exchange"].items():
+    for name, figures in labels.items():
         kept = figures["kept"]
         cells = [_beside_floor(figures["changed"]), _beside_floor(figures["alone"])]
         rows.append([name, *cells, *(_beside_floor(kept[other]) if other in kept else "" for other in names)])

@@ -1,0 +1,92 @@
+"""Components of static codes: the single attributes of what stays (hair, shirt), found without labels. Ours, for every method.
+
+    codes = unbraid.encode(model, data.split("train"))
+    components = unbraid.find_components(codes.static)
+    u = components.of(codes.static)                        # (N, P): independent, each of variance 1
+    made = components.exchange(codes, others, (2, 8))      # two components from other sequences, all else kept
+
+A method may turn its static code as it likes, so a coordinate means nothing. But attributes are often independent of each
+other over the sequences (any hat with any shirt), and where a code adds up what they contribute, it can be turned back:
+directions that hardly vary are left out, and independent component analysis turns the others until they are independent.
+Each attribute then has a few components of its own. `unbraid evaluate --protocols factors` says how well that works.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unbraid.nn.independent import unmixing
+from unbraid.types import Codes
+
+__all__ = ["StaticComponents", "find_components"]
+
+SMALLEST_SHARE = 1e-3  # of the variance, below which a principal component is left out
+
+
+@dataclass(frozen=True)
+class StaticComponents:
+    """Independent components of static codes.
+
+    Attributes:
+        mean: of the static codes.
+        unmix: turns a centred static code into its components.
+        mix: what a component of size 1 adds to the static code.
+    """
+
+    mean: Float[Tensor, " S"]
+    unmix: Float[Tensor, "S P"]
+    mix: Float[Tensor, "P S"]
+
+    def __len__(self) -> int:
+        return len(self.mix)
+
+    def of(self, static: Float[Tensor, "n S"]) -> Float[Tensor, "n P"]:
+        """The components of static codes."""
+        return ((static.double() - self.mean) @ self.unmix).to(static.dtype)
+
+    def exchange(self, codes: Codes, other: Codes, components: tuple[int, ...]) -> Codes:
+        """The codes with some components of their static code taken from `other`; all else is kept.
+
+        Args:
+            codes: of n sequences.
+            other: of n sequences.
+            components: numbers from 0.
+
+        Raises:
+            ValueError: the two have different numbers of sequences, or there is no such component.
+        """
+        if len(codes) != len(other):
+            raise ValueError(f"other: has {len(other)} sequences; these codes have {len(codes)}")
+        if missing := [number for number in components if not 0 <= number < len(self)]:
+            raise ValueError(
+                f"components: there is no component {missing[0]}; choose from 0 to {len(self) - 1}"
+            )
+        chosen = list(components)
+        change = (self.of(other.static) - self.of(codes.static))[:, chosen].double() @ self.mix[chosen]
+        return replace(codes, static=codes.static + change.to(codes.static.dtype))
+
+
+def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE) -> StaticComponents:
+    """Find the independent components of static codes.
+
+    Args:
+        static: codes of many sequences, best of the train split: some hundreds at least.
+        share: of the variance; principal components with less are left out, as noise.
+
+    Raises:
+        ValueError: codes that do not vary, or are not finite; a share that is not between 0 and 1.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share: {share} must be at least 0 and below 1")
+    values = static.detach().double().cpu()
+    if not values.isfinite().all():
+        raise ValueError("static: some codes are not finite")
+    variances = torch.linalg.svdvals(values - values.mean(0)).square()
+    if len(values) < 2 or variances[0] <= torch.finfo(static.dtype).eps * values.square().sum():
+        raise ValueError(
+            f"static: {len(values)} codes that do not vary have no components; give codes of several sequences"
+        )
+    count = int((variances > share * variances.sum()).sum())
+    return StaticComponents(values.mean(0), *unmixing(values, count))

@@ -1,0 +1,82 @@
+"""Independent components of static codes against planted ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from unbraid import find_components
+from unbraid.types import Codes
+
+
+def mixed(n=2000, noise=0.0):
+    """Three uniform, independent attributes mixed into five coordinates, with a mean and a little noise."""
+    random = np.random.default_rng(0)
+    attributes, mixing = random.uniform(-1, 1, (n, 3)), random.normal(size=(3, 5))
+    static = attributes @ mixing + 3 + noise * random.normal(size=(n, 5))
+    return torch.tensor(static, dtype=torch.float32), attributes
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_components_are_the_planted_attributes(noise):
+    static, attributes = mixed(noise=noise)
+    components = find_components(static)
+    found = components.of(static)
+    assert len(components) == 3 and found.dtype == torch.float32
+    torch.testing.assert_close(found.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.var(0), torch.ones(3), rtol=0, atol=1e-2)
+    alike = np.abs(np.corrcoef(found.T, attributes.T)[:3, 3:])
+    assert alike.max(1).min() > 0.99 and sorted(alike.argmax(1)) == [0, 1, 2]
+
+
+def test_exchange_moves_one_attribute_and_keeps_the_rest():
+    static, attributes = mixed(noise=0.01)
+    components = find_components(static)
+    alike = np.abs(np.corrcoef(components.of(static).T, attributes.T)[:3, 3:])
+    codes = Codes(static[:1000], torch.randn(1000, 4, 2, generator=torch.Generator().manual_seed(0)))
+    other = Codes(static[1000:], torch.zeros(1000, 4, 2))
+    chosen = int(alike[:, 1].argmax())
+    made = components.exchange(codes, other, (chosen,))
+    assert torch.equal(made.dynamic, codes.dynamic) and made.static.dtype == torch.float32
+    now = components.of(made.static)
+    for number in range(3):
+        source = other if number == chosen else codes
+        torch.testing.assert_close(now[:, number], components.of(source.static)[:, number], rtol=0, atol=1e-3)
+    # what no component holds stays as well
+    left_out = lambda s: (s.double() - components.mean) - components.of(s).double() @ components.mix  # noqa: E731
+    torch.testing.assert_close(left_out(made.static), left_out(codes.static), rtol=0, atol=1e-4)
+
+
+def test_all_components_exchanged_give_the_other_code():
+    static, _ = mixed()
+    components = find_components(static)
+    codes, other = (Codes(part, torch.zeros(1000, 2, 1)) for part in (static[:1000], static[1000:]))
+    made = components.exchange(codes, other, tuple(range(len(components))))
+    torch.testing.assert_close(made.static, other.static, rtol=0, atol=1e-3)
+
+
+def test_the_same_codes_give_the_same_components():
+    static, _ = mixed()
+    assert torch.equal(find_components(static).mix, find_components(static).mix)
+
+
+@pytest.mark.parametrize(
+    ("static", "share", "message"),
+    [
+        (torch.ones(10, 3), 1e-3, "10 codes that do not vary"),
+        (torch.randn(1, 3), 1e-3, "1 codes that do not vary"),
+        (torch.tensor([[1.0, float("nan")], [0.0, 1.0]]), 1e-3, "not finite"),
+        (torch.randn(10, 3), 1.0, "share: 1.0 must be at least 0 and below 1"),
+    ],
+)
+def test_codes_without_components_are_refused(static, share, message):
+    with pytest.raises(ValueError, match=message):
+        find_components(static, share)
+
+
+def test_components_that_are_not_there_are_refused():
+    static, _ = mixed(100)
+    components, codes = find_components(static), Codes(static, torch.zeros(100, 2, 1))
+    with pytest.raises(ValueError, match="there is no component 3; choose from 0 to 2"):
+        components.exchange(codes, codes, (3,))
+    with pytest.raises(ValueError, match="other: has 50 sequences; these codes have 100"):
+        components.exchange(codes, codes[torch.arange(50)], (0,))
