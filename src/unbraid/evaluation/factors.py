@@ -56,7 +56,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.types import Factor
 
-__all__ = ["PROTOCOL", "evaluate_factors"]
+__all__ = ["PROTOCOL", "evaluate_factors", "train_components"]
 
 COMPONENT_CLIPS = 4000  # of the train split, on which independent components are found
 
@@ -158,7 +158,7 @@ def evaluate_factors(
     if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
         judge = judge or train_judge(data, cache=cache, seed=0)
         still = {name: label for name, label in heads.items() if label.kind == "static"}
-        components = _components(model, data, seed, batch_size) if still else None
+        components = train_components(model, data, seed, batch_size) if still else None
         exchanged = len(heads) + (len(still) if components is not None else 0)
         batches = [-(-len(part) // batch_size) for part in (scored, fitted_on)]
         passes = (1 + 2 * repeats * exchanged) * batches[0] + 2 * len(heads) * batches[1]
@@ -199,8 +199,13 @@ def evaluate_factors(
     return scores
 
 
-def _components(model: SequenceModel, data: Sequences, seed: int, batch_size: int) -> StaticComponents | None:
-    """The independent components of the static codes of the train split; None where there is nothing to find."""
+def train_components(
+    model: SequenceModel, data: Sequences, seed: int = 0, batch_size: int = 128
+) -> StaticComponents | None:
+    """The independent components of the static codes of the train split, of some thousand sequences drawn by the seed.
+
+    None where there is no such split, or the codes do not vary.
+    """
     if "train" not in data.splits:
         return None
     static = encode(model, data.take(_some_rows(data, "train", COMPONENT_CLIPS, seed)), batch_size).static

@@ -11,6 +11,7 @@ from unbraid import plots
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.factor_maps import exchange_factors
+from unbraid.evaluation.factors import train_components
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
@@ -156,7 +157,7 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
 
 
 def _picture_factors(model: SequenceModel, data: Sequences, folder: Path) -> None:
-    """The coordinates of each label moved from one clip's to another's, by the map of the folder's scores."""
+    """The parts of each label moved from one clip's to another's, by the maps of the folder's scores."""
     scores = _scores_of(data, folder, "factors")
     if not scores:
         return
@@ -164,13 +165,16 @@ def _picture_factors(model: SequenceModel, data: Sequences, folder: Path) -> Non
     pair = clips.take(varied_rows(clips, 2, 0))
     codes, x = encode(model, pair), _real(pair)
     start, end = codes[:1], codes[1:]
+    of_components = scores.get("components", {"map": {}})["map"]
+    components = train_components(model, data, scores["protocol"]["seed"]) if of_components else None
     rows = []
-    for carried in scores["map"].values():
-        factors = tuple(Factor(code, tuple(carried[code])) for code in ("static", "dynamic"))
-        between = [
-            _between(start, exchange_factors(start, end, factors), share)
-            for share in np.linspace(0, 1, DRAWS)
-        ]
+    for label, carried in scores["map"].items():
+        if components is not None and label in of_components:
+            moved = components.exchange(start, end, tuple(of_components[label]))
+        else:
+            factors = tuple(Factor(code, tuple(carried[code])) for code in ("static", "dynamic"))
+            moved = exchange_factors(start, end, factors)
+        between = [_between(start, moved, share) for share in np.linspace(0, 1, DRAWS)]
         rows.append(_decoded(model, Codes.cat(between), pair.take(np.zeros(DRAWS, int))))
     plots.plot_factors(x, np.stack(rows), list(scores["map"])).savefig(folder / "pictures" / "factors.png")
 
