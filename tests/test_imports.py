@@ -38,7 +38,7 @@ FLOORS = [
     ["data.formats"],
     ["data.own", "data.sets"],
     ["data.load", "data", "augment"],
-    ["generation", "io", "sounds", "pretrained"],
+    ["generation", "components", "io", "sounds", "pretrained"],
     ["training"],
     ["evaluation"],
     ["plots"],
