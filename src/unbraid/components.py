@@ -5,10 +5,9 @@
     u = components.of(codes.static)                        # (N, P): independent, each of variance 1
     made = components.exchange(codes, others, (2, 8))      # two components from other sequences, all else kept
 
-A method may turn its static code as it likes, so a coordinate means nothing. But attributes are often independent of each
-other over the sequences (any hat with any shirt), and where a code adds up what they contribute, it can be turned back:
-directions that hardly vary are left out, and independent component analysis turns the others until they are independent.
-Each attribute then has a few components of its own. `unbraid evaluate --protocols factors` says how well that works.
+A single coordinate of a static code usually mixes several attributes. But attributes are often independent of each other over
+the sequences (any hat with any shirt). Where the code is a sum of their contributions, independent component analysis
+separates them: each attribute then has a few components of its own. Principal components with little variance are left out. `unbraid evaluate --protocols factors` says how well that works.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ class StaticComponents:
 
     Attributes:
         mean: of the static codes.
-        unmix: turns a centred static code into its components.
+        unmix: maps a centred static code to its components.
         mix: what a component of size 1 adds to the static code.
     """
 
@@ -83,10 +82,14 @@ def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE)
     values = static.detach().double().cpu()
     if not values.isfinite().all():
         raise ValueError("static: some codes are not finite")
-    variances = torch.linalg.svdvals(values - values.mean(0)).square()
+    mean = values.mean(0)
+    _, deviations, directions = torch.linalg.svd(values - mean, full_matrices=False)
+    variances = deviations.square()
     if len(values) < 2 or variances[0] <= torch.finfo(static.dtype).eps * values.square().sum():
         raise ValueError(
             f"static: {len(values)} codes that do not vary have no components; give codes of several sequences"
         )
     count = int((variances > share * variances.sum()).sum())
-    return StaticComponents(values.mean(0), *unmixing(values, count))
+    axes = directions[:count].T
+    unmix = unmixing(values @ axes)
+    return StaticComponents(mean, axes @ unmix, torch.linalg.inv(unmix) @ axes.T)

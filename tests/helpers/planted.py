@@ -25,10 +25,10 @@ def frames(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np
 
 
 def turns(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The same squares that go round, one way or the other, or to and fro, across or along, and come back."""
+    """The same squares on a path that ends where it began: a circle in either sense, or a line in either direction."""
     angle = 2 * np.pi * np.arange(STEPS) / STEPS
-    round_, fro = np.stack([np.cos(angle), np.sin(angle)], 1), np.stack([np.sin(angle), 0 * angle], 1)
-    paths = np.stack([round_, round_ * [1, -1], fro, fro[:, ::-1]])
+    circle, line = np.stack([np.cos(angle), np.sin(angle)], 1), np.stack([np.sin(angle), 0 * angle], 1)
+    paths = np.stack([circle, circle * [1, -1], line, line[:, ::-1]])
     return squares(what, np.rint(4 * paths[how]).astype(int), random)
 
 

@@ -40,17 +40,24 @@ def map_components(
 
 
 def choose_maps(judged: JudgedModel, codes: Codes, maps: Sequence[Map], seed: int) -> dict[str, int]:
-    """The number of the map that changes each label alone most often; the first of equal ones."""
+    """The number of the map that changes each label alone most often; the first of equal ones. Maps have all labels."""
     other = partners(len(codes), torch.Generator().manual_seed(seed))
     chosen = {}
     for name in maps[0]:
         made = [exchange_factors(codes, codes[torch.from_numpy(other)], by_label[name]) for by_label in maps]
-        chosen[name] = int(np.argmax([_seen(judged, each, other, name)["alone"] for each in made]))
+        chosen[name] = int(
+            np.argmax([_seen(judged, each, other, name, list(maps[0]))["alone"] for each in made])
+        )
     return chosen
 
 
 def exchange_scores(
-    judged: JudgedModel, codes: Codes, maps: Sequence[Map], exchange: Exchange, seed: int
+    judged: JudgedModel,
+    codes: Codes,
+    maps: Sequence[Map],
+    exchange: Exchange,
+    labels: Sequence[str],
+    seed: int,
 ) -> dict[str, Any]:
     """What the judge sees when the parts of one label come from a partner, by the map and by a random one.
 
@@ -59,6 +66,7 @@ def exchange_scores(
         codes: of the clips.
         maps: one for each repeat.
         exchange: of parts.
+        labels: that should be kept when another one is exchanged.
         seed: of the partners and the random maps.
     """
     found: dict[str, list[dict[str, float]]] = {name: [] for name in maps[0]}
@@ -70,12 +78,12 @@ def exchange_scores(
         for name in by_label:
             for results, used in ((found, by_label), (floors, random)):
                 made = exchange(codes, codes[torch.from_numpy(other)], used[name])
-                results[name].append(_seen(judged, made, other, name))
+                results[name].append(_seen(judged, made, other, name, labels))
     scores = {}
     for name, figures in found.items():
         floor = {key: float(np.mean([of[key] for of in floors[name]])) for key in floors[name][0]}
         flat = figures_over_repeats(figures, floor)
-        kept = {label: flat.pop(f"kept / {label}") for label in judged.clips.heads if label != name}
+        kept = {label: flat.pop(f"kept / {label}") for label in labels if label != name}
         scores[name] = flat | {"kept": kept}
     return scores
 
@@ -87,10 +95,12 @@ def _random_map(by_label: Map, generator: torch.Generator) -> Map:
     return {name: tuple(every[next(order)] for _ in parts) for name, parts in by_label.items()}
 
 
-def _seen(judged: JudgedModel, made: Codes, other: np.ndarray, name: str) -> dict[str, float]:
+def _seen(
+    judged: JudgedModel, made: Codes, other: np.ndarray, name: str, labels: Sequence[str]
+) -> dict[str, float]:
     """Shares of the clips whose partner is of another class of label `name`."""
     seen = {label: p.argmax(1) for label, p in judged.read(made).items()}
-    own = {label: judged.clips.labels[label].values for label in judged.clips.heads}
+    own = {label: judged.clips.labels[label].values for label in labels}
     differ = own[name] != own[name][other]
     if not differ.any():
         differ = np.ones_like(differ)

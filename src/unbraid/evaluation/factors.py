@@ -170,7 +170,7 @@ def evaluate_factors(
             judged.check(accept_weak_judge)
             chosen = choose_maps(judged_of_map, codes_of_map, maps[0], seed)
             used = [{name: pair[chosen[name]][name] for name in heads} for pair in maps]
-            scores["exchange"] = exchange_scores(judged, codes, used, exchange_factors, seed)
+            scores["exchange"] = exchange_scores(judged, codes, used, exchange_factors, list(heads), seed)
             if components is not None:
                 component_maps = [
                     map_components(components.of(codes_of_map.static), still, seed_of_repeat(seed, repeat))
@@ -179,7 +179,9 @@ def evaluate_factors(
                 scores["components"] = {
                     "number": len(components),
                     "map": {name: list(parts) for name, parts in component_maps[0].items()},
-                    "exchange": exchange_scores(judged, codes, component_maps, components.exchange, seed),
+                    "exchange": exchange_scores(
+                        judged, codes, component_maps, components.exchange, list(heads), seed
+                    ),
                 }
     else:
         used = [both for both, _ in maps]

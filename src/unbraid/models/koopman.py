@@ -1,6 +1,6 @@
 """What the Koopman methods share: an autoencoder whose latent paths evolve linearly, and the error of predicted paths.
 
-    z = LSTM(encoder(x)),   x^ = decoder(LSTM(z))
+    z = LSTM(encoder(x)),   x^ = decoder(LSTM(z))         z = encoder(x) without `recurrent_encoder`
     z_{t+1} ~ z_t C         C by least squares with a small ridge, in float64
 
 A method says whose steps one operator C is fitted to, which of its eigenvalues are static, and what its codes are.

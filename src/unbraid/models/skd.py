@@ -1,8 +1,8 @@
 """SKD: a linear operator moves the latents from step to step; its eigenvectors split them into factors.
 
 When to use it: where more than two factors are wanted. Single eigenvectors often carry single attributes (hair, skin), so
-one attribute can be exchanged alone. There is no prior: new static codes are mixtures of those of other sequences. A steady
-drift has eigenvalues near 1 as well and is taken for something that stays, so motions should come back.
+one attribute can be exchanged alone. There is no prior: new static codes are mixtures of those of other sequences. Use it
+for motions that repeat: a steady drift has eigenvalues near 1, like a static attribute, and ends up in the static code.
 
 Berman, Naiman, Azencot. "Multifactor Sequential Disentanglement via Structured Koopman Autoencoders." ICLR 2023.
 https://arxiv.org/abs/2303.17264
@@ -22,9 +22,9 @@ static ones, or all within `static_radius` of 1. The codes are coordinates in it
 
     s = mean over t of the static coordinates,     d_t = the dynamic coordinates of step t
 
-With `independent_static` the static coordinates are turned until they are independent over the sequences (independent
-component analysis): where all eigenvalues are 1, every basis of the static space is one of eigenvectors, and in this one an
-attribute has coordinates of its own.
+With `independent_static`, independent component analysis chooses the basis of the static space. All static eigenvalues are
+close to 1, so any basis of this space consists of eigenvectors. In the one chosen the coordinates are independent over the
+training sequences, and each attribute has coordinates of its own.
 
 A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. Each unit
 is a factor of its own: `static_1`, ..., `dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which
@@ -82,13 +82,15 @@ class SKD(KoopmanAutoencoder):
         dynamic_radius: of "ball".
         static_radius: distance to 1 within which all units are static after training, however many they are; None for the
             `static_units` most static ones.
-        independent_static: whether static coordinates are turned until they are independent.
+        independent_static: whether independent component analysis makes the static coordinates independent.
         ridge: of the least squares, beside the mean square of the latents.
-        recurrent_encoder: whether an LSTM reads the steps; without it each latent knows its own step only.
-        dropout: share of the values of the latents that the reconstruction does without, in training.
+        recurrent_encoder: whether the encoder ends in an LSTM over the steps; without it each latent depends on its own step
+            only.
+        dropout: share of the latents' values that are set to 0 before the reconstruction, in training.
 
     Raises:
-        ValueError: more static units than leave room for dynamic ones, or observations without a codec.
+        ValueError: more static units than leave room for dynamic ones, another setting out of its range, or observations
+            without a codec.
     """
 
     card = ModelCard(
@@ -258,9 +260,9 @@ class SKD(KoopmanAutoencoder):
         self.inverse.copy_(torch.linalg.inv(basis))
 
     def _make_static_independent(self, operator: Tensor, means: Float[Tensor, "n k"]) -> None:
-        """Turn the static coordinates until they are independent over the sequences; each is a unit then.
+        """Make the static coordinates independent over the sequences; each is a unit then.
 
-        Where the sequences are too few or too alike to span the static space, it stays as it is.
+        They stay as they are where the sequences do not span the static space.
 
         Args:
             operator: C.
@@ -271,7 +273,7 @@ class SKD(KoopmanAutoencoder):
         static = means.double().cpu() @ basis[:, :count]
         if torch.linalg.matrix_rank(static - static.mean(0)) < count:
             return
-        turned = torch.cat([basis[:, :count] @ unmixing(static, count)[0], basis[:, count:]], 1)
+        turned = torch.cat([basis[:, :count] @ unmixing(static), basis[:, count:]], 1)
         values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
         order = (values - 1).abs().argsort()
         turned[:, :count] = turned[:, order]
@@ -284,10 +286,12 @@ class SKD(KoopmanAutoencoder):
     def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Which eigenvalues stand for a static unit, and the places of all units, the most static first."""
         units = int((values.imag >= 0).sum())
-        mode, count = self.static_mode, self.static_units
-        if self.static_radius is not None:
-            near = order_units(values, mode := "ball") < self.static_radius
-            count = min(max(1, int(near.sum())), units - 1)
+        if self.static_radius is None:
+            mode, count = self.static_mode, self.static_units
+        else:
+            mode = "ball"
+            near = int((order_units(values, mode) < self.static_radius).sum())
+            count = min(max(1, near), units - 1)
         return static_units(values, count, mode), order_units(values, mode).argsort()[:units]
 
     def _latents_of(self, codes: Codes) -> Float[Tensor, "B T k"]:

@@ -1,4 +1,4 @@
-"""Independent component analysis: the turn of a space by which coordinates become independent over many samples.
+"""Independent component analysis: the linear map that makes the columns of many samples independent.
 
 Hyvärinen, Oja. "Independent component analysis: algorithms and applications." Neural Networks 13, 2000. Computed by
 scikit-learn (FastICA), in float64 on the CPU, always from the same start.
@@ -15,18 +15,13 @@ from torch import Tensor
 __all__ = ["unmixing"]
 
 
-def unmixing(values: Float[Tensor, "n S"], count: int) -> tuple[Float[Tensor, "S P"], Float[Tensor, "P S"]]:
-    """The matrix that turns centred samples into P independent coordinates of variance 1, and the matrix back.
+def unmixing(values: Float[Tensor, "n P"]) -> Float[Tensor, "P P"]:
+    """The matrix by which samples are multiplied to get independent columns of variance 1.
 
     Args:
-        values: n samples that span at least P dimensions.
-        count: P; with fewer than S, those directions in which the samples vary least are left out.
+        values: n samples that span all P dimensions.
     """
-    samples = values.detach().double().cpu()
-    largest = torch.linalg.svd(samples - samples.mean(0), full_matrices=False).Vh[:count].T
-    analysis = FastICA(count, whiten="unit-variance", max_iter=1000, random_state=0)
+    analysis = FastICA(values.shape[1], whiten="unit-variance", max_iter=1000, random_state=0)
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        analysis.fit((samples @ largest).numpy())
-    return largest @ torch.from_numpy(analysis.components_.T), torch.from_numpy(
-        analysis.mixing_.T
-    ) @ largest.T
+        analysis.fit(values.double().cpu().numpy())
+    return torch.from_numpy(analysis.components_.T.copy())

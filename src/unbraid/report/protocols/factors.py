@@ -35,8 +35,8 @@ COMPONENTS = (
     "the label that it tells most about. `unbraid.find_components` gives them."
 )
 LINES = (
-    "Each row moves the independent components of one static label, or the coordinates of a dynamic one, from the first clip's "
-    "to the last clip's; all else stays. Only that label should change."
+    "Each row moves the parts of the codes that carry one label from the first clip's to the last clip's: independent components "
+    "where they were found, else coordinates. All other parts stay, so only that label should change."
 )
 
 
