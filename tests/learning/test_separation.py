@@ -154,6 +154,19 @@ CASES = [
         SINGLE_MODE,
         {"max_epochs": 60},
     ),
+    (
+        "ssm_skd",
+        "windows",
+        {"latent_size": 6, "width": 32, "recurrent_encoder": False, "dropout": 0.0},
+        {
+            "reconstruction": 16,
+            "prediction": 8,
+            "latent_prediction": 8,
+            "static_eigenvalues": 10,
+            "dynamic_eigenvalues": 1,
+        },
+        {"max_epochs": 90, "gradient_clip": 5},
+    ),
 ]
 
 

@@ -70,6 +70,18 @@ def without_codecs(**settings):
     return model.eval()
 
 
+def test_without_its_lstm_a_latent_knows_its_own_step_only():
+    model, x = ssm_skd(recurrent_encoder=False).eval(), tiny_batch((7,), 3, 5).x
+    torch.testing.assert_close(model.latents(x)[:, 2], model.encoder(x[:, 2]))
+
+
+def test_without_dropout_training_rebuilds_every_latent():
+    x, model = tiny_batch((7,), 3, 5).x, ssm_skd(dropout=0.0).train()
+    torch.testing.assert_close(
+        model.terms(Batch(x))["reconstruction"], model.eval().terms(Batch(x))["reconstruction"]
+    )
+
+
 def planted(steps, block, n=5, seed=0):
     """Paths x_{t+1} = x_t C of n sequences, each with its own operator C; the first coordinates belong to `block`."""
     random = np.random.default_rng(seed)

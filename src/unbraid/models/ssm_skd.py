@@ -52,9 +52,12 @@ class SSMSKD(KoopmanAutoencoder):
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         dynamic_threshold: real part above which dynamic eigenvalues are penalised.
         ridge: of the least squares, beside the sum of the squares of a sequence's latents.
+        recurrent_encoder: whether the encoder ends in an LSTM over the steps; without it each latent depends on its own step
+            alone.
+        dropout: share of the latents' values that are set to 0 before the reconstruction, in training.
 
     Raises:
-        ValueError: a ridge that is not above 0, or observations without a codec.
+        ValueError: a ridge that is not above 0, a dropout outside [0, 1), or observations without a codec.
     """
 
     card = ModelCard(
@@ -75,9 +78,14 @@ class SSMSKD(KoopmanAutoencoder):
             "dropout reaches the reconstruction only",
             "s is the mean over time of the static part, d the rest of each step, both in the latents' coordinates",
             "encoder and decoder are this package's",
+            "an encoder without its LSTM (`recurrent_encoder: false`) is ours",
             "the paper's tables were not available to us; settings are those of the authors' code",
         ),
-        variants=({"latent_size": 3}, {"dynamic_threshold": 0.1}),
+        variants=(
+            {"latent_size": 3},
+            {"dynamic_threshold": 0.1},
+            {"recurrent_encoder": False, "dropout": 0.0},
+        ),
         symbols=(
             ("z_t", "latents(x)[:, t]", "latent of step t"),
             ("k", "latent_size", "size of the latents"),
@@ -97,13 +105,15 @@ class SSMSKD(KoopmanAutoencoder):
         width: int = 32,
         dynamic_threshold: float = 0.75,
         ridge: float = 1e-6,
+        recurrent_encoder: bool = True,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__(locals())
         if ridge <= 0:
             raise ValueError(f"model.ridge: {ridge} must be above 0")
         self.static_size = self.dynamic_size = self.latent_size = latent_size
         self.dynamic_threshold, self.ridge = dynamic_threshold, ridge
-        self._build(observation, latent_size, hidden, width)
+        self._build(observation, latent_size, hidden, width, recurrent_encoder, dropout)
 
     def posterior(
         self,
