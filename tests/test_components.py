@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from tones import Additive
 
 from unbraid import find_components
+from unbraid.components import train_components
+from unbraid.data.sequences import Sequences
+from unbraid.generation import encode
 from unbraid.types import Codes
 
 
@@ -52,6 +56,44 @@ def test_all_components_exchanged_give_the_other_code():
     codes, other = (Codes(part, torch.zeros(1000, 2, 1)) for part in (static[:1000], static[1000:]))
     made = components.exchange(codes, other, tuple(range(len(components))))
     torch.testing.assert_close(made.static, other.static, rtol=0, atol=1e-3)
+
+
+def test_a_component_is_put_to_a_value_and_the_rest_is_kept():
+    static, _ = mixed(noise=0.01)
+    components = find_components(static)
+    before = components.of(static[:5])
+    wanted = torch.linspace(-1, 1, 5)
+    now = components.of(components.put(static[:5], 1, wanted))
+    torch.testing.assert_close(now[:, 1], wanted, rtol=0, atol=1e-4)
+    torch.testing.assert_close(now[:, [0, 2]], before[:, [0, 2]], rtol=0, atol=1e-4)
+
+
+def test_components_that_change_the_codes_most_come_first():
+    random = np.random.default_rng(0)
+    attributes = random.uniform(-1, 1, (2000, 3)) * [1, 5, 2]
+    components = find_components(torch.tensor(attributes))
+    assert components.mix.abs().argmax(1).tolist() == [1, 2, 0]
+    torch.testing.assert_close(components.shares, torch.tensor([25, 4, 1]).double() / 30, rtol=0, atol=0.01)
+
+
+def still(n, fractions=(0.8, 0.1, 0.1)):
+    """Sequences that do not move, whose three features are independent; the toy's static code is their mean."""
+    x = np.random.default_rng(0).uniform(-1, 1, (n, 1, 3)).repeat(4, 1).astype(np.float32)
+    return Sequences.from_arrays(x, name="still", fractions=fractions), Additive((3,)).eval()
+
+
+def test_components_of_a_run_are_those_of_its_train_split():
+    data, model = still(400)
+    found = train_components(model, data)
+    expected = find_components(encode(model, data.split("train")).static)
+    torch.testing.assert_close(found.mix, expected.mix, rtol=0, atol=1e-6)
+
+
+def test_few_or_constant_codes_have_no_components():
+    data, model = still(120)
+    assert len(data.splits["train"]) < 100 and train_components(model, data) is None
+    constant = Sequences.from_arrays(np.ones((400, 4, 3), np.float32), name="constant")
+    assert train_components(model, constant) is None
 
 
 def test_the_same_codes_give_the_same_components():

@@ -12,21 +12,27 @@ separates them: each attribute then has a few components of its own. Principal c
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unbraid.data.sequences import Sequences
+from unbraid.generation import encode
+from unbraid.models.base import SequenceModel
 from unbraid.nn.independent import unmixing
 from unbraid.types import Codes
 
-__all__ = ["StaticComponents", "find_components"]
+__all__ = ["StaticComponents", "find_components", "train_components"]
 
 SMALLEST_SHARE = 1e-3  # of the variance, below which a principal component is left out
+TRAIN_SEQUENCES = 4000  # of the train split, on which components are found
+FEWEST_SEQUENCES = 100  # fewer show no components
 
 
 @dataclass(frozen=True)
 class StaticComponents:
-    """Independent components of static codes.
+    """Independent components of static codes, those that change the codes most first.
 
     Attributes:
         mean: of the static codes.
@@ -41,9 +47,22 @@ class StaticComponents:
     def __len__(self) -> int:
         return len(self.mix)
 
+    @property
+    def shares(self) -> Float[Tensor, " P"]:
+        """The share of each component in the variance of the static codes."""
+        variances = self.mix.square().sum(1)
+        return variances / variances.sum()
+
     def of(self, static: Float[Tensor, "n S"]) -> Float[Tensor, "n P"]:
         """The components of static codes."""
         return ((static.double() - self.mean) @ self.unmix).to(static.dtype)
+
+    def put(
+        self, static: Float[Tensor, "n S"], component: int, value: float | Float[Tensor, " n"]
+    ) -> Float[Tensor, "n S"]:
+        """The static codes with one component set to a value; all other components are kept."""
+        change = torch.as_tensor(value, dtype=torch.float64) - self.of(static)[:, component].double()
+        return static + (change[:, None] * self.mix[component]).to(static.dtype)
 
     def exchange(self, codes: Codes, other: Codes, components: tuple[int, ...]) -> Codes:
         """The codes with some components of their static code taken from `other`; all else is kept.
@@ -92,4 +111,21 @@ def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE)
     count = int((variances > share * variances.sum()).sum())
     axes = directions[:count].T
     unmix = unmixing(values @ axes)
+    unmix = unmix[:, torch.linalg.inv(unmix).square().sum(1).argsort(descending=True, stable=True)]
     return StaticComponents(mean, axes @ unmix, torch.linalg.inv(unmix) @ axes.T)
+
+
+def train_components(model: SequenceModel, data: Sequences, batch_size: int = 128) -> StaticComponents | None:
+    """The independent components of the static codes of the train split, always of the same sequences of it.
+
+    None where there are too few sequences or their codes do not vary.
+    """
+    rows = data.splits.get("train", np.arange(len(data)))
+    if len(rows) < FEWEST_SEQUENCES:
+        return None
+    rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:TRAIN_SEQUENCES])]
+    static = encode(model, data.take(rows), batch_size).static
+    try:
+        return find_components(static)
+    except ValueError:  # the static code is collapsed
+        return None

@@ -5,6 +5,7 @@ its words are their dynamic codes.
 """
 
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,12 @@ def joined(x: Float[Tensor, "n T F"], like: Sequences) -> Float[np.ndarray, "L F
     return x.numpy()[observed_steps(like.observed())]
 
 
-def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[np.ndarray, "L F"]:
+def exchange(
+    model: SequenceModel,
+    voice: Sequences,
+    words: Sequences,
+    take: Callable[[Codes, Codes], Codes] | None = None,
+) -> Float[np.ndarray, "L F"]:
     """The words of one recording in the voice of another, as scaled features.
 
     Args:
@@ -45,10 +51,14 @@ def exchange(model: SequenceModel, voice: Sequences, words: Sequences) -> Float[
         voice: the sequences of the recording that gives its static code.
         words: the sequences of the recording that gives its dynamic codes; the result has its length. With the
             same sequences as `voice` the recording is rebuilt.
+        take: what the codes of the words take from the voice's static code, which is the second argument's; None takes
+            all of it.
     """
-    static = encode(model, voice).static.mean(0)
-    dynamic = encode(model, words).dynamic
-    return joined(decode(model, Codes(static.expand(len(dynamic), -1), dynamic)), words)
+    codes = encode(model, words)
+    other = Codes(encode(model, voice).static.mean(0).expand(len(codes), -1), codes.dynamic)
+    if take is not None:
+        other = take(Codes(codes.static.mean(0).expand(len(codes), -1), codes.dynamic), other)
+    return joined(decode(model, other), words)
 
 
 def hear(x: Float[np.ndarray, "L F"], data: Sequences) -> Float[np.ndarray, " samples"]:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import unbraid
+from unbraid import components
 from unbraid.cli import COMMANDS, main
 from unbraid.cli.demo import RECIPES
 from unbraid.cli.show import show_run
@@ -296,6 +297,31 @@ def test_rows_of_the_run_s_data_can_be_named(run, tmp_path, capsys):
         assert picture.size == (6 * 128 + 5 * 2, 4 * 128 + 3 * 2)
     assert main(["swap", str(run), "test:99", "train:1", "--output", str(tmp_path / "no.png")]) == 2
     assert "99" in error_line(capsys) and not (tmp_path / "no.png").exists()
+
+
+def test_single_components_of_the_static_code_are_swapped(run, clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(components, "FEWEST_SEQUENCES", 5)
+    output = tmp_path / "swap.npy"
+    assert main(["swap", str(run), "test:0", "train:1", "--components", "0,2", "--output", str(output)]) == 0
+    data, model = unbraid.load(clips, size=16, steps=6), unbraid.load_model(run)
+    codes_a, codes_b = (
+        unbraid.encode(model, data.split(split).take(np.array([row])))
+        for split, row in (("test", 0), ("train", 1))
+    )
+    mixed = components.train_components(model, data).exchange(codes_b, codes_a, (0, 2))
+    np.testing.assert_allclose(
+        np.load(output), unbraid.generation.decode(model, mixed)[0], rtol=1e-4, atol=1e-4
+    )
+
+
+def test_components_that_are_not_there_are_not_swapped(run, tmp_path, monkeypatch, capsys):
+    words = ["swap", str(run), "test:0", "train:1", "--output", str(tmp_path / "swap.gif"), "--components"]
+    assert main([*words, "0"]) == 2
+    assert "components: there are none; the run's train split has fewer than 100" in error_line(capsys)
+    monkeypatch.setattr(components, "FEWEST_SEQUENCES", 5)
+    assert main([*words, "99"]) == 2
+    assert "there is no component 99; choose from 0 to" in error_line(capsys)
+    assert not list(tmp_path.iterdir())
 
 
 def test_frames_make_no_sound(run, tmp_path, capsys):

@@ -7,6 +7,7 @@ import pytest
 from tones import RATE, VOICES, WORDS, waveform
 
 import unbraid
+from unbraid import components
 from unbraid.cli import main
 from unbraid.sounds import exchange, hear, write_wav
 from unbraid.training import TrainingConfig
@@ -71,6 +72,19 @@ def test_rows_of_the_data_swap_into_a_sound(run, options, tmp_path):
     a, b = test.take(np.array([0])), test.take(np.array([5]))
     expected = hear(exchange(unbraid.load_model(run), a, b), b)
     assert sound(output) == sound(write_wav(tmp_path / "expected.wav", expected, RATE))
+
+
+def test_a_component_of_a_voice_is_swapped(run, options, tmp_path, monkeypatch):
+    monkeypatch.setattr(components, "FEWEST_SEQUENCES", 5)
+    output = tmp_path / "swap.npy"
+    words = ["swap", str(run), "test:0", "test:5", "--components", "1", "--output", str(output)]
+    assert main(words) == 0
+    data, model = data_of(options), unbraid.load_model(run)
+    a, b = (data.split("test").take(np.array([row])) for row in (0, 5))
+    found = components.train_components(model, data)
+    expected = exchange(model, a, b, lambda codes, other: found.exchange(codes, other, (1,)))
+    np.testing.assert_allclose(np.load(output), expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(expected - exchange(model, a, b)).max() > 1e-3
 
 
 def test_files_swap_whole_whatever_their_length(run, options, sounds, tmp_path):

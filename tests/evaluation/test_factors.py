@@ -181,7 +181,7 @@ def test_each_label_keeps_the_map_that_changes_it_alone(data, judge, leak, best)
 
 def test_independent_components_of_a_turned_code_are_its_labels(data, judge):
     """The content is written into s through a random turn, so that no coordinate is a label's own."""
-    scores = evaluate_factors(Turned(OBSERVATION), data, judge=judge, repeats=1)
+    scores = evaluate_factors(Turned(OBSERVATION), data, judge=judge, repeats=3)
     found = scores["components"]
     assert found["number"] == 6 and set(found["map"]) == set(found["exchange"]) == {"colour", "shade"}
     for name in ("colour", "shade"):

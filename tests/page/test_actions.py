@@ -74,13 +74,55 @@ def test_labels_and_factors_of_a_run_are_directions_too(of_series):
     from unbraid.types import Factor
 
     static, dynamic = of_series.mean_codes
-    named = directions(of_series.model, static, dynamic, {HOSTILE: (Factor("static", (0, 2)),)})
+    named = directions(of_series.model, static, dynamic, {HOSTILE: (Factor("static", (0, 2)),)}, {})
     first = named[f"{HOSTILE} (label)"]
     assert first.static[1] == 0 and not first.dynamic.any()
     pair = static[:, [0, 2]]
     assert np.linalg.norm(first.static) ** 2 == pytest.approx(
         np.linalg.eigvalsh(np.cov(pair.T, ddof=0))[-1], rel=1e-4
     )
+
+
+@pytest.fixture(scope="module")
+def of_attributes(tmp_path_factory):
+    """Series whose level is the sum of what two independent labels add, each along a direction of its own."""
+    random = np.random.default_rng(0)
+    who, where = random.integers(0, 2, (2, 200))
+    level = np.outer(who, [2.0, 1, 0]) + np.outer(where, [1.0, -1, 1])
+    x = level[:, None] + 0.1 * random.normal(size=(200, 6, 3))
+    labels = {"who": who, "where": where}
+    data = Sequences.from_arrays(x.astype(np.float32), name="made", labels=labels, fractions=(0.1, 0.1, 0.8))
+    folder = tmp_path_factory.mktemp("attributes")
+    return session_of(run_of(folder, Additive((3,)), data), data, folder)
+
+
+def test_a_label_is_swapped_by_its_components(of_attributes):
+    assert actions.factors(of_attributes) == ["static", "who", "where"]
+    labels = of_attributes.pool.labels
+    classes = np.stack([labels["who"].values, labels["where"].values], 1)
+    first = int(np.flatnonzero((classes == [0, 0]).all(1))[0])
+    second = int(np.flatnonzero((classes == [1, 1]).all(1))[0])
+    (a, x), (b, y) = whole(of_attributes, first), whole(of_attributes, second)
+    shown, added = actions.swap(of_attributes, a, b, "who"), np.array([2, 1, 0])
+    assert [one.title for one in shown] == ["B with who of A", "A with who of B"]
+    np.testing.assert_allclose(shown[0].values, y - added, atol=0.3)  # its place is kept
+    np.testing.assert_allclose(shown[1].values, x + added, atol=0.3)
+
+
+def test_components_are_the_first_directions_and_say_their_label(of_attributes):
+    names = list(of_attributes.directions)
+    assert names[:2] == ["component 0 (who)", "component 1 (where)"]
+    a, x = whole(of_attributes, 0)
+    moved = actions.traverse(of_attributes, a, names[0], 2).values
+    change = (moved - x).mean(0)
+    np.testing.assert_allclose(
+        np.abs(change), [2, 1, 0], atol=0.3
+    )  # two deviations of a fair coin are its span
+
+
+def test_few_sequences_have_no_components(of_series):
+    assert of_series.components is None and of_series.attributes == []
+    assert actions.factors(of_series) == ["static"]
 
 
 def test_hidden_values_reach_no_code_and_curves_leave_them_open(of_series):

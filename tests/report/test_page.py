@@ -188,6 +188,15 @@ def test_pictures_of_frames_and_of_many_features(tmp_path, observation, labelled
             assert np.asarray(image.convert("L")).std() > 1  # not blank
 
 
+def test_components_of_the_content_are_drawn_where_a_hundred_clips_show_them(tmp_path):
+    data = sequences(n=360)
+    folder = make_pictures(model_for(data), data, tmp_path)
+    with Image.open(folder / "components.png") as image:
+        assert image.width > 5 * 64 and np.asarray(image.convert("L")).std() > 1
+    lacking = data.take(np.arange(0, 360, 4))  # fewer than a hundred in the train split
+    assert not (make_pictures(model_for(data), lacking, tmp_path) / "components.png").exists()
+
+
 def test_pictures_repeat_themselves_and_leave_the_global_generator_alone(tmp_path):
     data = sequences(labelled=False)
     model = model_for(data)

@@ -1,5 +1,6 @@
 """`unbraid swap RUN A B`: the static code of A with the dynamic codes of B, and the other way round."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,10 @@ from unbraid.cli.parser import call
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
     from unbraid.models.base import SequenceModel
+    from unbraid.training import Run
+    from unbraid.types import Codes
+
+    Take = Callable[[Codes, Codes], Codes]
 
 __all__ = ["main", "swap"]
 
@@ -17,7 +22,14 @@ def main(arguments: list[str]) -> int:
     return call(swap, "swap", arguments)
 
 
-def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool = False) -> int:
+def swap(
+    run: Path,
+    a: str,
+    b: str,
+    output: Path = Path("swap.gif"),
+    components: list[int] | None = None,
+    force: bool = False,
+) -> int:
     """Write A, B, A with B's dynamics, and B with A's dynamics, side by side; of sounds, B's words in A's voice.
 
     Args:
@@ -26,6 +38,8 @@ def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool
         b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence
             that has A's static code and B's dynamic codes.
+        components: exchange only these components of the static code, such as a hat; the report's picture "Components of
+            the content" shows each with its number.
         force: overwrite the output.
     """
     from unbraid.cli.output import CLIPS, check_output
@@ -37,19 +51,40 @@ def swap(run: Path, a: str, b: str, output: Path = Path("swap.gif"), force: bool
     first, second = read_one(a, opened, "a"), read_one(b, opened, "b")
     sound = second.kind == "sound"
     check_output(output, (".wav", ".npy") if sound else CLIPS, force)
-    (_swap_sounds if sound else _swap_clips)(opened.model, first, second, output)
+    opened.model.require("encode", "decode")
+    take = _taking(opened, components or [])
+    (_swap_sounds if sound else _swap_clips)(opened.model, first, second, output, take)
     print(f"wrote {output}")
     return 0
 
 
-def _swap_sounds(model: "SequenceModel", voice: "Sequences", words: "Sequences", output: Path) -> None:
+def _taking(run: "Run", numbers: list[int]) -> "Take":
+    """A function of two codes: the first with some components of the second's static code, by default with all of it."""
+    from unbraid.components import FEWEST_SEQUENCES, train_components
+    from unbraid.training.run import load_run_data
+
+    if not numbers:
+        return lambda codes, other: codes.exchange(other, run.model.factors["static"])
+    run.model.require("decoded_static")
+    found = train_components(run.model, load_run_data(run.config))
+    if found is None:
+        raise ValueError(
+            "components: there are none; the run's train split has fewer than "
+            f"{FEWEST_SEQUENCES} sequences, or their static codes do not vary"
+        )
+    return lambda codes, other: found.exchange(codes, other, tuple(numbers))
+
+
+def _swap_sounds(
+    model: "SequenceModel", voice: "Sequences", words: "Sequences", output: Path, take: "Take"
+) -> None:
     """Write what one recording says in the voice of another."""
     import numpy as np
 
     from unbraid.files import replacing
     from unbraid.sounds import exchange, hear, write_wav
 
-    x = exchange(model, voice, words)
+    x = exchange(model, voice, words, take)
     with replacing(output) as temporary:
         if output.suffix == ".npy":
             np.save(temporary, x)
@@ -57,7 +92,7 @@ def _swap_sounds(model: "SequenceModel", voice: "Sequences", words: "Sequences",
             write_wav(temporary, hear(x, words), words.sound.sampling_rate)
 
 
-def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: Path) -> None:
+def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: Path, take: "Take") -> None:
     """Write two clips and the two that have the static code of one and the dynamic codes of the other."""
     import numpy as np
 
@@ -66,16 +101,15 @@ def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: 
     from unbraid.files import replacing
     from unbraid.masks import inside_steps
 
-    model.require("encode", "decode")
     batches = [clip.batch(slice(None)) for clip in (a, b)]
     steps_a, steps_b = (inside_steps(batch.x, batch.mask) for batch in batches)
     codes_a, codes_b = generation.encode(model, a), generation.encode(model, b)
-    swapped = generation.swap(model, codes_b, codes_a, steps=steps_b)[0, steps_b[0]].numpy()
+    swapped = generation.decode(model, take(codes_b, codes_a), steps=steps_b)[0, steps_b[0]].numpy()
     if output.suffix == ".npy":
         with replacing(output) as temporary:
             np.save(temporary, swapped)
         return
-    other = generation.swap(model, codes_a, codes_b, steps=steps_a)[0, steps_a[0]].numpy()
+    other = generation.decode(model, take(codes_a, codes_b), steps=steps_a)[0, steps_a[0]].numpy()
     originals = [
         batch.x[0, steps[0]].numpy() for batch, steps in zip(batches, (steps_a, steps_b), strict=True)
     ]

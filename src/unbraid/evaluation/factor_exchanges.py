@@ -20,7 +20,7 @@ from unbraid.evaluation.scores import figures_over_repeats
 from unbraid.generation import partners
 from unbraid.types import Codes
 
-__all__ = ["choose_maps", "exchange_scores", "map_components"]
+__all__ = ["Map", "choose_maps", "exchange_scores", "map_components"]
 
 Map = Mapping[str, tuple[Any, ...]]
 """Label to its parts."""

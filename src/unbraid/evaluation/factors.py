@@ -23,10 +23,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.tree import DecisionTreeClassifier
 
-from unbraid.components import StaticComponents, find_components
+from unbraid.components import train_components
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import generation
-from unbraid.evaluation.factor_exchanges import choose_maps, exchange_scores, map_components
+from unbraid.evaluation.factor_exchanges import Map, choose_maps, exchange_scores, map_components
 from unbraid.evaluation.factor_maps import (
     UnitTable,
     assign_units,
@@ -56,9 +56,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.progress import progress_bar
 from unbraid.types import Factor
 
-__all__ = ["PROTOCOL", "evaluate_factors", "train_components"]
-
-COMPONENT_CLIPS = 4000  # of the train split, on which independent components are found
+__all__ = ["PROTOCOL", "evaluate_factors"]
 
 
 def evaluate_factors(
@@ -134,34 +132,15 @@ def evaluate_factors(
         ),
     }
     truth = {name: scored.labels[name] for name in heads}
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in (*pairs, "random")}
-    maps, importances = [], []  # a map of both codes and one of each label's own code
-    with progress_bar("finding factors", (len(pairs) + 1) * repeats) as advance:
-        for repeat in range(repeats):
-            seed_now = seed_of_repeat(seed, repeat)
-            noise = np.random.default_rng(seed_now)
-            random = tuple(
-                UnitTable(noise.normal(size=(len(part), len(units))), np.arange(len(units)))
-                for part in (fitted_on, scored)
-            )
-            for name, (fit, test) in (pairs | {"random": random}).items():
-                figures, importance = _measures(fit, test, heads, truth, seed_now)
-                measured[name].append(figures)
-                if name == "codes":
-                    maps.append([assign_units(heads, importance, units, own) for own in (False, True)])
-                    importances.append(importance)
-                advance("")
-    floors = {
-        key: float(np.mean([figures[key] for figures in measured["random"]])) for key in measured["random"][0]
-    }
-    scores = Scores({name: _nested(measured[name], floors, truth) for name in pairs})
+    scores, maps, importances = _coordinate_scores(pairs, heads, truth, units, repeats, seed)
+    used = [both for both, _ in maps]
     if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
         judge = judge or train_judge(data, cache=cache, seed=0)
         still = {name: label for name, label in heads.items() if label.kind == "static"}
-        components = train_components(model, data, seed, batch_size) if still else None
-        exchanged = len(heads) + (len(still) if components is not None else 0)
+        components = train_components(model, data, batch_size) if still else None
+        exchanges = len(heads) + (len(still) if components is not None else 0)
         batches = [-(-len(part) // batch_size) for part in (scored, fitted_on)]
-        passes = (1 + 2 * repeats * exchanged) * batches[0] + 2 * len(heads) * batches[1]
+        passes = (1 + 2 * repeats * exchanges) * batches[0] + 2 * len(heads) * batches[1]
         with progress_bar(f"exchanging factors on {data.name}", passes) as advance:
             judged, judged_of_map = (
                 JudgedModel(model, judge, part, parts_of(data), batch_size, advance)
@@ -172,19 +151,16 @@ def evaluate_factors(
             used = [{name: pair[chosen[name]][name] for name in heads} for pair in maps]
             scores["exchange"] = exchange_scores(judged, codes, used, exchange_factors, list(heads), seed)
             if components is not None:
-                component_maps = [
-                    map_components(components.of(codes_of_map.static), still, seed_of_repeat(seed, repeat))
-                    for repeat in range(repeats)
-                ]
+                values = components.of(codes_of_map.static)
+                seeds = [seed_of_repeat(seed, repeat) for repeat in range(repeats)]
+                of_labels = [map_components(values, still, seed_now) for seed_now in seeds]
                 scores["components"] = {
                     "number": len(components),
-                    "map": {name: list(parts) for name, parts in component_maps[0].items()},
+                    "map": {name: list(parts) for name, parts in of_labels[0].items()},
                     "exchange": exchange_scores(
-                        judged, codes, component_maps, components.exchange, list(heads), seed
+                        judged, codes, of_labels, components.exchange, list(heads), seed
                     ),
                 }
-    else:
-        used = [both for both, _ in maps]
     scores["map"] = _described(used[0], importances[0], units)
     scores["left_out"] = left_out
     scores["labels"] = {name: describe_label(scored.labels[name]) for name in heads}
@@ -201,20 +177,50 @@ def evaluate_factors(
     return scores
 
 
-def train_components(
-    model: SequenceModel, data: Sequences, seed: int = 0, batch_size: int = 128
-) -> StaticComponents | None:
-    """The independent components of the static codes of the train split, of some thousand sequences drawn by the seed.
+def _coordinate_scores(
+    pairs: Mapping[str, tuple[UnitTable, UnitTable]],
+    heads: Mapping[str, Label],
+    truth: Mapping[str, Label],
+    units: list[Factor],
+    repeats: int,
+    seed: int,
+) -> tuple[Scores, list[list[Map]], list[Float[np.ndarray, "P K"]]]:
+    """How well labels belong to single coordinates.
 
-    None where there is no such split, or the codes do not vary.
+    Args:
+        pairs: name of a table ("codes" among them) to its rows for the map and its rows to score.
+        heads: labels of the rows for the map.
+        truth: labels of the rows to score.
+        units: of the codes.
+        repeats: of the forests.
+        seed: of the first one.
+
+    Returns:
+        The figures of each table; for each repeat a map of both codes and one of each label's own code; and for each
+        repeat how much each unit tells about each label.
     """
-    if "train" not in data.splits:
-        return None
-    static = encode(model, data.take(_some_rows(data, "train", COMPONENT_CLIPS, seed)), batch_size).static
-    try:
-        return find_components(static)
-    except ValueError:  # the static code is collapsed
-        return None
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in (*pairs, "random")}
+    maps: list[list[Map]] = []
+    importances = []
+    with progress_bar("finding factors", (len(pairs) + 1) * repeats) as advance:
+        for repeat in range(repeats):
+            seed_now = seed_of_repeat(seed, repeat)
+            noise = np.random.default_rng(seed_now)
+            random = tuple(
+                UnitTable(noise.normal(size=(len(part.values), len(units))), np.arange(len(units)))
+                for part in pairs["codes"]
+            )
+            for name, (fit, test) in (dict(pairs) | {"random": random}).items():
+                figures, importance = _measures(fit, test, heads, truth, seed_now)
+                measured[name].append(figures)
+                if name == "codes":
+                    maps.append([assign_units(heads, importance, units, own) for own in (False, True)])
+                    importances.append(importance)
+                advance("")
+    floors = {
+        key: float(np.mean([figures[key] for figures in measured["random"]])) for key in measured["random"][0]
+    }
+    return Scores({name: _nested(measured[name], floors, truth) for name in pairs}), maps, importances
 
 
 def _some_rows(data: Sequences, split: str, clips: int | None, seed: int) -> Int[np.ndarray, "n"]:

@@ -9,6 +9,7 @@ from unbraid.models.base import CANNOT
 from unbraid.page.codes import (
     Encoded,
     between,
+    components_swapped,
     decode_one,
     drawn,
     encode_one,
@@ -72,21 +73,31 @@ def present(session: Session, clip: Clip) -> Shown:
 
 
 def swap(session: Session, a: Clip, b: Clip, factor: str = "static") -> list[Shown]:
-    """B with a factor of A, and A with that of B; by default the static code.
+    """B with a factor of A, and A with that of B; by default the static code. A label stands for its components.
 
     Raises:
         ValueError: the method cannot, or the factor needs sequences of one length.
     """
-    session.model.require("encode", "decoded_static" if factor == "static" else "decode")
+    model = session.model
+    model.require("encode", "decoded_static" if factor == "static" else "decode")
     first, second = _encoded(session, a), _encoded(session, b)
     static, dynamic = words(session)
     titles = [f"{static} of A, {dynamic} of B", f"{static} of B, {dynamic} of A"]
     if factor != "static":
         titles = [f"B with {factor} of A", f"A with {factor} of B"]
     pairs = [(first, second), (second, first)]
+    if factor in session.attributes and session.components is not None:
+        numbers = session.components_of[factor]
+        if not numbers:
+            raise ValueError(f"{factor}: no component of the static code tells most about it")
+        made = [
+            components_swapped(model, giver, taker, session.components, numbers) for giver, taker in pairs
+        ]
+    else:
+        made = [swapped(model, giver, taker, factor) for giver, taker in pairs]
     return [
-        show(session, title, swapped(session.model, giver, taker, factor), taker.clip)
-        for title, (giver, taker) in zip(titles, pairs, strict=True)
+        show(session, title, each, taker.clip)
+        for title, each, (_, taker) in zip(titles, made, pairs, strict=True)
     ]
 
 
@@ -135,11 +146,11 @@ def _encoded(session: Session, clip: Clip) -> Encoded:
 
 
 def factors(session: Session) -> list[str]:
-    """Names of the factors that can be exchanged; the first is the whole static code, where it is decoded."""
+    """Names of what can be exchanged: the whole static code, where it is decoded; factors of the method; static labels."""
     model = session.model
     own = [name for name, factor in model.factors.items() if factor.columns is not None]
     whole = ["static"] if model.can("decoded_static") else []
-    return whole + own if model.can("encode") else []
+    return whole + own + session.attributes if model.can("encode") else []
 
 
 def draws(session: Session) -> dict[str, frozenset[str]]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unbraid.components import StaticComponents
 from unbraid.data.sequences import Sequences
 from unbraid.generation import (
     deal_out,
@@ -32,6 +33,7 @@ __all__ = [
     "Direction",
     "Encoded",
     "between",
+    "components_swapped",
     "decode_one",
     "directions",
     "drawn",
@@ -157,6 +159,19 @@ def swapped(model: SequenceModel, giver: Encoded, taker: Encoded, factor: str = 
     return decode_one(model, mine.exchange(other, part), taker.clip)
 
 
+def components_swapped(
+    model: SequenceModel,
+    giver: Encoded,
+    taker: Encoded,
+    components: StaticComponents,
+    numbers: tuple[int, ...],
+) -> Decoded:
+    """One sequence with some components of its static code taken from another."""
+    mine = taker.codes
+    other = Codes(giver.static.expand(len(mine), -1), mine.dynamic)
+    return decode_one(model, components.exchange(mine, other, numbers), taker.clip)
+
+
 def between(model: SequenceModel, start: Encoded, end: Encoded, share: float) -> Decoded:
     """The dynamics of `start` under a static code on the line from its own (share 0) to that of `end` (share 1)."""
     static = torch.lerp(start.static, end.static, share)
@@ -230,20 +245,23 @@ def directions(
     static: Float[np.ndarray, "N S"],
     dynamic: Float[np.ndarray, "N D"],
     labels: Mapping[str, tuple[Factor, ...]],
+    components: Mapping[str, Float[np.ndarray, " S"]],
 ) -> dict[str, Direction]:
     """Named directions along which the codes of N sequences differ.
 
-    First those of labels, where a factor map says which coordinates carry them, and of the method's own factors; then
-    principal directions of each code, and the coordinates that vary most. A group of coordinates moves along its first
-    principal direction.
+    First the components of the static code; then the coordinates of labels, where a factor map says which carry them, and
+    those of the method's own factors; then principal directions of each code, and the coordinates that vary most. A group
+    of coordinates moves along its first principal direction.
 
     Args:
         model: the codes' model; what it does not decode is left out.
         static: codes of N sequences.
         dynamic: their mean dynamic codes.
         labels: name to the coordinates of that label.
+        components: name to the change of the static code by one deviation.
     """
-    found: dict[str, Direction] = {}
+    still = np.zeros(dynamic.shape[1])
+    found = {name: Direction(change, still) for name, change in components.items()}
     codes: tuple[Literal["static", "dynamic"], ...] = (
         ("static", "dynamic") if model.can("decoded_static") else ("dynamic",)
     )

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from unbraid import plots
+from unbraid.components import FEWEST_SEQUENCES, StaticComponents, find_components
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
+from unbraid.evaluation.factor_exchanges import map_components
 from unbraid.evaluation.scores import Scores
 from unbraid.io import load_features
 from unbraid.kinds import kind_of
@@ -34,6 +37,7 @@ __all__ = ["Clip", "Session", "Shelf", "open_session", "session_of"]
 CHOICES = 300  # sequences to choose from
 VARIED = 12  # of them, the first ones, as different as the labels allow
 KEPT = 300  # folders of made files
+COMPONENTS = 16  # of the static code that are listed
 CLASSES = 5  # of a sequence in its title
 
 
@@ -160,6 +164,37 @@ class Session:
         targets = {name: values for name, values in firsts.targets.items() if values.ndim == 1}
         return {**firsts.labels, **targets}
 
+    @property
+    def _static_codes_compare(self) -> bool:
+        """Whether there are enough static codes that are decoded to find components in them."""
+        able = self.model.can("encode") and self.model.can("decoded_static")
+        return able and self.pool is not None and len(self.titles) >= FEWEST_SEQUENCES
+
+    @property
+    def attributes(self) -> list[str]:
+        """Static labels, which can be exchanged by their components; see `components_of`."""
+        if self.pool is None or not self._static_codes_compare:
+            return []
+        names = [name for name, label in self.pool.heads.items() if label.kind == "static"]
+        return [name for name in names if name not in self.model.factors]
+
+    @cached_property
+    def components(self) -> StaticComponents | None:
+        """Independent components of the clips' static codes; None where the clips are few or their codes do not vary."""
+        if self._static_codes_compare:
+            with contextlib.suppress(ValueError):
+                return find_components(torch.from_numpy(self.mean_codes[0]))
+        return None
+
+    @cached_property
+    def components_of(self) -> dict[str, tuple[int, ...]]:
+        """The components of each static label: each component belongs to the label that it tells most about."""
+        named = {name: self.labels[name] for name in self.attributes}
+        labels = {name: label for name, label in named.items() if isinstance(label, Label)}
+        if self.components is None or not labels:
+            return {}
+        return map_components(self.components.of(torch.from_numpy(self.mean_codes[0])), labels, seed=0)
+
     @cached_property
     def directions(self) -> dict[str, Direction]:
         """Directions in the codes by name; see `codes.directions`."""
@@ -171,7 +206,18 @@ class Session:
             name: tuple(Factor(code, tuple(parts[code])) for code in ("static", "dynamic") if parts[code])
             for name, parts in stored.items()
         }
-        return directions(self.model, *self.mean_codes, labels)
+        return directions(self.model, *self.mean_codes, labels, self._named_components())
+
+    def _named_components(self) -> dict[str, Float[np.ndarray, " S"]]:
+        """The components that change the static code most, and how."""
+        if self.components is None:
+            return {}
+        label_of = {number: name for name, numbers in self.components_of.items() for number in numbers}
+        changes = self.components.mix.numpy()[:COMPONENTS]
+        return {
+            f"component {number}" + (f" ({label_of[number]})" if number in label_of else ""): change
+            for number, change in enumerate(changes)
+        }
 
 
 def open_session(name: str | Path, folder: Path, seed: int = 0) -> Session:

@@ -51,7 +51,10 @@ def _swap(desk: Desk, tab: gr.Tab) -> None:
     session = desk.session
     names = actions.factors(session)
     static, dynamic = actions.words(session)
-    gr.HTML(texts.hint(f"Each sequence keeps its {dynamic} and gets the {static} of the other."))
+    hint = f"Each sequence keeps its {dynamic} and gets the {static} of the other."
+    if labels := session.attributes:
+        hint += f" {', '.join(labels)}: only the components of the {static} that tell most about that label."
+    gr.HTML(texts.hint(hint))
     factor = gr.Dropdown(names, value=names[0], label="what is exchanged", visible=len(names) > 1)
     button = gr.Button("Swap", variant="primary", elem_id=desk.name("swap"), elem_classes="act")
     with gr.Row(elem_classes="results"):

@@ -8,6 +8,7 @@ six features. A series is `(L, F)`, a spectrogram `(L, F)` in decibels. NaN stan
 
 from unbraid.plots.animation import animate
 from unbraid.plots.clips import (
+    plot_components,
     plot_drawn_pairs,
     plot_factors,
     plot_failures,
@@ -50,6 +51,7 @@ __all__ = [
     "map_places",
     "nearest_place",
     "plot_codes",
+    "plot_components",
     "plot_confusion",
     "plot_curves",
     "plot_downstream",

@@ -14,6 +14,7 @@ from unbraid.plots.sheets import Clip, evenly_spaced, sheet
 from unbraid.plots.style import literal_text
 
 __all__ = [
+    "plot_components",
     "plot_drawn_pairs",
     "plot_factors",
     "plot_failures",
@@ -90,7 +91,10 @@ def plot_interpolation(clips: Float[np.ndarray, "k T *X"]) -> Figure:
 
 @literal_text
 def plot_factors(
-    pair: Float[np.ndarray, "2 T *X"], moved: Float[np.ndarray, "K n T *X"], labels: Sequence[str]
+    pair: Float[np.ndarray, "2 T *X"],
+    moved: Float[np.ndarray, "K n T *X"],
+    labels: Sequence[str],
+    shown: int = 3,
 ) -> Figure:
     """For each label a row, in which its coordinates go from those of the first clip to those of the second.
 
@@ -98,16 +102,36 @@ def plot_factors(
         pair: both clips, drawn left and right of every row.
         moved: for each label n clips on the way.
         labels: their names.
+        shown: frames drawn of each clip, evenly spaced.
     """
     if len(moved) != len(labels):
         raise ValueError(f"labels: has {len(labels)} names for {len(moved)} rows; give one for each")
     shares = [f"{share:.0%}" for share in np.linspace(0, 1, moved.shape[1])]
+    if pair.ndim == 5:
+        steps = evenly_spaced(pair.shape[1], shown)
+        pair, moved = pair[:, steps], moved[:, :, steps]
     return sheet(
         [[pair[0], *row, pair[1]] for row in moved],
         row_labels=list(labels),
         column_labels=["first", *shares, "second"],
         target=48,
     )
+
+
+@literal_text
+def plot_components(moved: Float[np.ndarray, "P n T *X"], labels: Sequence[str]) -> Figure:
+    """For each component of the static code a row, in which it goes from low to high; of frames the middle one is drawn.
+
+    Args:
+        moved: for each component n clips on the way.
+        labels: of the components.
+    """
+    if len(moved) != len(labels):
+        raise ValueError(f"labels: has {len(labels)} names for {len(moved)} rows; give one for each")
+    if moved.ndim == 6:
+        middle = moved.shape[2] // 2
+        moved = moved[:, :, middle : middle + 1]
+    return sheet([list(row) for row in moved], row_labels=list(labels), target=64)
 
 
 @literal_text

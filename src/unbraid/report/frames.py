@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 
 from unbraid import plots
+from unbraid.components import StaticComponents, train_components
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.factor_maps import exchange_factors
-from unbraid.evaluation.factors import train_components
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
@@ -23,6 +23,7 @@ __all__ = ["ABOVE", "BELOW", "draw"]
 
 CLIPS = 6  # in a grid of swaps
 DRAWS = 5  # drawn codes beside a kept one
+MOST_COMPONENTS = 12  # in their picture
 FAILURES = 6  # swapped clips in which the judge sees a wrong class
 
 ABOVE = (
@@ -37,6 +38,7 @@ BELOW = (
     Shown("replaced", "One code of the first clip", "Left: every clip with the content of the first, its motion kept. Right: with the motion of the first, its content kept."),
     Shown("swap_sets", "Swaps, two by two", "Two clips A and B, and below each its motion with the other's content."),
     Shown("interpolation", "From one content to another", "One motion while the static code goes in equal steps from one clip's to another's. The motion should not change."),
+    Shown("components", "Components of the content", "One clip (its middle frame) while a single component of its static code goes from low to high; all else is kept. Components are found on the train split, without labels, by independent component analysis; those that change the static code most come first. `unbraid swap --components` exchanges them by their numbers."),
     Shown("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label. The static code should form clumps by the static labels and mix the dynamic ones; the dynamic code the other way round."),
     Shown("joint_codes", "Both codes in one space", "t-SNE of static and mean dynamic codes together."),
 )  # fmt: skip
@@ -65,7 +67,10 @@ def draw(model: SequenceModel, clips: Sequences, data: Sequences, folder: Path, 
         _picture_interpolation(model, data, chosen, folder)
         _picture_failures(model, data, folder)
         _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
-        _picture_factors(model, data, folder)
+        components = train_components(model, data)
+        if components is not None:
+            _picture_components(model, components, chosen, data, folder)
+        _picture_factors(model, data, components, folder)
     _picture_codes(model, clips, pictures, seed)
 
 
@@ -156,7 +161,26 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
     plots.plot_failures(shown, true, seen, probability).savefig(folder / "pictures" / "failures.png")
 
 
-def _picture_factors(model: SequenceModel, data: Sequences, folder: Path) -> None:
+def _picture_components(
+    model: SequenceModel, components: StaticComponents, chosen: Sequences, data: Sequences, folder: Path
+) -> None:
+    """The first clip while each component goes from its lowest to its highest value among the clips."""
+    codes, first = encode(model, chosen), chosen.take(np.zeros(DRAWS, int))
+    values = components.of(codes.static)
+    rows = []
+    for component in range(min(len(components), MOST_COMPONENTS)):
+        line = torch.linspace(float(values[:, component].min()), float(values[:, component].max()), DRAWS)
+        static = components.put(codes.static[:1].expand(DRAWS, -1), component, line)
+        rows.append(_decoded(model, Codes(static, codes.dynamic[:1].expand(DRAWS, -1, -1)), first))
+    parts = _scores_of(data, folder, "factors").get("components", {"map": {}})["map"]
+    named = {component: f" {label}" for label, components in parts.items() for component in components}
+    labels = [f"{component}{named.get(component, '')}" for component in range(len(rows))]
+    plots.plot_components(np.stack(rows), labels).savefig(folder / "pictures" / "components.png")
+
+
+def _picture_factors(
+    model: SequenceModel, data: Sequences, components: StaticComponents | None, folder: Path
+) -> None:
     """The parts of each label moved from one clip's to another's, by the maps of the folder's scores."""
     scores = _scores_of(data, folder, "factors")
     if not scores:
@@ -166,7 +190,6 @@ def _picture_factors(model: SequenceModel, data: Sequences, folder: Path) -> Non
     codes, x = encode(model, pair), _real(pair)
     start, end = codes[:1], codes[1:]
     of_components = scores.get("components", {"map": {}})["map"]
-    components = train_components(model, data, scores["protocol"]["seed"]) if of_components else None
     rows = []
     for label, carried in scores["map"].items():
         if components is not None and label in of_components:
