@@ -5,6 +5,7 @@ import pytest
 import torch
 from tones import Additive
 
+from unbraid import components as components_module
 from unbraid import find_components
 from unbraid.components import train_components
 from unbraid.data.sequences import Sequences
@@ -82,18 +83,44 @@ def still(n, fractions=(0.8, 0.1, 0.1)):
     return Sequences.from_arrays(x, name="still", fractions=fractions), Additive((3,)).eval()
 
 
-def test_components_of_a_run_are_those_of_its_train_split():
+def test_components_of_a_run_are_those_of_its_train_split_and_keep_their_numbers(tmp_path, monkeypatch):
     data, model = still(400)
-    found = train_components(model, data)
+    found = train_components(model, data, tmp_path)
     expected = find_components(encode(model, data.split("train")).static)
     torch.testing.assert_close(found.mix, expected.mix, rtol=0, atol=1e-6)
+    monkeypatch.setattr(components_module, "find_components", None)  # they are not found again
+    assert torch.equal(train_components(model, data, tmp_path).mix, found.mix)
+    other, _ = still(420)
+    with pytest.raises(TypeError):
+        train_components(model, other, tmp_path)
 
 
-def test_few_or_constant_codes_have_no_components():
+def test_few_or_constant_codes_have_no_components(tmp_path):
     data, model = still(120)
-    assert len(data.splits["train"]) < 100 and train_components(model, data) is None
+    assert len(data.splits["train"]) < 100 and train_components(model, data, tmp_path) is None
     constant = Sequences.from_arrays(np.ones((400, 4, 3), np.float32), name="constant")
-    assert train_components(model, constant) is None
+    assert train_components(model, constant, tmp_path) is None
+
+
+def test_codes_that_are_not_finite_have_a_clear_error(tmp_path):
+    data, model = still(400)
+    nowhere = Codes(torch.full((len(data), 3), torch.nan), torch.zeros(len(data), 4, 3))
+    model.encode = lambda x, mask=None: nowhere[: len(x)]
+    with pytest.raises(ValueError, match="not finite"):
+        train_components(model, data, tmp_path)
+
+
+def test_a_component_named_twice_is_exchanged_once():
+    static, _ = mixed()
+    components = find_components(static)
+    codes, other = (Codes(part, torch.zeros(1000, 2, 1)) for part in (static[:1000], static[1000:]))
+    once, twice = (components.exchange(codes, other, numbers).static for numbers in ((2,), (2, 2)))
+    assert torch.equal(once, twice)
+
+
+def test_rounding_is_no_component():
+    static, _ = mixed()
+    assert len(find_components(static, share=0)) == 3
 
 
 def test_the_same_codes_give_the_same_components():
@@ -120,5 +147,7 @@ def test_components_that_are_not_there_are_refused():
     components, codes = find_components(static), Codes(static, torch.zeros(100, 2, 1))
     with pytest.raises(ValueError, match="there is no component 3; choose from 0 to 2"):
         components.exchange(codes, codes, (3,))
+    with pytest.raises(ValueError, match="there is no component -1; choose from 0 to 2"):
+        components.put(static, -1, 0.0)
     with pytest.raises(ValueError, match="other: has 50 sequences; these codes have 100"):
         components.exchange(codes, codes[torch.arange(50)], (0,))

@@ -130,10 +130,31 @@ def test_own_data_start_from_the_recipe_of_their_kind(tmp_path):
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "a.wav").touch()
     assert own_recipe(tmp_path / "sounds").name == "own/braid-sound"
-    assert own_recipe(tmp_path / "sounds", "vae").name == "own/vae"
+    assert own_recipe(tmp_path / "sounds", "vae").name == "voices/vae"
     assert own_recipe("series.csv").data["name"] == "series.csv"
-    with pytest.raises(ValueError, match="no recipe is called 'own/nothing'"):
+    with pytest.raises(ValueError, match="nothing"):
         own_recipe(tmp_path, "nothing")
+
+
+@pytest.mark.parametrize("kind", ["video", "sound", "series"])
+@pytest.mark.parametrize("model", list_models())
+def test_every_method_starts_on_your_own_data(model, kind, tmp_path):
+    path = tmp_path / {"video": "clips", "sound": "sounds", "series": "series.csv"}[kind]
+    if kind == "series":
+        path.write_text("a,b\n1,2\n")
+    else:
+        path.mkdir()
+        (path / {"video": "a.mp4", "sound": "a.wav"}[kind]).touch()
+    config = resolve_recipe(own_recipe(path, model))
+    assert config["data"]["name"] == str(path) and config["model"]["name"] == model
+    assert config["training"]["steps"] or config["training"]["max_epochs"] >= 50
+
+
+def test_a_method_without_a_recipe_of_its_own_starts_from_data_of_that_kind(tmp_path):
+    recipe, puppets = own_recipe(tmp_path, "s3vae"), read_recipe("puppets/s3vae")
+    assert recipe.model == puppets.model and recipe.training["weights"] == puppets.training["weights"]
+    assert recipe.training["steps"] == 2000 and "max_epochs" not in recipe.training
+    assert recipe.data == {"name": str(tmp_path)}
 
 
 def test_the_paper_s_recipe_differs_in_its_weights_alone():

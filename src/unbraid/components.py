@@ -10,14 +10,19 @@ the sequences (any hat with any shirt). Where the code is a sum of their contrib
 separates them: each attribute then has a few components of its own. Principal components with little variance are left out. `unbraid evaluate --protocols factors` says how well that works.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unbraid.data.sequences import Sequences
+from unbraid.data.store import cache_folder
+from unbraid.files import replacing
 from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
 from unbraid.nn.independent import unmixing
@@ -26,6 +31,7 @@ from unbraid.types import Codes
 __all__ = ["StaticComponents", "find_components", "train_components"]
 
 SMALLEST_SHARE = 1e-3  # of the variance, below which a principal component is left out
+VERSION = 1  # raise when components are found in another way, so that cached ones are not used
 TRAIN_SEQUENCES = 4000  # of the train split, on which components are found
 FEWEST_SEQUENCES = 100  # fewer show no components
 
@@ -55,14 +61,21 @@ class StaticComponents:
 
     def of(self, static: Float[Tensor, "n S"]) -> Float[Tensor, "n P"]:
         """The components of static codes."""
-        return ((static.double() - self.mean) @ self.unmix).to(static.dtype)
+        return ((static.double().cpu() - self.mean) @ self.unmix).to(static)
 
     def put(
         self, static: Float[Tensor, "n S"], component: int, value: float | Float[Tensor, " n"]
     ) -> Float[Tensor, "n S"]:
-        """The static codes with one component set to a value; all other components are kept."""
-        change = torch.as_tensor(value, dtype=torch.float64) - self.of(static)[:, component].double()
-        return static + (change[:, None] * self.mix[component]).to(static.dtype)
+        """The static codes with one component set to a value; all other components are kept.
+
+        Raises:
+            ValueError: there is no such component.
+        """
+        self._check((component,))
+        change = (
+            torch.as_tensor(value, dtype=torch.float64).cpu() - self.of(static)[:, component].double().cpu()
+        )
+        return static + (change[:, None] * self.mix[component]).to(static)
 
     def exchange(self, codes: Codes, other: Codes, components: tuple[int, ...]) -> Codes:
         """The codes with some components of their static code taken from `other`; all else is kept.
@@ -77,13 +90,17 @@ class StaticComponents:
         """
         if len(codes) != len(other):
             raise ValueError(f"other: has {len(other)} sequences; these codes have {len(codes)}")
+        self._check(components)
+        chosen = sorted(set(components))
+        difference = self.of(other.static).to(codes.static) - self.of(codes.static)
+        change = difference[:, chosen].double().cpu() @ self.mix[chosen]
+        return replace(codes, static=codes.static + change.to(codes.static))
+
+    def _check(self, components: tuple[int, ...]) -> None:
         if missing := [number for number in components if not 0 <= number < len(self)]:
             raise ValueError(
                 f"components: there is no component {missing[0]}; choose from 0 to {len(self) - 1}"
             )
-        chosen = list(components)
-        change = (self.of(other.static) - self.of(codes.static))[:, chosen].double() @ self.mix[chosen]
-        return replace(codes, static=codes.static + change.to(codes.static.dtype))
 
 
 def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE) -> StaticComponents:
@@ -102,30 +119,65 @@ def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE)
     if not values.isfinite().all():
         raise ValueError("static: some codes are not finite")
     mean = values.mean(0)
-    _, deviations, directions = torch.linalg.svd(values - mean, full_matrices=False)
-    variances = deviations.square()
-    if len(values) < 2 or variances[0] <= torch.finfo(static.dtype).eps * values.square().sum():
+    if not _vary(static):
         raise ValueError(
             f"static: {len(values)} codes that do not vary have no components; give codes of several sequences"
         )
-    count = int((variances > share * variances.sum()).sum())
+    _, deviations, directions = torch.linalg.svd(values - mean, full_matrices=False)
+    variances = deviations.square()
+    count = int((variances > max(share, torch.finfo(static.dtype).eps) * variances.sum()).sum())
     axes = directions[:count].T
     unmix = unmixing(values @ axes)
     unmix = unmix[:, torch.linalg.inv(unmix).square().sum(1).argsort(descending=True, stable=True)]
     return StaticComponents(mean, axes @ unmix, torch.linalg.inv(unmix) @ axes.T)
 
 
-def train_components(model: SequenceModel, data: Sequences, batch_size: int = 128) -> StaticComponents | None:
-    """The independent components of the static codes of the train split, always of the same sequences of it.
+def _vary(static: Float[Tensor, "n S"]) -> bool:
+    """Whether codes differ from each other by more than rounding."""
+    values = static.detach().double().cpu()
+    variances = (values - values.mean(0)).square().sum()
+    return len(values) > 1 and bool(variances > torch.finfo(static.dtype).eps * values.square().sum())
 
-    None where there are too few sequences or their codes do not vary.
+
+def train_components(
+    model: SequenceModel, data: Sequences, cache: str | Path | None = None
+) -> StaticComponents | None:
+    """The independent components of the static codes of the train split.
+
+    They are found once for a model and its data and kept in the cache: rounding may change their order, and reports,
+    scores and commands name them by their numbers.
+
+    Args:
+        model: that encodes.
+        data: its data set. Where it has no train split, all sequences are used.
+        cache: folder that keeps the components (in `components/`); None for the library's own.
+
+    Returns:
+        None where there are too few sequences, or their codes do not vary.
+
+    Raises:
+        ValueError: the method has no encoder, or some codes are not finite.
     """
     rows = data.splits.get("train", np.arange(len(data)))
     if len(rows) < FEWEST_SEQUENCES:
         return None
+    path = cache_folder(cache) / "components" / f"{_digest(model, data)}.safetensors"
+    if path.exists():
+        return StaticComponents(**load_file(path))
     rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:TRAIN_SEQUENCES])]
-    static = encode(model, data.take(rows), batch_size).static
-    try:
-        return find_components(static)
-    except ValueError:  # the static code is collapsed
+    static = encode(model, data.take(rows)).static
+    if static.isfinite().all() and not _vary(static):
         return None
+    found = find_components(static)
+    with replacing(path) as temporary:
+        save_file({name: getattr(found, name).contiguous() for name in ("mean", "unmix", "mix")}, temporary)
+    return found
+
+
+def _digest(model: SequenceModel, data: Sequences) -> str:
+    """A hash of the model's weights and of the data."""
+    digest = hashlib.sha256(f"{VERSION} {data.fingerprint}".encode())
+    for name, weight in model.state_dict().items():
+        numbers = weight.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
+        digest.update(name.encode() + numbers.numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -25,7 +25,8 @@ from unbraid.kinds import kind_of
 from unbraid.registry import DATASETS
 from unbraid.sources import Clip, Reader, Source, reader
 from unbraid.training import Run
-from unbraid.training.run_folder import check_same_data, load_run_data
+from unbraid.training.opened import load_same_data
+from unbraid.training.run_folder import load_run_data
 from unbraid.words import nearest
 
 __all__ = ["Corpus", "Part", "open_corpus", "read_one", "read_parts"]
@@ -271,7 +272,7 @@ def open_corpus(
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
     """One row of a split of the run's data, or of an array file."""
-    sequences = _run_data(run).split(place) if place in SPLITS else _load_array(place, argument)
+    sequences = load_same_data(run).split(place) if place in SPLITS else _load_array(place, argument)
     _check(sequences, run, argument)
     if row >= len(sequences):
         last = len(sequences) - 1
@@ -279,13 +280,6 @@ def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
             f"{argument}: {place} has {len(sequences)} sequences, 0 to {last}; there is no {row}"
         )
     return sequences.take(np.array([row]))
-
-
-def _run_data(run: Run) -> Sequences:
-    """The data that a run was trained on."""
-    data = load_run_data(run.config)
-    check_same_data(run.folder, data)
-    return data
 
 
 def _load_array(path: str, argument: str) -> Sequences:

@@ -127,6 +127,16 @@ def test_padding_and_batch_mates_change_no_code():
         torch.testing.assert_close(padded.dynamic[row, :length], alone.dynamic[0], rtol=0, atol=1e-6)
 
 
+def test_padding_is_no_static_mode():
+    """Padding adds eigenvalues of 0, which lie closer to 1 than those of a path that turns round at every step."""
+    x = torch.randn(200, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    model, mask = without_codecs().double(), steps_below(torch.full((200,), 3), 6)
+    padded, alone = model.encode(x, mask), model.encode(x[:, :3])
+    torch.testing.assert_close(padded.static, alone.static, rtol=1e-5, atol=1e-5)
+    loss = [model.terms(Batch(*given))["static_eigenvalues"] for given in ((x, mask), (x[:, :3],))]
+    torch.testing.assert_close(*loss, rtol=1e-5, atol=1e-5)
+
+
 def test_short_sequences_are_predicted_exactly():
     """With fewer pairs of steps than latents the least squares have an exact solution; with more they have not."""
     model = ssm_skd(latent_size=15).eval()

@@ -84,14 +84,21 @@ def test_labels_and_factors_of_a_run_are_directions_too(of_series):
 
 
 @pytest.fixture(scope="module")
-def of_attributes(tmp_path_factory):
+def module_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNBRAID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def of_attributes(tmp_path_factory, module_cache):
     """Series whose level is the sum of what two independent labels add, each along a direction of its own."""
     random = np.random.default_rng(0)
-    who, where = random.integers(0, 2, (2, 200))
+    who, where = random.integers(0, 2, (2, 400))
     level = np.outer(who, [2.0, 1, 0]) + np.outer(where, [1.0, -1, 1])
-    x = level[:, None] + 0.1 * random.normal(size=(200, 6, 3))
-    labels = {"who": who, "where": where}
-    data = Sequences.from_arrays(x.astype(np.float32), name="made", labels=labels, fractions=(0.1, 0.1, 0.8))
+    x = level[:, None] + 0.1 * random.normal(size=(400, 6, 3))
+    labels = {"who": who, "where": where, "name": np.arange(400), "place": np.zeros(400, int)}
+    data = Sequences.from_arrays(x.astype(np.float32), name="made", labels=labels, fractions=(0.5, 0.1, 0.4))
     folder = tmp_path_factory.mktemp("attributes")
     return session_of(run_of(folder, Additive((3,)), data), data, folder)
 

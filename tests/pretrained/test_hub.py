@@ -101,4 +101,4 @@ def test_without_the_library_the_extra_is_named(made_run, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     for words in (["push", str(made_run), "ann/mine"], ["encode", "ann/mine", "x.npy"]):
         assert main(words) == 2
-        assert "pip install 'unbraid[hub]'" in capsys.readouterr().err
+        assert "pip install '.[hub]'" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def resume(run: Path, evaluate: bool = True, loggers: Sequence[str] = ()) -> int
     Args:
         run: folder of the run.
         evaluate: score the model after training.
-        loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow, ...
+        loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow or another.
     """
     from unbraid import workflow
     from unbraid.cli.launch import launch, needs_launch

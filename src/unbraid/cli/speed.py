@@ -26,7 +26,7 @@ def speed(
     json: bool = False,
     all: bool = False,
     methods: Sequence[str] = (),
-    csv: str = ".",
+    csv: str | None = None,
     limit: float = 600,
 ) -> int:
     """Measure training, encoding and generation on made-up data, beside a large matrix product in the same process.
@@ -47,7 +47,8 @@ def speed(
         all: measure every method on frames, vectors and windows, each in a process of its own, into a CSV file; with
             `--compile` as it is and compiled.
         methods: with `--all`, some methods only.
-        csv: with `--all`, the new file, or a folder, where the file gets a name of the date and the processor.
+        csv: with `--all`, the new file, or a folder, where the file gets a name of the date and the processor; by default
+            the current folder.
         limit: with `--all`, seconds of one measurement.
     """
     if all:
@@ -55,7 +56,7 @@ def speed(
             raise ValueError(
                 "all: takes no settings of a model, no --json and no --precision; leave them out"
             )
-        return _measure_all(methods, batch, steps, device, compile, csv, limit)
+        return _measure_all(methods, batch, steps, device, compile, csv or ".", limit)
     from unbraid.benchmark.speed import as_json, measure
     from unbraid.parameters import parameters
     from unbraid.registry import model_class

@@ -38,8 +38,8 @@ def swap(
         b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence
             that has A's static code and B's dynamic codes.
-        components: exchange only these components of the static code, such as a hat; the report's picture "Components of
-            the content" shows each with its number.
+        components: exchange only these components of the static code, numbered from 0; for videos and images the report
+            draws them with their numbers.
         force: overwrite the output.
     """
     from unbraid.cli.output import CLIPS, check_output
@@ -61,12 +61,12 @@ def swap(
 def _taking(run: "Run", numbers: list[int]) -> "Take":
     """A function of two codes: the first with some components of the second's static code, by default with all of it."""
     from unbraid.components import FEWEST_SEQUENCES, train_components
-    from unbraid.training.run import load_run_data
+    from unbraid.training.opened import load_same_data
 
     if not numbers:
         return lambda codes, other: codes.exchange(other, run.model.factors["static"])
     run.model.require("decoded_static")
-    found = train_components(run.model, load_run_data(run.config))
+    found = train_components(run.model, load_same_data(run))
     if found is None:
         raise ValueError(
             "components: there are none; the run's train split has fewer than "

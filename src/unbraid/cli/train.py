@@ -1,12 +1,14 @@
 """`unbraid train RECIPE`, or `unbraid train --data PATH`: train, score, report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.cli.parser import asks_for_help, help_text, read_words, take_option
 
 if TYPE_CHECKING:
+    from unbraid.parameters import Parameter
     from unbraid.recipes import Recipe
 
 __all__ = ["main", "train"]
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     options = own | recipe_settings(recipe)
     command = f"train {written}"
     if asks_for_help(rest):
-        print(help_text(command, recipe.about, options))
+        print(help_text(command, recipe.about, _with_values(options, resolve_recipe(recipe))))
         return 0
     values = read_words(command, rest, options)
     own_values = {name: values.pop(name) for name in own if name in values}
@@ -52,6 +54,16 @@ def main(arguments: list[str]) -> int:
 
         return launch(["train", *arguments], devices, choose_device(config["training"]["device"]))
     return train(config, **own_values)
+
+
+def _with_values(options: "dict[str, Parameter]", config: dict[str, Any]) -> "dict[str, Parameter]":
+    """The options with the recipe's values as their defaults."""
+    from unbraid.recipes.reading import PARTS
+
+    values = {f"{part}.{name}": value for part in PARTS for name, value in config[part].items()}
+    return {
+        name: replace(option, default=values.get(name, option.default)) for name, option in options.items()
+    }
 
 
 def _recipe(arguments: list[str]) -> "tuple[Recipe, str, list[str]]":
@@ -91,7 +103,7 @@ def train(
         evaluate: score the model after training.
         minutes: of training, about: a few steps are timed first, which fixes the number of steps.
         seeds: number of models, trained from different weights, whose codes stand side by side; such a run encodes only.
-        loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow, ...
+        loggers: of Lightning that get the metrics as well: tensorboard, wandb, mlflow or another.
 
     Returns:
         The exit code.

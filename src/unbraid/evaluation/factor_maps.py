@@ -82,7 +82,7 @@ def factor_map(
     require_labels(data)
     sequences, units = data.split(split), units_of(model)
     table = unit_table(encode(model, sequences, batch_size), sequences, units)
-    heads, _ = usable_labels(sequences)
+    heads, _ = usable_labels(sequences, sequences)
     forests = fit_forests(table, heads, seed)
     return assign_units(heads, unit_importance(forests, table, len(units)), units)
 
@@ -106,13 +106,16 @@ def require_labels(data: Sequences) -> None:
         )
 
 
-def usable_labels(sequences: Sequences) -> tuple[dict[str, Label], dict[str, str]]:
-    """The labels that forests can be fitted to, and why the others cannot be used.
+def usable_labels(sequences: Sequences, scored: Sequences) -> tuple[dict[str, Label], dict[str, str]]:
+    """The labels that forests can be fitted to and that differ in the sequences to score; and why the others are left out.
 
     Raises:
         ValueError: there is no label that can be used.
     """
     left_out = {name: reason for name, label in sequences.heads.items() if (reason := indivisible(label))}
+    for name, label in scored.heads.items():
+        if len(np.unique(label.values)) < 2:
+            left_out.setdefault(name, "all sequences to score are of one class")
     heads = {name: label for name, label in sequences.heads.items() if name not in left_out}
     if not heads:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())

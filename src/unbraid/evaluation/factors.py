@@ -116,7 +116,7 @@ def evaluate_factors(
         raise ValueError(f"map_split: {split!r} is scored; find the map on another split, as 'validation'")
     rows = {name: _some_rows(data, name, clips, seed) for name in (map_split, split)}
     fitted_on, scored = (data.take(rows[name]) for name in (map_split, split))
-    heads, left_out = usable_labels(fitted_on)
+    heads, left_out = usable_labels(fitted_on, scored)
     units, codes = units_of(model), encode(model, scored, batch_size)
     codes_of_map = encode(model, fitted_on, batch_size)
     raw = raw_components(data, data.take(np.concatenate([rows[map_split], rows[split]])))
@@ -137,7 +137,7 @@ def evaluate_factors(
     if model.can("decode") and model.can("decoded_static") and not generation.PROTOCOL.unsuited(data):
         judge = judge or train_judge(data, cache=cache, seed=0)
         still = {name: label for name, label in heads.items() if label.kind == "static"}
-        components = train_components(model, data, batch_size) if still else None
+        components = train_components(model, data, cache) if still else None
         exchanges = len(heads) + (len(still) if components is not None else 0)
         batches = [-(-len(part) // batch_size) for part in (scored, fitted_on)]
         passes = (1 + 2 * repeats * exchanges) * batches[0] + 2 * len(heads) * batches[1]

@@ -11,7 +11,7 @@ https://arxiv.org/abs/2303.17264
     C = argmin sum |z_t C - z_{t+1}|^2     over all pairs of steps of a batch
     C = V L U,  U = V^{-1}                 coordinates z V, back by U
     z~ = (z_1, z_1 C, ..., z_{T-1} C)      every step predicted from the one before
-    loss = MSE(x, x^(dropout(z))) + MSE(x^(z), x^(z~)) + MSE(z, z~) + L_static + L_dynamic
+    loss = MSE(x, x^(dropout(z))) + MSE(x^(dropout(z)), x^(z~)) + MSE(z, z~) + L_static + L_dynamic
 
 L_static pulls the eigenvalues of the `static_units` most static units to 1, L_dynamic pushes the others away from 1
 (`unbraid.objectives.eigenvalues`); a unit is a real eigenvalue or a conjugate pair. MSEs are means over all values, as
@@ -109,7 +109,7 @@ class SKD(KoopmanAutoencoder):
             "least squares with a ridge of 1e-6 in float64; codes come from one operator fitted after training",
             "conjugate pairs are kept together, in real coordinates",
             "the static code is the mean over time of the static coordinates",
-            "dropout reaches the reconstruction only, not the comparison of z with its prediction",
+            "dropout reaches the reconstruction, with which the predicted sequence is compared, not the comparison of latents",
             "`static_radius` is ours: what hardly changes, such as the direction of a walk, is then left to d",
             "`independent_static` is ours: static eigenvectors are chosen by independent component analysis",
             "an encoder without its LSTM (`recurrent_encoder: false`) is ours",

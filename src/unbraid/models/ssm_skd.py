@@ -27,7 +27,7 @@ and decoders.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from unbraid.cards import ModelCard
@@ -134,7 +134,7 @@ class SSMSKD(KoopmanAutoencoder):
         left, right = self._operators(z, inside_mask)
         predicted = torch.cat([z[:, :1], (z[:, :-1].double() @ left @ right).to(z.dtype)], 1)
         values = torch.linalg.eigvals((right @ left).cpu())
-        static = static_units(values, 1, "ball")
+        static = _static_mode(values)
         zeros = values.new_zeros(len(values), self.latent_size - values.shape[1])
         every = torch.cat([values, zeros], 1), torch.cat([static, zeros.bool()], 1)
         return {
@@ -160,6 +160,12 @@ class SSMSKD(KoopmanAutoencoder):
         return torch.linalg.solve(gram + self.ridge * torch.eye(gram.shape[-1]).to(gram), target)
 
 
+def _static_mode(values: Complex[Tensor, "B q"]) -> Bool[Tensor, "B q"]:
+    """The eigenvalue closest to 1. Steps outside a sequence add eigenvalues of 0, which are no modes."""
+    modes = torch.where(values.abs() > SMALLEST_EIGENVALUE, values, torch.finfo(values.real.dtype).min)
+    return static_units(modes, 1, "ball")
+
+
 def _static_projection(left: Tensor, right: Tensor) -> Float[Tensor, "B k k"]:
     """P of each sequence, whose operator is `left @ right`: the projection on its static mode, or on the mode's plane.
 
@@ -167,7 +173,7 @@ def _static_projection(left: Tensor, right: Tensor) -> Float[Tensor, "B k k"]:
     u = r right, and u v = l.
     """
     values, vectors = torch.linalg.eig(right @ left)
-    place = static_units(values, 1, "ball").long().argmax(1)
+    place = _static_mode(values).long().argmax(1)
     rows = torch.arange(len(values))
     value, weight = values[rows, place], unit_weights(values)[rows, place]
     v = left.to(values.dtype) @ vectors[rows, :, place].unsqueeze(2)

@@ -1,15 +1,15 @@
 """What the page can be asked for: from chosen sequences to files to show. No function here knows the browser."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from unbraid.cards import Capability
+from unbraid.generation import factor_of
 from unbraid.models.base import CANNOT
 from unbraid.page.codes import (
     Encoded,
     between,
-    components_swapped,
     decode_one,
     drawn,
     encode_one,
@@ -19,6 +19,7 @@ from unbraid.page.codes import (
 )
 from unbraid.page.pictures import Shown, show
 from unbraid.page.session import Clip, Session
+from unbraid.types import Codes
 
 __all__ = [
     "choices",
@@ -86,19 +87,26 @@ def swap(session: Session, a: Clip, b: Clip, factor: str = "static") -> list[Sho
     if factor != "static":
         titles = [f"B with {factor} of A", f"A with {factor} of B"]
     pairs = [(first, second), (second, first)]
-    if factor in session.attributes and session.components is not None:
-        numbers = session.components_of[factor]
-        if not numbers:
-            raise ValueError(f"{factor}: no component of the static code tells most about it")
-        made = [
-            components_swapped(model, giver, taker, session.components, numbers) for giver, taker in pairs
-        ]
-    else:
-        made = [swapped(model, giver, taker, factor) for giver, taker in pairs]
+    take = _taking(session, factor)
+    made = [swapped(model, giver, taker, take) for giver, taker in pairs]
     return [
         show(session, title, each, taker.clip)
         for title, each, (_, taker) in zip(titles, made, pairs, strict=True)
     ]
+
+
+def _taking(session: Session, factor: str) -> Callable[[Codes, Codes], Codes]:
+    """A function of two codes: the first with a factor of the second; a label stands for its components."""
+    if factor not in session.attributes:
+        part = factor_of(session.model, factor)
+        return lambda codes, other: codes.exchange(other, part)
+    components = session.components
+    if components is None:
+        raise ValueError(f"{factor}: the static codes do not vary, so nothing in them can be exchanged")
+    numbers = session.components_of.get(factor, ())
+    if not numbers:
+        raise ValueError(f"{factor}: no component of the static code tells most about it")
+    return lambda codes, other: components.exchange(codes, other, numbers)
 
 
 def interpolate(session: Session, a: Clip, b: Clip, share: float) -> Shown:

@@ -36,11 +36,12 @@ class Cell:
 
     picture: gr.Image
     sound: gr.Audio | None
+    caption: gr.HTML | None
 
     @property
     def outputs(self) -> list[Any]:
         """What an event changes."""
-        return [self.picture] if self.sound is None else [self.picture, self.sound]
+        return [part for part in (self.picture, self.sound, self.caption) if part is not None]
 
 
 def make_cell(session: Session, caption: str, name: str) -> Cell:
@@ -58,9 +59,8 @@ def make_cell(session: Session, caption: str, name: str) -> Cell:
                 editable=False,
                 waveform_options=gr.WaveformOptions(show_recording_waveform=False),
             )
-        if caption:
-            gr.HTML(texts.caption(caption))
-    return Cell(picture, sound)
+        below = gr.HTML(texts.caption(caption)) if caption else None
+    return Cell(picture, sound, below)
 
 
 def make_picture(name: str, style: str, ending: str, text: str) -> gr.Image:
@@ -91,12 +91,14 @@ def outputs_of(cells: Sequence[Cell]) -> list[Any]:
 
 
 def values_of(cells: Sequence[Cell], shown: Sequence[Shown]) -> list[str | None]:
-    """The files of each cell, in the order of `outputs_of`."""
+    """The files and the caption of each cell, in the order of `outputs_of`."""
     values: list[str | None] = []
     for cell, files in zip(cells, shown, strict=True):
         values.append(str(files.picture))
         if cell.sound is not None:
             values.append(None if files.sound is None else str(files.sound))
+        if cell.caption is not None:
+            values.append(texts.caption(files.title))
     return values
 
 

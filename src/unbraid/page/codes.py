@@ -4,7 +4,7 @@ A sequence is a `Sequences` of one row; a recording of sound is one of all rows 
 mean over its rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,14 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.components import StaticComponents
 from unbraid.data.sequences import Sequences
 from unbraid.generation import (
     deal_out,
     decode_with_deviation,
     encode,
     evaluating,
-    factor_of,
     with_drawn_dynamic,
     with_drawn_static,
 )
@@ -33,7 +31,6 @@ __all__ = [
     "Direction",
     "Encoded",
     "between",
-    "components_swapped",
     "decode_one",
     "directions",
     "drawn",
@@ -146,30 +143,23 @@ def _rows(x: Float[np.ndarray, "L *X"]) -> Float[np.ndarray, "R F"]:
 # ---- codes exchanged, moved and drawn -------------------------------------------------------------------
 
 
-def swapped(model: SequenceModel, giver: Encoded, taker: Encoded, factor: str = "static") -> Decoded:
-    """One sequence with a factor of another: by default the static code of `giver` with the dynamics of `taker`.
+def swapped(
+    model: SequenceModel, giver: Encoded, taker: Encoded, take: Callable[[Codes, Codes], Codes]
+) -> Decoded:
+    """One sequence with a part of the codes of another.
+
+    Args:
+        model: that decodes.
+        giver: gives the part.
+        taker: all else is of it.
+        take: the first codes with the part of the second.
 
     Raises:
-        ValueError: the model has no such factor, or it lies in the dynamic code and the two have different lengths.
+        ValueError: the part lies in the dynamic code and the two have different lengths.
     """
-    part = factor_of(model, factor)
-    mine, other = taker.codes, giver.codes
-    if part.code == "static":
-        other = Codes(giver.static.expand(len(mine), -1), mine.dynamic)
-    return decode_one(model, mine.exchange(other, part), taker.clip)
-
-
-def components_swapped(
-    model: SequenceModel,
-    giver: Encoded,
-    taker: Encoded,
-    components: StaticComponents,
-    numbers: tuple[int, ...],
-) -> Decoded:
-    """One sequence with some components of its static code taken from another."""
     mine = taker.codes
-    other = Codes(giver.static.expand(len(mine), -1), mine.dynamic)
-    return decode_one(model, components.exchange(mine, other, numbers), taker.clip)
+    other = Codes(giver.static.expand(len(mine), -1), giver.dynamic)
+    return decode_one(model, take(mine, other), taker.clip)
 
 
 def between(model: SequenceModel, start: Encoded, end: Encoded, share: float) -> Decoded:

@@ -16,12 +16,13 @@ import torch
 from jaxtyping import Float, Int
 
 from unbraid import plots
-from unbraid.components import FEWEST_SEQUENCES, StaticComponents, find_components
+from unbraid.components import FEWEST_SEQUENCES, StaticComponents, train_components
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.factor_exchanges import map_components
+from unbraid.evaluation.leakage import indivisible
 from unbraid.evaluation.scores import Scores
 from unbraid.io import load_features
 from unbraid.kinds import kind_of
@@ -29,7 +30,8 @@ from unbraid.models.base import SequenceModel
 from unbraid.page.codes import Direction, directions, observed
 from unbraid.report.choice import mean_codes, varied_rows
 from unbraid.training import open_run
-from unbraid.training.run import Run, check_same_data, load_run_data
+from unbraid.training.opened import load_same_data
+from unbraid.training.run import Run
 from unbraid.types import Factor
 
 __all__ = ["Clip", "Session", "Shelf", "open_session", "session_of"]
@@ -79,6 +81,7 @@ class Session:
 
     Attributes:
         run: the run.
+        data: its data; None where they cannot be read.
         pool: sequences of its data to choose from; None where the data cannot be read.
         titles: of the clips in the pool.
         owner: the clip that each row of the pool belongs to.
@@ -87,6 +90,7 @@ class Session:
     """
 
     run: Run
+    data: Sequences | None
     pool: Sequences | None
     titles: tuple[str, ...]
     owner: Int[np.ndarray, " rows"]
@@ -165,35 +169,40 @@ class Session:
         return {**firsts.labels, **targets}
 
     @property
-    def _static_codes_compare(self) -> bool:
-        """Whether there are enough static codes that are decoded to find components in them."""
-        able = self.model.can("encode") and self.model.can("decoded_static")
-        return able and self.pool is not None and len(self.titles) >= FEWEST_SEQUENCES
-
-    @property
     def attributes(self) -> list[str]:
         """Static labels, which can be exchanged by their components; see `components_of`."""
-        if self.pool is None or not self._static_codes_compare:
+        able = self.model.can("encode") and self.model.can("decoded_static")
+        if self.data is None or not able or len(self.data.splits.get("train", ())) < FEWEST_SEQUENCES:
             return []
-        names = [name for name, label in self.pool.heads.items() if label.kind == "static"]
-        return [name for name in names if name not in self.model.factors]
+        return [name for name in self._static_labels if name not in self.model.factors]
+
+    @cached_property
+    def _static_labels(self) -> dict[str, Label]:
+        """Static labels of the clips, of which several clips have each class."""
+        labels = {name: label for name, label in self.labels.items() if isinstance(label, Label)}
+        return {
+            name: label
+            for name, label in labels.items()
+            if label.kind == "static" and label.part_of is None and not indivisible(label)
+        }
 
     @cached_property
     def components(self) -> StaticComponents | None:
-        """Independent components of the clips' static codes; None where the clips are few or their codes do not vary."""
-        if self._static_codes_compare:
-            with contextlib.suppress(ValueError):
-                return find_components(torch.from_numpy(self.mean_codes[0]))
-        return None
+        """Independent components of the static codes of the train split; None where there are none."""
+        if self.data is None or not self.model.can("encode") or not self.model.can("decoded_static"):
+            return None
+        return train_components(self.model, self.data)
 
     @cached_property
     def components_of(self) -> dict[str, tuple[int, ...]]:
         """The components of each static label: each component belongs to the label that it tells most about."""
-        named = {name: self.labels[name] for name in self.attributes}
-        labels = {name: label for name, label in named.items() if isinstance(label, Label)}
-        if self.components is None or not labels:
+        if self.components is None or not self._static_labels:
             return {}
-        return map_components(self.components.of(torch.from_numpy(self.mean_codes[0])), labels, seed=0)
+        scores: Mapping[str, Any] = self.scores.get("factors") or {}
+        if "components" in scores:
+            return {name: tuple(numbers) for name, numbers in scores["components"]["map"].items()}
+        values = self.components.of(torch.from_numpy(self.mean_codes[0]))
+        return map_components(values, self._static_labels, seed=0)
 
     @cached_property
     def directions(self) -> dict[str, Direction]:
@@ -235,10 +244,9 @@ def open_session(name: str | Path, folder: Path, seed: int = 0) -> Session:
     run = open_run(name)
     run.model.require("decode")
     try:
-        data = load_run_data(run.config)
-        check_same_data(run.folder, data)
+        data = load_same_data(run)
     except (OSError, ValueError, ImportError) as error:
-        return Session(run, None, (), np.zeros(0, int), str(error), Shelf(folder))
+        return Session(run, None, None, (), np.zeros(0, int), str(error), Shelf(folder))
     return session_of(run, data, folder, seed)
 
 
@@ -257,7 +265,8 @@ def session_of(run: Run, data: Sequences, folder: Path, seed: int = 0) -> Sessio
     chosen = [every[number] for number in _order(shown.take(np.array([rows[0] for rows in every])), seed)]
     titles = tuple(_title(shown, int(rows[0]), split) for rows in chosen)
     owner = np.repeat(np.arange(len(chosen)), [len(rows) for rows in chosen])
-    return Session(run, shown.take(np.concatenate(chosen)), titles, owner, "", Shelf(folder))
+    pool = shown.take(np.concatenate(chosen))
+    return Session(run, data, pool, titles, owner, "", Shelf(folder))
 
 
 def _order(clips: Sequences, seed: int) -> list[int]:

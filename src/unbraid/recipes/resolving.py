@@ -26,6 +26,11 @@ PATHS = (
     "outcomes",
 )  # data settings; they become absolute, so a run resumes from anywhere
 
+ALIKE = {"": ("puppets",), "sound": ("voices", "fsdd"), "series": ("machines", "air_quality")}
+"""Kind of your own data to data sets of that kind, whose recipes methods start from that have none for your own data."""
+
+OWN_STEPS = 2000  # of a training that starts from such a recipe
+
 SCALING = Parameter(
     "data.scaling",
     dict[str, list[float]] | None,
@@ -97,23 +102,32 @@ def side_by_side(config: dict[str, Any], encoders: int) -> dict[str, Any]:
 
 
 def own_recipe(path: str | Path, model: str | None = None) -> Recipe:
-    """The recipe that a method starts from on your own data: `own/<model>`, with `-series` for tables and windows.
+    """What a method starts from on your own data.
 
-    Sounds have `own/<model>-sound` where there is one.
+    That is the recipe `own/<model>`, or `own/<model>-series` for tables and windows and `own/<model>-sound` for sounds. Where
+    there is none, the settings of the method's recipe for the built-in or published data of that kind, trained for 2,000
+    steps; or the method's defaults.
 
     Args:
         path: of the data.
         model: name of the method; None for `braid` on series and sounds, and `dbse` on videos and images.
 
     Raises:
-        ValueError: there is no such recipe, or the file is none that can be read.
+        ValueError: there is no such method, or the file is none that can be read.
     """
     kind = own_kind(path)
     name = model or ("braid" if kind else "dbse")
-    if kind == "sound" and f"own/{name}-sound" not in list_recipes():
-        kind = ""
-    recipe = read_recipe(f"own/{name}-{kind}" if kind else f"own/{name}")
-    return replace(recipe, data={"name": str(path)} | recipe.data)
+    own = [f"own/{name}-{kind}"] if kind else [f"own/{name}"]
+    names = [*own, *(f"{data}/{name}" for data in ALIKE[kind])]
+    found = next((known for known in names if known in list_recipes()), None)
+    if found in own:
+        recipe = read_recipe(found)
+        return replace(recipe, data={"name": str(path)} | recipe.data)
+    model_class(name)  # refuses a method that does not exist
+    about = f"{name} on your own data: the settings of {found}." if found else f"{name} with its defaults."
+    recipe = read_recipe(found) if found else Recipe(name, about, {}, {"name": name}, {})
+    training = {name: value for name, value in recipe.training.items() if name != "max_epochs"}
+    return replace(recipe, about=about, data={"name": str(path)}, training=training | {"steps": OWN_STEPS})
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:

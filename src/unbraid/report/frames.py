@@ -23,6 +23,7 @@ __all__ = ["ABOVE", "BELOW", "draw"]
 
 CLIPS = 6  # in a grid of swaps
 DRAWS = 5  # drawn codes beside a kept one
+SPREAD = 300  # clips that show how far components go
 MOST_COMPONENTS = 12  # in their picture
 FAILURES = 6  # swapped clips in which the judge sees a wrong class
 
@@ -69,7 +70,7 @@ def draw(model: SequenceModel, clips: Sequences, data: Sequences, folder: Path, 
         _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
         components = train_components(model, data)
         if components is not None:
-            _picture_components(model, components, chosen, data, folder)
+            _picture_components(model, components, chosen, clips.take(slice(0, SPREAD)), data, folder)
         _picture_factors(model, data, components, folder)
     _picture_codes(model, clips, pictures, seed)
 
@@ -162,16 +163,21 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
 
 
 def _picture_components(
-    model: SequenceModel, components: StaticComponents, chosen: Sequences, data: Sequences, folder: Path
+    model: SequenceModel,
+    components: StaticComponents,
+    chosen: Sequences,
+    many: Sequences,
+    data: Sequences,
+    folder: Path,
 ) -> None:
-    """The first clip while each component goes from its lowest to its highest value among the clips."""
-    codes, first = encode(model, chosen), chosen.take(np.zeros(DRAWS, int))
-    values = components.of(codes.static)
+    """The first of the chosen clips while each component goes from its lowest to its highest value in many clips."""
+    codes, steps = encode(model, chosen.take(np.zeros(DRAWS, int))), _steps(chosen)[0]
+    low, high = components.of(encode(model, many).static).aminmax(dim=0)
     rows = []
     for component in range(min(len(components), MOST_COMPONENTS)):
-        line = torch.linspace(float(values[:, component].min()), float(values[:, component].max()), DRAWS)
-        static = components.put(codes.static[:1].expand(DRAWS, -1), component, line)
-        rows.append(_decoded(model, Codes(static, codes.dynamic[:1].expand(DRAWS, -1, -1)), first))
+        line = torch.linspace(float(low[component]), float(high[component]), DRAWS)
+        static = components.put(codes.static, component, line)
+        rows.append(decode(model, Codes(static, codes.dynamic)).float().numpy()[:, steps])
     parts = _scores_of(data, folder, "factors").get("components", {"map": {}})["map"]
     named = {component: f" {label}" for label, components in parts.items() for component in components}
     labels = [f"{component}{named.get(component, '')}" for component in range(len(rows))]
@@ -199,7 +205,10 @@ def _picture_factors(
             moved = exchange_factors(start, end, factors)
         between = [_between(start, moved, share) for share in np.linspace(0, 1, DRAWS)]
         rows.append(_decoded(model, Codes.cat(between), pair.take(np.zeros(DRAWS, int))))
-    plots.plot_factors(x, np.stack(rows), list(scores["map"])).savefig(folder / "pictures" / "factors.png")
+    both = _steps(pair).all(0)
+    plots.plot_factors(x[:, both], np.stack(rows)[:, :, both], list(scores["map"])).savefig(
+        folder / "pictures" / "factors.png"
+    )
 
 
 def _between(start: Codes, end: Codes, share: float) -> Codes:

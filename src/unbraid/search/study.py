@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Study", "open_study", "values_of"]
 
-OPTIONAL = "search: needs Optuna; install it with: pip install 'unbraid[search]'"
+OPTIONAL = "search: needs Optuna; install it with: pip install '.[search]'"
 RECIPE_SCORE = "recipe_score"
 
 

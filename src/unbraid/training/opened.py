@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unbraid.data.sequences import Sequences
 from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
 from unbraid.pretrained.places import locate
-from unbraid.training.run_folder import read_config
+from unbraid.training.run_folder import check_same_data, load_run_data, read_config
 
-__all__ = ["Run", "open_run"]
+__all__ = ["Run", "load_same_data", "open_run"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,15 @@ def open_run(folder: str | Path, device: str = "cpu") -> Run:
     """
     folder = locate(folder)
     return Run(folder, load_model(folder, device), read_config(folder))
+
+
+def load_same_data(run: Run) -> Sequences:
+    """The data that a run was trained on.
+
+    Raises:
+        ValueError: the data have changed since.
+        FileNotFoundError: they are no longer there.
+    """
+    data = load_run_data(run.config)
+    check_same_data(run.folder, data)
+    return data
