@@ -28,7 +28,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.nn.independent import unmixing
 from unbraid.types import Codes
 
-__all__ = ["StaticComponents", "find_components", "train_components"]
+__all__ = ["StaticComponents", "components_key", "find_components", "train_components"]
 
 SMALLEST_SHARE = 1e-3  # of the variance, below which a principal component is left out
 VERSION = 1  # raise when components are found in another way, so that cached ones are not used
@@ -161,7 +161,7 @@ def train_components(
     rows = data.splits.get("train", np.arange(len(data)))
     if len(rows) < FEWEST_SEQUENCES:
         return None
-    path = cache_folder(cache) / "components" / f"{_digest(model, data)}.safetensors"
+    path = cache_folder(cache) / "components" / f"{components_key(model, data)}.safetensors"
     if path.exists():
         return StaticComponents(**load_file(path))
     rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:TRAIN_SEQUENCES])]
@@ -174,9 +174,10 @@ def train_components(
     return found
 
 
-def _digest(model: SequenceModel, data: Sequences) -> str:
-    """A hash of the model's weights and of the data."""
-    digest = hashlib.sha256(f"{VERSION} {data.fingerprint}".encode())
+def components_key(model: SequenceModel, data: Sequences) -> str:
+    """A hash of the model, of the data and of how components are found: numbers of components go with it."""
+    identity = [VERSION, data.fingerprint, type(model).__qualname__, sorted(model.settings.items())]
+    digest = hashlib.sha256(repr(identity).encode())
     for name, weight in model.state_dict().items():
         numbers = weight.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
         digest.update(name.encode() + numbers.numpy().tobytes())

@@ -76,6 +76,7 @@ def test_rows_of_the_data_swap_into_a_sound(run, options, tmp_path):
 
 def test_a_component_of_a_voice_is_swapped(run, options, tmp_path, monkeypatch):
     monkeypatch.setattr(components, "FEWEST_SEQUENCES", 5)
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
     output = tmp_path / "swap.npy"
     words = ["swap", str(run), "test:0", "test:5", "--components", "1", "--output", str(output)]
     assert main(words) == 0

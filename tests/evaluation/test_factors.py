@@ -28,6 +28,14 @@ from unbraid.types import Codes, Factor, Posterior
 OBSERVATION = (3, 16, 16)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Components go to a cache of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNBRAID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 # ---- metrics --------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.tree import DecisionTreeClassifier
 
-from unbraid.components import train_components
+from unbraid.components import components_key, train_components
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import generation
 from unbraid.evaluation.factor_exchanges import Map, choose_maps, exchange_scores, map_components
@@ -86,8 +86,8 @@ def evaluate_factors(
       label the share that shows the clip's own class; `alone`, the share in which both hold for all labels. Floors are
       those of a random map. Only for frames, and methods that decode and whose decoder reads the static code.
     - `components`: the same for the independent components of the static code (`unbraid.components`), found on up to
-      4,000 sequences of the train split without labels: their `number`, the `map` of static labels to them, and the
-      `exchange` of each. Left out where there is no static label or the static code does not vary.
+      4,000 sequences of the train split without labels: their `key` and `number`, the `map` of static labels to them, and
+      the `exchange` of each. Left out where there is no static label or the static code does not vary.
     - `map`: for each label the coordinates that carry it, by code, and their share of its importance.
     - `left_out`: labels that cannot be scored, and why.
     - `labels`, `protocol`: kinds, chance and majority of the labels; data, splits, clips, repeats, seed.
@@ -155,6 +155,7 @@ def evaluate_factors(
                 seeds = [seed_of_repeat(seed, repeat) for repeat in range(repeats)]
                 of_labels = [map_components(values, still, seed_now) for seed_now in seeds]
                 scores["components"] = {
+                    "key": components_key(model, data),
                     "number": len(components),
                     "map": {name: list(parts) for name, parts in of_labels[0].items()},
                     "exchange": exchange_scores(

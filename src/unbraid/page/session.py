@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 
 from unbraid import plots
-from unbraid.components import FEWEST_SEQUENCES, StaticComponents, train_components
+from unbraid.components import FEWEST_SEQUENCES, StaticComponents, components_key, train_components
 from unbraid.data.features import Sound
 from unbraid.data.labels import Label
 from unbraid.data.sequences import Sequences
@@ -198,9 +198,10 @@ class Session:
         """The components of each static label: each component belongs to the label that it tells most about."""
         if self.components is None or not self._static_labels:
             return {}
-        scores: Mapping[str, Any] = self.scores.get("factors") or {}
-        if "components" in scores:
-            return {name: tuple(numbers) for name, numbers in scores["components"]["map"].items()}
+        factors: Mapping[str, Any] = self.scores.get("factors") or {}
+        scores = factors.get("components", {})
+        if self.data is not None and scores.get("key") == components_key(self.model, self.data):
+            return {name: tuple(numbers) for name, numbers in scores["map"].items()}
         values = self.components.of(torch.from_numpy(self.mean_codes[0]))
         return map_components(values, self._static_labels, seed=0)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from unbraid import plots
-from unbraid.components import StaticComponents, train_components
+from unbraid.components import StaticComponents, components_key, train_components
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.factor_maps import exchange_factors
@@ -178,7 +178,7 @@ def _picture_components(
         line = torch.linspace(float(low[component]), float(high[component]), DRAWS)
         static = components.put(codes.static, component, line)
         rows.append(decode(model, Codes(static, codes.dynamic)).float().numpy()[:, steps])
-    parts = _scores_of(data, folder, "factors").get("components", {"map": {}})["map"]
+    parts = _component_map(model, data, folder)
     named = {component: f" {label}" for label, components in parts.items() for component in components}
     labels = [f"{component}{named.get(component, '')}" for component in range(len(rows))]
     plots.plot_components(np.stack(rows), labels).savefig(folder / "pictures" / "components.png")
@@ -195,7 +195,7 @@ def _picture_factors(
     pair = clips.take(varied_rows(clips, 2, 0))
     codes, x = encode(model, pair), _real(pair)
     start, end = codes[:1], codes[1:]
-    of_components = scores.get("components", {"map": {}})["map"]
+    of_components = _component_map(model, data, folder)
     rows = []
     for label, carried in scores["map"].items():
         if components is not None and label in of_components:
@@ -209,6 +209,12 @@ def _picture_factors(
     plots.plot_factors(x[:, both], np.stack(rows)[:, :, both], list(scores["map"])).savefig(
         folder / "pictures" / "factors.png"
     )
+
+
+def _component_map(model: SequenceModel, data: Sequences, folder: Path) -> dict[str, list[int]]:
+    """The components of each static label by the folder's scores; none where the scores are of other components."""
+    scores = _scores_of(data, folder, "factors").get("components", {})
+    return scores["map"] if scores.get("key") == components_key(model, data) else {}
 
 
 def _between(start: Codes, end: Codes, share: float) -> Codes:
