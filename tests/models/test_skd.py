@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from koopman import without_codecs
 
 from unbraid.data.sequences import Sequences
 from unbraid.generation import deal_out
@@ -58,24 +58,6 @@ def test_terms_equal_the_equations(observation):
         torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-6)
 
 
-def without_codecs(**settings):
-    """A model whose latents are the observations themselves."""
-    model = skd((6,), **settings)
-    for name in ("encoder", "encoder_path", "decoder_path", "decoder"):
-        setattr(model, name, Straight())
-    return model.eval()
-
-
-class Straight(nn.Module):
-    reads_mask = False
-
-    def forward(self, x, steps=None):
-        return x
-
-    def likelihood(self, y):
-        return torch.distributions.Normal(y, 1.0)
-
-
 def planted(n=40, steps=9, seed=0):
     """Paths of a constant and a nearly constant coordinate, a decaying one, an alternating one and a rotating plane, mixed at random."""
     random = np.random.default_rng(seed)
@@ -89,7 +71,7 @@ def planted(n=40, steps=9, seed=0):
 
 def test_finish_finds_planted_modes():
     x, paths, mixing = planted()
-    model = without_codecs(ridge=1e-12)
+    model = without_codecs(skd((6,), ridge=1e-12))
     model.finish([Batch(x[:15]), Batch(x[15:])])
     values = torch.view_as_complex(model.eigenvalues).abs()
     torch.testing.assert_close(values[:2], torch.tensor([1.0, 0.999]), rtol=0, atol=1e-4)
@@ -116,30 +98,16 @@ def test_finish_finds_planted_modes():
 def test_a_radius_says_how_many_units_are_static(radius, near):
     """However many they are, but for the most static one, which always is."""
     x, *_ = planted()
-    model = without_codecs(ridge=1e-12, static_units=1, static_radius=radius)
+    model = without_codecs(skd((6,), ridge=1e-12, static_units=1, static_radius=radius))
     model.finish([Batch(x)])
     kept = torch.view_as_complex(model.eigenvalues)[model.static].real
     torch.testing.assert_close(kept, torch.tensor(near), rtol=0, atol=1e-4)
 
 
 def test_a_radius_leaves_one_unit_dynamic():
-    model = without_codecs(static_radius=1e3)
+    model = without_codecs(skd((6,), static_radius=1e3))
     model.finish([Batch(torch.randn(20, 5, 6, generator=torch.Generator().manual_seed(0)))])
     assert model.unit[~model.static].unique().numel() == 1
-
-
-def test_without_its_lstm_a_latent_knows_its_own_step_only():
-    model, x = skd(recurrent_encoder=False).eval(), tiny_batch((7,), 3, 5).x
-    torch.testing.assert_close(model.latents(x)[:, 2], model.encoder(x[:, 2]))
-    assert model.encoder_path is None
-
-
-def test_without_dropout_training_rebuilds_every_latent():
-    x = tiny_batch((7,), 3, 5).x
-    model = skd(dropout=0.0).train()
-    torch.testing.assert_close(
-        model.terms(Batch(x))["reconstruction"], model.eval().terms(Batch(x))["reconstruction"]
-    )
 
 
 def test_independent_static_coordinates_find_planted_ones():
@@ -151,7 +119,9 @@ def test_independent_static_coordinates_find_planted_ones():
     x = torch.tensor(paths @ mixing, dtype=torch.float32)
     found = {}
     for independent in (False, True):
-        model = without_codecs(static_units=1, static_radius=0.1, independent_static=independent, ridge=1e-12)
+        model = without_codecs(
+            skd((6,), static_units=1, static_radius=0.1, independent_static=independent, ridge=1e-12)
+        )
         model.finish([Batch(x[:150]), Batch(x[150:])])
         codes = model.encode(x)
         torch.testing.assert_close(model.decode(codes).mean, x, rtol=0, atol=1e-3)
@@ -167,7 +137,7 @@ def test_independent_static_coordinates_find_planted_ones():
 
 def test_static_coordinates_that_span_nothing_stay_as_they_are():
     x, *_ = planted(n=2)
-    model, plain = (without_codecs(independent_static=flag) for flag in (True, False))
+    model, plain = (without_codecs(skd((6,), independent_static=flag)) for flag in (True, False))
     for each in (model, plain):
         each.finish([Batch(x)])
     torch.testing.assert_close(model.inverse, plain.inverse)
@@ -176,7 +146,7 @@ def test_static_coordinates_that_span_nothing_stay_as_they_are():
 
 def test_a_single_static_coordinate_can_be_made_independent():
     x, *_ = planted()
-    model = without_codecs(ridge=1e-12, static_units=1, independent_static=True)
+    model = without_codecs(skd((6,), ridge=1e-12, static_units=1, independent_static=True))
     model.finish([Batch(x)])
     assert model.encode(x).static.var() == pytest.approx(1, rel=0.1)
 
@@ -184,7 +154,7 @@ def test_a_single_static_coordinate_can_be_made_independent():
 def test_static_code_is_the_mean_of_the_static_coordinates():
     x, *_ = planted()
     x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    model = without_codecs()
+    model = without_codecs(skd((6,)))
     model.finish([Batch(x)])
     mask = steps_below(torch.tensor([9] * 20 + [4] * 20), 9)
     coordinates = x @ torch.linalg.inv(model.inverse)
@@ -197,7 +167,7 @@ def test_padding_reaches_neither_operator():
     x, *_ = planted()
     mask = steps_below(torch.tensor([9] * 20 + [4] * 20), 9)
     spoilt = torch.where(mask.unsqueeze(2), x, 50.0)
-    padded, whole = without_codecs(ridge=1e-12), without_codecs(ridge=1e-12)
+    padded, whole = without_codecs(skd((6,), ridge=1e-12)), without_codecs(skd((6,), ridge=1e-12))
     padded.finish([Batch(spoilt, mask)])
     whole.finish([Batch(x)])
     torch.testing.assert_close(padded.eigenvalues, whole.eigenvalues, rtol=0, atol=1e-3)
@@ -210,7 +180,7 @@ def test_pairs_are_static_or_dynamic_as_a_whole():
     """The authors' evaluation can cut a conjugate pair in two, and half of it is lost when its real part is taken."""
     for seed in range(20):
         random = torch.Generator().manual_seed(seed)
-        model = without_codecs()
+        model = without_codecs(skd((6,)))
         model.finish([Batch(torch.randn(20, 5, 6, generator=random))])
         split = {int(unit): set(model.static[model.unit == unit].tolist()) for unit in model.unit.unique()}
         assert all(len(kinds) == 1 for kinds in split.values())
@@ -261,7 +231,6 @@ def test_batches_too_small_for_the_least_squares_are_refused(tmp_path):
         ({"static_units": 0}, "at least 1"),
         ({"ridge": 0.0}, "model.ridge: 0.0 must be above 0"),
         ({"static_radius": 0.0}, "model.static_radius: 0.0 must be above 0"),
-        ({"dropout": 1.0}, "model.dropout: 1.0 must be at least 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(settings, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from koopman import without_codecs
 
 from unbraid.masks import steps_below
 from unbraid.models.build import build_model
@@ -52,36 +52,6 @@ def test_terms_equal_the_equations(observation, length):
         torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-6, check_dtype=False)
 
 
-class Straight(nn.Module):
-    reads_mask = False
-
-    def forward(self, x, steps=None):
-        return x
-
-    def likelihood(self, y):
-        return torch.distributions.Normal(y, 1.0)
-
-
-def without_codecs(**settings):
-    """A model whose latents are the observations themselves."""
-    model = ssm_skd((6,), **settings)
-    for name in ("encoder", "encoder_path", "decoder_path", "decoder"):
-        setattr(model, name, Straight())
-    return model.eval()
-
-
-def test_without_its_lstm_a_latent_knows_its_own_step_only():
-    model, x = ssm_skd(recurrent_encoder=False).eval(), tiny_batch((7,), 3, 5).x
-    torch.testing.assert_close(model.latents(x)[:, 2], model.encoder(x[:, 2]))
-
-
-def test_without_dropout_training_rebuilds_every_latent():
-    x, model = tiny_batch((7,), 3, 5).x, ssm_skd(dropout=0.0).train()
-    torch.testing.assert_close(
-        model.terms(Batch(x))["reconstruction"], model.eval().terms(Batch(x))["reconstruction"]
-    )
-
-
 def planted(steps, block, n=5, seed=0):
     """Paths x_{t+1} = x_t C of n sequences, each with its own operator C; the first coordinates belong to `block`."""
     random = np.random.default_rng(seed)
@@ -101,7 +71,7 @@ def planted(steps, block, n=5, seed=0):
 def test_the_static_code_is_the_constant_part(steps):
     x, constant = planted(steps, np.diag([1.0, 0.0]))
     constant = constant.mean(1)
-    codes = without_codecs(ridge=1e-13).double().encode(x)
+    codes = without_codecs(ssm_skd((6,), ridge=1e-13)).double().encode(x)
     torch.testing.assert_close(codes.static, constant, rtol=0, atol=1e-3)
     torch.testing.assert_close(codes.dynamic, x - constant.unsqueeze(1), rtol=0, atol=1e-3)
 
@@ -111,14 +81,14 @@ def test_a_static_pair_is_kept_whole():
     angle = 0.02
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     x, turning = planted(12, turn)
-    codes = without_codecs(ridge=1e-13).double().encode(x)
+    codes = without_codecs(ssm_skd((6,), ridge=1e-13)).double().encode(x)
     torch.testing.assert_close(x - codes.dynamic, turning, rtol=0, atol=1e-3)
     torch.testing.assert_close(codes.static, turning.mean(1), rtol=0, atol=1e-3)
 
 
 def test_padding_and_batch_mates_change_no_code():
     x, _ = planted(9, np.diag([1.0, 0.0]))
-    model = without_codecs(ridge=1e-9).double()
+    model = without_codecs(ssm_skd((6,), ridge=1e-9)).double()
     mask = steps_below(torch.tensor([9, 6, 6, 9, 4]), 9)
     padded = model.encode(torch.where(mask.unsqueeze(2), x, 50.0), mask)
     for row, length in enumerate(mask.sum(1)):
@@ -130,7 +100,7 @@ def test_padding_and_batch_mates_change_no_code():
 def test_padding_is_no_static_mode():
     """Padding adds eigenvalues of 0, which lie closer to 1 than those of a path that turns round at every step."""
     x = torch.randn(200, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    model, mask = without_codecs().double(), steps_below(torch.full((200,), 3), 6)
+    model, mask = without_codecs(ssm_skd((6,))).double(), steps_below(torch.full((200,), 3), 6)
     padded, alone = model.encode(x, mask), model.encode(x[:, :3])
     torch.testing.assert_close(padded.static, alone.static, rtol=1e-5, atol=1e-5)
     loss = [model.terms(Batch(*given))["static_eigenvalues"] for given in ((x, mask), (x[:, :3],))]
