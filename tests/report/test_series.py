@@ -7,7 +7,7 @@ from html_page import Page
 from matplotlib.figure import Figure
 from PIL import Image
 
-from unbraid import plots
+from unbraid import components, plots
 from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import evaluate_downstream, linear_reader, network_reader, write_scores
@@ -68,10 +68,14 @@ def only_series(monkeypatch):
 
 
 @pytest.mark.parametrize("window", [4, 0])
-def test_pictures_of_windows_and_of_vectors(tmp_path, window):
-    data = series(window)
+def test_pictures_of_windows_and_of_vectors(tmp_path, window, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    data, names = series(window), {f"{shown.name}.png" for shown in BELOW}
+    few = make_pictures(model_for(data), data, tmp_path / "few")
+    assert {path.name for path in few.iterdir()} == names - {"series_components.png"}
+    monkeypatch.setattr(components, "FEWEST_SEQUENCES", 10)
     folder = make_pictures(model_for(data), data, tmp_path)
-    assert {path.name for path in folder.iterdir()} == {f"{shown.name}.png" for shown in BELOW}
+    assert {path.name for path in folder.iterdir()} == names
     for path in folder.iterdir():
         with Image.open(path) as image:
             assert np.asarray(image.convert("L")).std() > 1  # not blank
@@ -114,7 +118,7 @@ def test_series_without_scaling_names_times_or_labels_are_drawn(tmp_path):
         labels={}, mask=None, lengths=None, fingerprint="",
     )  # fmt: skip
     folder = make_pictures(model_for(data), data, tmp_path)
-    assert len(list(folder.iterdir())) == len(BELOW)
+    assert len(list(folder.iterdir())) == len(BELOW) - 1  # too few series for components
 
 
 def test_pictures_of_series_repeat_themselves(tmp_path):

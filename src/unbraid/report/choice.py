@@ -7,15 +7,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unbraid.components import StaticComponents
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode, with_drawn_static
 from unbraid.masks import mean_over_steps, observed_steps
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 
-__all__ = ["Shown", "drawn_or_dealt", "mean_codes", "scattered_rows", "varied_rows"]
+__all__ = ["Shown", "along_components", "drawn_or_dealt", "mean_codes", "scattered_rows", "varied_rows"]
 
 POINTS = 600  # codes in a scatter plot
+SPREAD = 300  # sequences that show how far components go
 FEWEST_POINTS = 10  # fewer show no structure
 
 
@@ -67,3 +69,30 @@ def drawn_or_dealt(
     if model.can("static_prior"):
         return with_drawn_static(model, codes, generator)
     return Codes(others, codes.dynamic)
+
+
+def along_components(
+    model: SequenceModel,
+    components: StaticComponents,
+    codes: Codes,
+    sequences: Sequences,
+    most: int,
+    count: int,
+) -> list[Codes]:
+    """The codes of one sequence while one component goes from its lowest to its highest value.
+
+    Args:
+        model: the codes' model.
+        components: of its static codes.
+        codes: of one sequence.
+        sequences: some of them show how low and how high a component goes.
+        most: components, the first ones.
+        count: codes on the way.
+
+    Returns:
+        For each component `count` codes.
+    """
+    low, high = components.of(encode(model, sequences.take(slice(0, SPREAD))).static).aminmax(dim=0)
+    static, dynamic = codes.static.expand(count, -1), codes.dynamic.expand(count, -1, -1)
+    lines = [torch.linspace(float(a), float(b), count) for a, b in zip(low[:most], high[:most], strict=True)]
+    return [Codes(components.put(static, number, line), dynamic) for number, line in enumerate(lines)]

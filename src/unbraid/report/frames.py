@@ -16,14 +16,20 @@ from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dy
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
 from unbraid.report.blocks import write_names
-from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
+from unbraid.report.choice import (
+    Shown,
+    along_components,
+    drawn_or_dealt,
+    mean_codes,
+    scattered_rows,
+    varied_rows,
+)
 from unbraid.types import Codes, Factor
 
 __all__ = ["ABOVE", "BELOW", "draw"]
 
 CLIPS = 6  # in a grid of swaps
 DRAWS = 5  # drawn codes beside a kept one
-SPREAD = 300  # clips that show how far components go
 MOST_COMPONENTS = 12  # in their picture
 FAILURES = 6  # swapped clips in which the judge sees a wrong class
 
@@ -70,7 +76,7 @@ def draw(model: SequenceModel, clips: Sequences, data: Sequences, folder: Path, 
         _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
         components = train_components(model, data)
         if components is not None:
-            _picture_components(model, components, chosen, clips.take(slice(0, SPREAD)), data, folder)
+            _picture_components(model, components, clips, data, folder)
         _picture_factors(model, data, components, folder)
     _picture_codes(model, clips, pictures, seed)
 
@@ -163,21 +169,12 @@ def _picture_failures(model: SequenceModel, data: Sequences, folder: Path) -> No
 
 
 def _picture_components(
-    model: SequenceModel,
-    components: StaticComponents,
-    chosen: Sequences,
-    many: Sequences,
-    data: Sequences,
-    folder: Path,
+    model: SequenceModel, components: StaticComponents, clips: Sequences, data: Sequences, folder: Path
 ) -> None:
-    """The first of the chosen clips while each component goes from its lowest to its highest value in many clips."""
-    codes, steps = encode(model, chosen.take(np.zeros(DRAWS, int))), _steps(chosen)[0]
-    low, high = components.of(encode(model, many).static).aminmax(dim=0)
-    rows = []
-    for component in range(min(len(components), MOST_COMPONENTS)):
-        line = torch.linspace(float(low[component]), float(high[component]), DRAWS)
-        static = components.put(codes.static, component, line)
-        rows.append(decode(model, Codes(static, codes.dynamic)).float().numpy()[:, steps])
+    """The first of the clips while each component goes from its lowest to its highest value."""
+    first, steps = encode(model, clips.take(slice(0, 1))), _steps(clips)[0]
+    moved = along_components(model, components, first, clips, MOST_COMPONENTS, DRAWS)
+    rows = [decode(model, codes).float().numpy()[:, steps] for codes in moved]
     parts = _component_map(model, data, folder)
     named = {component: f" {label}" for label, components in parts.items() for component in components}
     labels = [f"{component}{named.get(component, '')}" for component in range(len(rows))]

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unbraid import plots
+from unbraid.components import train_components
 from unbraid.data.sequences import Sequences
 from unbraid.generation import (
     cross,
@@ -19,7 +20,14 @@ from unbraid.generation import (
 )
 from unbraid.masks import inside, observed_values, widen
 from unbraid.models.base import SequenceModel
-from unbraid.report.choice import Shown, drawn_or_dealt, mean_codes, scattered_rows, varied_rows
+from unbraid.report.choice import (
+    Shown,
+    along_components,
+    drawn_or_dealt,
+    mean_codes,
+    scattered_rows,
+    varied_rows,
+)
 from unbraid.types import Codes
 
 __all__ = ["BELOW", "draw"]
@@ -28,12 +36,14 @@ CHOSEN = 6  # series that are encoded
 SHOWN = 2  # series drawn feature by feature
 SWAPPED = 3  # series in the grid of swaps
 ROWS = 4  # series below one another
+COMPONENTS, LEVELS = 5, 3  # of the static code: columns, and rows from low to high
 
 BELOW = (
     Shown("series", "Reconstruction", "Series of the test split in their own units, and the series that the model decodes from their two codes. Grey ground: nothing was observed there; the model fills it in. The band holds about 95% of the values where the model's standard deviation is right."),
     Shown("series_swap", "Swaps", "Every series in a row has the static code of the one at its left, every series in a column the dynamic codes of the one at its top. Those in colour are observed, all else is generated. A feature has one range in the whole picture, so levels compare."),
     Shown("series_drawn", "One code kept, the other drawn", "Left an observed series; then its dynamic codes under static codes drawn from the prior; its static code with drawn dynamics; and both drawn, wholly generated series."),
     Shown("series_between", "From one static code to another", "One dynamic path while the static code goes in equal steps from its own to that of another series. Properties of the whole series should change, the shape along time should stay."),
+    Shown("series_components", "Components of the static code", "One dynamic path while a single component of the static code goes from low (first row) to high (last row); the others are kept. Components are found on the train split, without labels, by independent component analysis; those that change the static code most come first. `unbraid swap --components` exchanges them by their numbers."),
     Shown("dynamic_codes", "The dynamic codes along time", "A row for each dimension, those that change most at the top; below, the targets that they should predict, where there are any."),
     Shown("codes", "The codes in two dimensions", "t-SNE of codes of the test split, one column for each label or target. Where a code holds it, colours form clumps or pass from one side to the other."),
 )  # fmt: skip
@@ -55,6 +65,7 @@ def draw(model: SequenceModel, series: Sequences, data: Sequences, folder: Path,
     _picture_series(model, codes, chosen, pictures)
     if model.can("decoded_static"):
         _picture_exchanges(model, codes, chosen, pictures)
+        _picture_components(model, series, data, pictures)
     _picture_draws(model, codes, chosen, pictures, torch.Generator().manual_seed(seed))
     plots.plot_dynamic_codes(
         codes.dynamic[:SHOWN].numpy(),
@@ -126,6 +137,20 @@ def _picture_exchanges(model: SequenceModel, codes: Codes, chosen: Sequences, pi
     between = interpolate(model, codes[:1], codes[other : other + 1], ROWS)[:, 0]
     shown = _generated(chosen, between, steps[:1].repeat(ROWS, 0))
     plots.plot_series_between(shown, names).savefig(pictures / "series_between.png")
+
+
+def _picture_components(model: SequenceModel, series: Sequences, data: Sequences, pictures: Path) -> None:
+    """The first series while each component of its static code goes from its lowest to its highest value."""
+    components = train_components(model, data)
+    if components is None:
+        return
+    first, steps = encode(model, series.take(slice(0, 1))), _steps(series)[:1].repeat(LEVELS, 0)
+    moved = along_components(model, components, first, series, COMPONENTS, LEVELS)
+    columns = {
+        f"component {number}": _generated(series, decode(model, codes), steps)
+        for number, codes in enumerate(moved)
+    }
+    plots.plot_series_rows(columns, series.feature_names).savefig(pictures / "series_components.png")
 
 
 def _picture_draws(
