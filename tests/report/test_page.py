@@ -22,7 +22,7 @@ from unbraid.evaluation import (
 )
 from unbraid.io import save_model
 from unbraid.models.build import build_model
-from unbraid.report.choice import varied_rows
+from unbraid.report.choice import labels_of_components, varied_rows
 from unbraid.report.frames import hide_padding
 from unbraid.report.page import write_report
 from unbraid.report.pictures import make_pictures
@@ -186,6 +186,15 @@ def test_pictures_of_frames_and_of_many_features(tmp_path, observation, labelled
         with Image.open(path) as image:
             image.load()
             assert np.asarray(image.convert("L")).std() > 1  # not blank
+
+
+def test_a_label_names_the_components_that_tell_about_it():
+    random = np.random.default_rng(0)
+    who, where = random.integers(0, 3, (2, 500))
+    values = np.stack([where + random.normal(size=500) / 3, random.normal(size=500), who - 1.0], 1)
+    labels = {"who": Label(who, ("a", "b", "c"), "static"), "where": Label(where, ("a", "b", "c"), "static")}
+    parts = {"who": (1, 2), "where": (0,)}  # the second component is noise
+    assert labels_of_components(values, labels, parts) == {0: "where", 2: "who"}
 
 
 def test_components_of_the_content_are_drawn_where_a_hundred_clips_show_them(tmp_path, monkeypatch):

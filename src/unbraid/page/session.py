@@ -28,7 +28,7 @@ from unbraid.io import load_features
 from unbraid.kinds import kind_of
 from unbraid.models.base import SequenceModel
 from unbraid.page.codes import Direction, directions, observed
-from unbraid.report.choice import mean_codes, varied_rows
+from unbraid.report.choice import labels_of_components, mean_codes, varied_rows
 from unbraid.training import open_run
 from unbraid.training.opened import load_same_data
 from unbraid.training.run import Run
@@ -222,7 +222,8 @@ class Session:
         """The components that change the static code most, and how."""
         if self.components is None:
             return {}
-        label_of = {number: name for name, numbers in self.components_of.items() for number in numbers}
+        values = self.components.of(torch.from_numpy(self.mean_codes[0])).numpy()
+        label_of = labels_of_components(values, self._static_labels, self.components_of)
         changes = self.components.mix.numpy()[:COMPONENTS]
         return {
             f"component {number}" + (f" ({label_of[number]})" if number in label_of else ""): change

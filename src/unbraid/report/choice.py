@@ -1,5 +1,6 @@
 """Which sequences and codes a report shows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,16 +9,25 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unbraid.components import StaticComponents
-from unbraid.data.sequences import Sequences
+from unbraid.data.sequences import Label, Sequences
 from unbraid.generation import encode, with_drawn_static
 from unbraid.masks import mean_over_steps, observed_steps
 from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 
-__all__ = ["Shown", "along_components", "drawn_or_dealt", "mean_codes", "scattered_rows", "varied_rows"]
+__all__ = [
+    "Shown",
+    "along_components",
+    "drawn_or_dealt",
+    "labels_of_components",
+    "mean_codes",
+    "scattered_rows",
+    "varied_rows",
+]
 
 POINTS = 600  # codes in a scatter plot
 SPREAD = 300  # sequences that show how far components go
+LEAST_TOLD = 1 / 3  # of a component's variance, for a label to name it
 FEWEST_POINTS = 10  # fewer show no structure
 
 
@@ -96,3 +106,22 @@ def along_components(
     static, dynamic = codes.static.expand(count, -1), codes.dynamic.expand(count, -1, -1)
     lines = [torch.linspace(float(a), float(b), count) for a, b in zip(low[:most], high[:most], strict=True)]
     return [Codes(components.put(static, number, line), dynamic) for number, line in enumerate(lines)]
+
+
+def labels_of_components(
+    values: Float[np.ndarray, "n P"], labels: Mapping[str, Label], parts: Mapping[str, Sequence[int]]
+) -> dict[int, str]:
+    """The label of each component that tells about it: a third of its variance lies between the classes of the label.
+
+    Args:
+        values: components of n sequences.
+        labels: of the sequences.
+        parts: for each label the components that may have its name.
+    """
+    named: dict[int, str] = {}
+    for name, numbers in parts.items():
+        classes = np.eye(len(labels[name].classes))[labels[name].values]
+        means = (classes.T @ values) / np.maximum(classes.sum(0), 1)[:, None]
+        shares = (classes @ means).var(0) / np.maximum(values.var(0), 1e-12)
+        named |= {number: name for number in numbers if shares[number] >= LEAST_TOLD}
+    return named

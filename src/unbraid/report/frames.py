@@ -20,6 +20,7 @@ from unbraid.report.choice import (
     Shown,
     along_components,
     drawn_or_dealt,
+    labels_of_components,
     mean_codes,
     scattered_rows,
     varied_rows,
@@ -30,6 +31,7 @@ __all__ = ["ABOVE", "BELOW", "draw"]
 
 CLIPS = 6  # in a grid of swaps
 DRAWS = 5  # drawn codes beside a kept one
+NAMING = 600  # clips by which labels name components
 MOST_COMPONENTS = 12  # in their picture
 FAILURES = 6  # swapped clips in which the judge sees a wrong class
 
@@ -175,9 +177,10 @@ def _picture_components(
     first, steps = encode(model, clips.take(slice(0, 1))), _steps(clips)[0]
     moved = along_components(model, components, first, clips, MOST_COMPONENTS, DRAWS)
     rows = [decode(model, codes).float().numpy()[:, steps] for codes in moved]
-    parts = _component_map(model, data, folder)
-    named = {component: f" {label}" for label, components in parts.items() for component in components}
-    labels = [f"{component}{named.get(component, '')}" for component in range(len(rows))]
+    some = clips.take(slice(0, NAMING))
+    values = components.of(encode(model, some).static).numpy()
+    named = labels_of_components(values, some.labels, _component_map(model, data, folder))
+    labels = [f"{component} {named.get(component, '')}".strip() for component in range(len(rows))]
     plots.plot_components(np.stack(rows), labels).savefig(folder / "pictures" / "components.png")
 
 
