@@ -15,9 +15,9 @@ from unbraid.training.run import load_run_data
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 CHOSEN = {
-    "frames": ("interpolation", "drawn_motion", "drawn_content", "codes"),
+    "frames": ("interpolation", "drawn_motion", "drawn_content", "components", "codes"),
     "sound": ("exchange1", "voices"),
-    "windows": ("series", "series_swap", "series_between"),
+    "windows": ("series", "series_swap", "series_between", "series_components"),
 }
 WIDEST = 1400  # pixels
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from made_runs import figure, scores
 
+from unbraid import components
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, read_score_columns, shared_columns, show
 from unbraid.data.sequences import Label, Sequences
 from unbraid.evaluation import factor_reader
@@ -72,6 +73,8 @@ def factor_scores():
 @pytest.mark.parametrize("protocol", ["leakage", "downstream", "verification", "factors", "planted"])
 def test_columns_lead_to_figures(protocol, tmp_path, monkeypatch):
     monkeypatch.setattr(factor_reader, "MAX_STEPS", 20)
+    monkeypatch.setattr(components, "FEWEST_SEQUENCES", 20)
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
     scores = {protocol: scores_of(protocol, tmp_path)}
     mine = [column for column in shared_columns().values() if column.score.startswith(f"{protocol}/")]
     assert mine
