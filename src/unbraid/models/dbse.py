@@ -76,7 +76,7 @@ class DBSE(SequentialVAE):
         code_units: units of a hidden layer (ours) between the codes and the decoder's first map of frames; None for none, as
             in the paper. Without it the first map is a sum of what s and d say; with it a unit can answer to both at once.
         decoder_width: width of the decoder; None for `width`, as in the paper. A decoder twice as wide halves the error of
-            the built-in puppets and costs little, for it is the smaller part of a step.
+            the built-in puppets, and a step takes 1.6 to 1.7 times as long.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.
