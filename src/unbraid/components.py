@@ -7,7 +7,8 @@
 
 A single coordinate of a static code usually mixes several attributes. But attributes are often independent of each other over
 the sequences (any hat with any shirt). Where the code is a sum of their contributions, independent component analysis
-separates them: each attribute then has a few components of its own. Principal components with little variance are left out. `unbraid evaluate --protocols factors` says how well that works.
+separates them: each attribute then has a few components of its own. Principal components with little variance are left out.
+`unbraid evaluate --protocols factors` says how well that works.
 """
 
 import hashlib
@@ -52,12 +53,6 @@ class StaticComponents:
 
     def __len__(self) -> int:
         return len(self.mix)
-
-    @property
-    def shares(self) -> Float[Tensor, " P"]:
-        """The share of each component in the variance of the static codes."""
-        variances = self.mix.square().sum(1)
-        return variances / variances.sum()
 
     def of(self, static: Float[Tensor, "n S"]) -> Float[Tensor, "n P"]:
         """The components of static codes."""

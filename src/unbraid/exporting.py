@@ -143,7 +143,7 @@ def _check_libraries(format: Format) -> None:
             import onnxscript  # noqa: F401
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
-                "export: needs onnxscript and onnxruntime: pip install '.[export]'"
+                "export: needs onnxscript and onnxruntime: pip install '.[export]' in the folder of unbraid's source"
             ) from None
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tones import Additive
 from toys import Adversarial
 
+from unbraid.components import components_key
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode
 from unbraid.models.build import build_model
@@ -125,6 +126,15 @@ def test_components_are_the_first_directions_and_say_their_label(of_attributes):
     np.testing.assert_allclose(
         np.abs(change), [2, 1, 0], atol=0.3
     )  # two deviations of a fair coin are its span
+
+
+def test_scores_may_map_labels_that_the_page_does_not_offer(of_attributes, tmp_path):
+    run, data = of_attributes.run, of_attributes.data
+    session = session_of(run, data, tmp_path)
+    key = components_key(run.model, data)
+    session.__dict__["scores"] = {"factors": {"components": {"key": key, "map": {"who": [0], "name": [1]}}}}
+    assert session.components_of == {"who": (0,)}
+    assert list(session.directions)[:2] == ["component 0 (who)", "component 1"]
 
 
 def test_few_sequences_have_no_components(of_series):

@@ -61,10 +61,12 @@ def swap(
 def _taking(run: "Run", numbers: list[int]) -> "Take":
     """A function of two codes: the first with some components of the second's static code, by default with all of it."""
     from unbraid.components import FEWEST_SEQUENCES, train_components
+    from unbraid.generation import factor_of
     from unbraid.training.opened import load_same_data
 
     if not numbers:
-        return lambda codes, other: codes.exchange(other, run.model.factors["static"])
+        static = factor_of(run.model, "static")
+        return lambda codes, other: codes.exchange(other, static)
     run.model.require("decoded_static")
     found = train_components(run.model, load_same_data(run))
     if found is None:

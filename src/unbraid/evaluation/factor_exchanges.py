@@ -101,9 +101,8 @@ def _seen(
     """Shares of the clips whose partner is of another class of label `name`."""
     seen = {label: p.argmax(1) for label, p in judged.read(made).items()}
     own = {label: judged.clips.labels[label].values for label in labels}
-    differ = (
-        own[name] != own[name][other]
-    )  # partners lie on a circle, so some differ where there are two classes
+    # Partners lie on a circle, so some differ where there are two classes.
+    differ = own[name] != own[name][other]
     changed = (seen[name] == own[name][other])[differ]
     kept = {label: (seen[label] == own[label])[differ] for label in own if label != name}
     every = np.logical_and.reduce([changed, *kept.values()])

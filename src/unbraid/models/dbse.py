@@ -75,8 +75,8 @@ class DBSE(SequentialVAE):
             call.
         code_units: units of a hidden layer (ours) between the codes and the decoder's first map of frames; None for none, as
             in the paper. Without it the first map is a sum of what s and d say; with it a unit can answer to both at once.
-        decoder_width: width of the decoder; None for `width`, as in the paper. A decoder twice as wide halves the error of
-            the built-in puppets, and a step takes 1.6 to 1.7 times as long.
+        decoder_width: width of the decoder; None for `width`, as in the paper. A wider one draws sharper frames, and
+            trains for longer.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.

@@ -201,7 +201,8 @@ class Session:
         factors: Mapping[str, Any] = self.scores.get("factors") or {}
         scores = factors.get("components", {})
         if self.data is not None and scores.get("key") == components_key(self.model, self.data):
-            return {name: tuple(numbers) for name, numbers in scores["map"].items()}
+            known = scores["map"]
+            return {name: tuple(known[name]) for name in self._static_labels if name in known}
         values = self.components.of(torch.from_numpy(self.mean_codes[0]))
         return map_components(values, self._static_labels, seed=0)
 

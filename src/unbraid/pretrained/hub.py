@@ -108,6 +108,6 @@ def _hub(repository: str) -> ModuleType:
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             f"{repository}: there is no such folder, and no such model comes with unbraid; to use the Hugging Face Hub: "
-            "pip install '.[hub]'"
+            "pip install '.[hub]' in the folder of unbraid's source"
         ) from None
     return huggingface_hub

@@ -16,6 +16,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.types import Codes
 
 __all__ = [
+    "SPREAD",
     "Shown",
     "along_components",
     "drawn_or_dealt",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 POINTS = 600  # codes in a scatter plot
-SPREAD = 300  # sequences that show how far components go
+SPREAD = 300  # sequences that show how far components go, and what they tell about
 LEAST_TOLD = 1 / 3  # of a component's variance, for a label to name it
 FEWEST_POINTS = 10  # fewer show no structure
 
@@ -82,27 +83,21 @@ def drawn_or_dealt(
 
 
 def along_components(
-    model: SequenceModel,
-    components: StaticComponents,
-    codes: Codes,
-    sequences: Sequences,
-    most: int,
-    count: int,
+    components: StaticComponents, codes: Codes, values: Float[Tensor, "n P"], most: int, count: int
 ) -> list[Codes]:
     """The codes of one sequence while one component goes from its lowest to its highest value.
 
     Args:
-        model: the codes' model.
         components: of its static codes.
         codes: of one sequence.
-        sequences: some of them show how low and how high a component goes.
+        values: components of many sequences.
         most: components, the first ones.
         count: codes on the way.
 
     Returns:
         For each component `count` codes.
     """
-    low, high = components.of(encode(model, sequences.take(slice(0, SPREAD))).static).aminmax(dim=0)
+    low, high = values.aminmax(dim=0)
     static, dynamic = codes.static.expand(count, -1), codes.dynamic.expand(count, -1, -1)
     lines = [torch.linspace(float(a), float(b), count) for a, b in zip(low[:most], high[:most], strict=True)]
     return [Codes(components.put(static, number, line), dynamic) for number, line in enumerate(lines)]

@@ -17,6 +17,7 @@ from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
 from unbraid.report.blocks import write_names
 from unbraid.report.choice import (
+    SPREAD,
     Shown,
     along_components,
     drawn_or_dealt,
@@ -31,7 +32,6 @@ __all__ = ["ABOVE", "BELOW", "draw"]
 
 CLIPS = 6  # in a grid of swaps
 DRAWS = 5  # drawn codes beside a kept one
-NAMING = 600  # clips by which labels name components
 MOST_COMPONENTS = 12  # in their picture
 FAILURES = 6  # swapped clips in which the judge sees a wrong class
 
@@ -174,12 +174,12 @@ def _picture_components(
     model: SequenceModel, components: StaticComponents, clips: Sequences, data: Sequences, folder: Path
 ) -> None:
     """The first of the clips while each component goes from its lowest to its highest value."""
-    first, steps = encode(model, clips.take(slice(0, 1))), _steps(clips)[0]
-    moved = along_components(model, components, first, clips, MOST_COMPONENTS, DRAWS)
-    rows = [decode(model, codes).float().numpy()[:, steps] for codes in moved]
-    some = clips.take(slice(0, NAMING))
-    values = components.of(encode(model, some).static).numpy()
-    named = labels_of_components(values, some.labels, _component_map(model, data, folder))
+    some = clips.take(slice(0, SPREAD))
+    codes, steps = encode(model, some), _steps(some)[0]
+    values = components.of(codes.static)
+    moved = along_components(components, codes[:1], values, MOST_COMPONENTS, DRAWS)
+    rows = [decode(model, each).float().numpy()[:, steps] for each in moved]
+    named = labels_of_components(values.numpy(), some.labels, _component_map(model, data, folder))
     labels = [f"{component} {named.get(component, '')}".strip() for component in range(len(rows))]
     plots.plot_components(np.stack(rows), labels).savefig(folder / "pictures" / "components.png")
 

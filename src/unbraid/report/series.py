@@ -21,6 +21,7 @@ from unbraid.generation import (
 from unbraid.masks import inside, observed_values, widen
 from unbraid.models.base import SequenceModel
 from unbraid.report.choice import (
+    SPREAD,
     Shown,
     along_components,
     drawn_or_dealt,
@@ -144,13 +145,14 @@ def _picture_components(model: SequenceModel, series: Sequences, data: Sequences
     components = train_components(model, data)
     if components is None:
         return
-    first, steps = encode(model, series.take(slice(0, 1))), _steps(series)[:1].repeat(LEVELS, 0)
-    moved = along_components(model, components, first, series, COMPONENTS, LEVELS)
+    some = series.take(slice(0, SPREAD))
+    codes, steps = encode(model, some), _steps(some)[:1].repeat(LEVELS, 0)
+    moved = along_components(components, codes[:1], components.of(codes.static), COMPONENTS, LEVELS)
     columns = {
-        f"component {number}": _generated(series, decode(model, codes), steps)
-        for number, codes in enumerate(moved)
+        f"component {number}": _generated(some, decode(model, each), steps)
+        for number, each in enumerate(moved)
     }
-    plots.plot_series_rows(columns, series.feature_names).savefig(pictures / "series_components.png")
+    plots.plot_series_rows(columns, some.feature_names).savefig(pictures / "series_components.png")
 
 
 def _picture_draws(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Study", "open_study", "values_of"]
 
-OPTIONAL = "search: needs Optuna; install it with: pip install '.[search]'"
+OPTIONAL = "search: needs Optuna; install it with: pip install '.[search]' in the folder of unbraid's source"
 RECIPE_SCORE = "recipe_score"
 
 

@@ -21,7 +21,7 @@ from unbraid.words import nearest
 __all__ = ["Pictures", "build_loggers", "check_loggers", "picture", "series_picture"]
 
 PICTURED = 4  # sequences in a picture
-EXTRAS = {"tensorboard": "pip install '.[tb]'"}
+EXTRAS = {"tensorboard": "pip install '.[tb]' in the folder of unbraid's source"}
 
 
 def check_loggers(loggers: Sequence[str | Logger]) -> None:
