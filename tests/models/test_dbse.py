@@ -214,23 +214,6 @@ def test_observations_without_a_codec_are_refused(observation):
         dbse(observation)
 
 
-@pytest.mark.parametrize("observation", [(3, 32, 32), (7,), (6, 3)])
-def test_a_decoder_of_its_own_width(observation):
-    """The decoder is that of the wider model, the encoder that of the narrower one."""
-    mixed, narrow, wide = (
-        dbse(observation, **settings)
-        for settings in ({"width": 4, "decoder_width": 8}, {"width": 4}, {"width": 8})
-    )
-    for part, like in (("encoder", narrow), ("decoder", wide)):
-        shapes = [
-            [value.shape for value in getattr(model, part).state_dict().values()] for model in (mixed, like)
-        ]
-        assert shapes[0] == shapes[1]
-    assert mixed.reconstruct(tiny_batch(observation, 2, 4).x).shape == (2, 4, *observation)
-    with pytest.raises(ValueError, match=r"model\.decoder_width: 0 must be at least 1"):
-        dbse(observation, decoder_width=0)
-
-
 def test_a_hidden_layer_between_codes_and_frames():
     plain, hidden = dbse((3, 32, 32)), dbse((3, 32, 32), code_units=24)
     assert [layer.out_features for layer in hidden.decoder.head if hasattr(layer, "out_features")] == [

@@ -1,11 +1,15 @@
 """The codec of windows: masks are read, windows stand on their own, deviations keep their bounds."""
 
+from inspect import signature
+
 import pytest
 import torch
 from torch import nn
 
+from unbraid.models.build import build_model
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.likelihoods import BoundedNormal, SquaredErrorNormal, reconstruction_error
+from unbraid.registry import list_models, model_class
 
 
 @pytest.fixture
@@ -104,3 +108,31 @@ def test_frames_and_vectors_keep_a_fixed_variance(observation):
     )
     p = decode_steps(build_decoder(observation, 5, 4), torch.randn(2, 3, 5))
     assert isinstance(p, SquaredErrorNormal) and p.mean.shape == x.shape
+
+
+@pytest.mark.parametrize("observation", [(3, 32, 32), (7,), (6, 3)])
+def test_a_decoder_of_its_own_width(observation):
+    """It is the decoder of a model as wide as that."""
+    wide, asked = build_decoder(observation, 5, 8), build_decoder(observation, 5, 4, decoder_width=8)
+    assert shapes_of(asked) == shapes_of(wide) != shapes_of(build_decoder(observation, 5, 4))
+    with pytest.raises(ValueError, match=r"model\.decoder_width: 0 must be at least 1"):
+        build_decoder(observation, 5, 4, decoder_width=0)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in list_models() if "decoder_width" in signature(model_class(name)).parameters]
+)
+def test_methods_with_a_decoder_of_its_own_width(name):
+    """The decoder is that of the wider model, all else that of the narrower one."""
+    mixed, narrow, wide = (
+        build_model(name, (3, 32, 32), **settings)
+        for settings in ({"width": 4, "decoder_width": 8}, {"width": 4}, {"width": 8})
+    )
+    assert shapes_of(mixed.decoder) == shapes_of(wide.decoder)
+    for model in (mixed, narrow):
+        del model.decoder
+    assert shapes_of(mixed) == shapes_of(narrow)
+
+
+def shapes_of(module):
+    return {key: value.shape for key, value in module.state_dict().items()}

@@ -77,6 +77,7 @@ class CDSVAE(SequentialVAE):
         temperature: of the two contrastive terms.
         compare: which sequences are compared when several processes train together: "process" (each process its own) or
             "all_processes".
+        decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
 
     Raises:
         ValueError: a temperature that is not above 0, or observations without a codec.
@@ -99,9 +100,10 @@ class CDSVAE(SequentialVAE):
             "I(s; d) per step by default, as in the authors' code; the paper's whole-path form is a setting",
             "the sampling's density reads standard deviations (the authors' code: log variances as log deviations)",
             "batch norm's running statistics are those of the data, not of the views",
+            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
         ),
         variants=(
-            {"pair_estimate": "trajectory"},
+            {"pair_estimate": "trajectory", "decoder_width": 6},
             {"static_estimate": "mws", "dynamic_estimate": "mws"},
             {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
             {"static_estimate": "none", "dynamic_estimate": "none", "pair_estimate": "none"},
@@ -134,6 +136,7 @@ class CDSVAE(SequentialVAE):
         dynamic_view: DynamicView = "auto",
         temperature: float = 0.5,
         compare: Compare = "all_processes",
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__(locals())
         if temperature <= 0:
@@ -152,7 +155,7 @@ class CDSVAE(SequentialVAE):
         self.onwards = MaskedLSTM(2 * hidden, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
 
     def posterior(
         self,

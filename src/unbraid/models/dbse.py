@@ -114,8 +114,7 @@ class DBSE(SequentialVAE):
             {"subtract": False},
             {"bidirectional": True},
             {"memory": False},
-            {"samples": 3, "dynamic_hidden": 7},
-            {"decoder_width": 6},
+            {"samples": 3, "dynamic_hidden": 7, "decoder_width": 6},
         ),
         symbols=(
             ("s", "static", "static code of the sequence"),
@@ -156,8 +155,6 @@ class DBSE(SequentialVAE):
             )
         if samples < 1:
             raise ValueError(f"model.samples: {samples} must be at least 1")
-        if decoder_width is not None and decoder_width < 1:
-            raise ValueError(f"model.decoder_width: {decoder_width} must be at least 1, or leave it out")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.anchor, self.subtract, self.samples = anchor, subtract, samples
         if anchor == "random_run":
@@ -172,7 +169,7 @@ class DBSE(SequentialVAE):
         )
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         latent = static_size + dynamic_size
-        self.decoder = build_decoder(observation, latent, decoder_width or width, code_units)
+        self.decoder = build_decoder(observation, latent, width, decoder_width, code_units)
 
     def posterior(
         self,

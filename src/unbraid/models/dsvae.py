@@ -47,6 +47,7 @@ class DSVAE(SequentialVAE):
         width: channels of the first convolution, or units of the first layer for vectors and windows.
         hidden: size of the LSTMs in each direction, and of the prior's.
         dynamic_posterior: "factorised" (each step on its own) or "full" (given s and all steps).
+        decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
     """
 
     card = ModelCard(
@@ -63,8 +64,9 @@ class DSVAE(SequentialVAE):
         deviations=(
             "encoder and decoder are shared with the other methods; hidden sizes are those of C-DSVAE's baseline",
             "frames in [0, 1] and a sigmoid (a reimplementation: [-1, 1] and a tanh)",
+            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
         ),
-        variants=({"dynamic_posterior": "factorised"},),
+        variants=({"dynamic_posterior": "factorised", "decoder_width": 6},),
         symbols=(
             ("f", "static", "static code of the sequence (the paper's f, our s)"),
             ("z_t", "dynamic[:, t]", "dynamic code of step t (the paper's z_t, our d_t)"),
@@ -81,6 +83,7 @@ class DSVAE(SequentialVAE):
         width: int = 64,
         hidden: int = 256,
         dynamic_posterior: Literal["factorised", "full"] = "full",
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__(locals())
         self.static_size, self.dynamic_size = static_size, dynamic_size
@@ -95,7 +98,7 @@ class DSVAE(SequentialVAE):
         self.full = dynamic_posterior == "full"
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
 
     def posterior(
         self,

@@ -72,6 +72,7 @@ class Pooled(SequentialVAE):
         samples: draws of the codes in a training step, over which the bound is averaged.
         compare: which sequences are compared when several processes train together: "process" (each process its own) or
             "all_processes".
+        decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.
@@ -93,7 +94,7 @@ class Pooled(SequentialVAE):
             {"static_view": "shuffle", "static_from": "ends", "subtract": False, "static_temperature": 2.0},
             {"subtract": False, "static_temperature": 2.0, "dynamic_estimate": "contrastive"},
             {"static_estimate": "mws", "dynamic_estimate": "mws", "pair_estimate": "trajectory"},
-            {"dynamic_net": "causal", "dynamic_hidden": 7, "samples": 3}
+            {"dynamic_net": "causal", "dynamic_hidden": 7, "samples": 3, "decoder_width": 6}
             | dict.fromkeys(("static_estimate", "dynamic_estimate", "pair_estimate"), "none"),
         ),
         symbols=(
@@ -125,6 +126,7 @@ class Pooled(SequentialVAE):
         static_temperature: float | None = None,
         samples: int = 1,
         compare: Compare = "all_processes",
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__(locals())
         self._check_settings()
@@ -152,7 +154,7 @@ class Pooled(SequentialVAE):
         self.onwards = MaskedLSTM(2 * hidden if self.both_ways else features, dynamic_hidden or hidden)
         self.dynamic_head = GaussianHead(self.onwards.output_size, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
 
     def _check_settings(self) -> None:
         """Refuse settings that do not go together."""

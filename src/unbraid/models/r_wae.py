@@ -86,6 +86,7 @@ class RWAE(SequenceModel):
             code are mostly noise, and the decoder can learn to ignore that code.
         kl_at_first: whether there are terms `kl_static` and `kl_dynamic` as well. Without weights of their own they count to
             the end; a recipe lets them fall to 0 before it.
+        decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
 
     Raises:
         ValueError: a bound below 0, a first deviation that is not above 0, or observations without a codec.
@@ -111,11 +112,12 @@ class RWAE(SequenceModel):
             'ours: on request d is read given s as well (`dynamic_posterior="given_static"`), after DSVAE',
             "ours: on request KL divergences of both codes to their priors, for a part of training (`kl_at_first`)",
             "left out: the weakly supervised form with a code for the action",
+            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
         ),
         variants=(
             {"divergence": "gan", "critic": 7},
             {"kernel": "rbf", "least_deviation": 0.2},
-            {"recurrent_decoder": False, "first_deviation": 0.1, "kl_at_first": True},
+            {"recurrent_decoder": False, "first_deviation": 0.1, "kl_at_first": True, "decoder_width": 6},
             {"dynamic_posterior": "given_static"},
         ),
         symbols=(
@@ -142,6 +144,7 @@ class RWAE(SequenceModel):
         least_deviation: float = 0.05,
         first_deviation: float = 1.0,
         kl_at_first: bool = False,
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__(locals())
         if least_deviation < 0:
@@ -164,7 +167,9 @@ class RWAE(SequenceModel):
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         codes = static_size + dynamic_size
         self.decoder_path = MaskedLSTM(codes, hidden) if recurrent_decoder else None
-        self.decoder = build_decoder(observation, hidden if recurrent_decoder else codes, width)
+        self.decoder = build_decoder(
+            observation, hidden if recurrent_decoder else codes, width, decoder_width
+        )
         if divergence == "gan":
             others = tuple(name for name, _ in self.named_children())
             self.critic = nn.Sequential(

@@ -83,6 +83,7 @@ class SPYL(SequentialVAE):
         pair_estimate: how I(s; d) is estimated: "per_step" (the authors' code), "trajectory" or "none"; see
             `unbraid.models.c_dsvae`.
         temperature: tau of the contrasts.
+        decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
 
     Raises:
         ValueError: a bank or a temperature that is not above 0, or observations without a codec.
@@ -112,9 +113,10 @@ class SPYL(SequentialVAE):
             "the posteriors of d given s as well, and of each step on its own (`dynamic_posterior`), are ours, after DSVAE",
             "the recurrent net of the dynamic posterior is an LSTM, but where d is read given s, and the prior has one layer "
             "(the authors' code: a plain RNN, two layers)",
+            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
         ),
         variants=(
-            {"dynamic_posterior": "given_static"},
+            {"dynamic_posterior": "given_static", "decoder_width": 6},
             {"negatives": "batch"},
             {"choice": "middle", "bank": 4},
             {"choice": "random", "drawn_dynamics": "means", "pair_estimate": "trajectory"},
@@ -153,6 +155,7 @@ class SPYL(SequentialVAE):
         drawn_dynamics: Literal["samples", "means"] = "samples",
         pair_estimate: PairEstimate = "per_step",
         temperature: float = 0.5,
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__(locals())
         if bank < 1:
@@ -176,7 +179,7 @@ class SPYL(SequentialVAE):
             self.onwards = MaskedLSTM(2 * hidden, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width)
+        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
 
     def posterior(
         self,

@@ -46,7 +46,11 @@ def build_encoder(observation: tuple[int, ...], features: int, width: int) -> nn
 
 
 def build_decoder(
-    observation: tuple[int, ...], latent: int, width: int, code_units: int | None = None
+    observation: tuple[int, ...],
+    latent: int,
+    width: int,
+    decoder_width: int | None = None,
+    code_units: int | None = None,
 ) -> nn.Module:
     """A decoder `(M, latent) -> (M, *X)` for observations of the given shape; see `decode_steps`.
 
@@ -54,12 +58,18 @@ def build_decoder(
         observation: shape `*X` of one observation.
         latent: size of the code.
         width: channels of the largest map, or units of a layer.
+        decoder_width: the same, where the decoder is not as wide as the encoder; None for `width`.
         code_units: of frames, units of a hidden layer between the code and the first map; None for no such layer.
 
     Raises:
-        ValueError: no kind has observations of this shape, or `code_units` of observations that are no frames.
+        ValueError: no kind has observations of this shape, `decoder_width` is below 1, or `code_units` of observations that
+            are no frames.
     """
     decoder = CODECS[kind_of(observation)][1]
+    if decoder_width is not None:
+        if decoder_width < 1:
+            raise ValueError(f"model.decoder_width: {decoder_width} must be at least 1, or leave it out")
+        width = decoder_width
     if code_units is None:
         return decoder(observation, latent, width)
     if kind_of(observation) != "frames":
