@@ -94,6 +94,15 @@ def test_components_of_a_run_are_those_of_its_train_split_and_keep_their_numbers
         train_components(model, other, tmp_path)
 
 
+def test_a_damaged_file_of_components_is_made_anew(tmp_path):
+    data, model = still(400)
+    found = train_components(model, data, tmp_path)
+    (file,) = (tmp_path / "components").iterdir()
+    file.write_bytes(file.read_bytes()[:40])
+    torch.testing.assert_close(train_components(model, data, tmp_path).mix, found.mix)
+    assert len(file.read_bytes()) > 40
+
+
 def test_few_or_constant_codes_have_no_components(tmp_path):
     data, model = still(120)
     assert len(data.splits["train"]) < 100 and train_components(model, data, tmp_path) is None

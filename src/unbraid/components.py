@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -158,7 +159,10 @@ def train_components(
         return None
     path = cache_folder(cache) / "components" / f"{components_key(model, data)}.safetensors"
     if path.exists():
-        return StaticComponents(**load_file(path))
+        try:
+            return StaticComponents(**load_file(path))
+        except (SafetensorError, TypeError):
+            pass  # damaged: find them again
     rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:TRAIN_SEQUENCES])]
     static = encode(model, data.take(rows)).static
     if static.isfinite().all() and not _vary(static):

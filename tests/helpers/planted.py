@@ -32,6 +32,13 @@ def turns(what: np.ndarray, how: np.ndarray, random: np.random.Generator) -> np.
     return squares(what, np.rint(4 * paths[how]).astype(int), random)
 
 
+def jumps(n: int = 480, seed: int = 0) -> Sequences:
+    """The same squares, each in a new random place at every step, with the label `what` only: the path is all that moves."""
+    random = np.random.default_rng(seed)
+    what, path = random.integers(0, CLASSES, n), random.integers(-4, 5, (n, STEPS, 2))
+    return Sequences.from_arrays(squares(what, path, random), name="jumps", labels={"what": what}, seed=1)
+
+
 def squares(what: np.ndarray, path: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Squares of the colours `what` that follow the paths `(N, STEPS, 2)` from about the middle."""
     colours = np.array([[230, 60, 60], [60, 200, 60], [70, 90, 240], [230, 220, 60]])

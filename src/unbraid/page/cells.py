@@ -90,11 +90,11 @@ def outputs_of(cells: Sequence[Cell]) -> list[Any]:
     return [output for cell in cells for output in cell.outputs]
 
 
-def values_of(cells: Sequence[Cell], shown: Sequence[Shown]) -> list[str | None]:
+def values_of(cells: Sequence[Cell], shown: Sequence[Shown]) -> list[Any]:
     """The files and the caption of each cell, in the order of `outputs_of`."""
-    values: list[str | None] = []
+    values: list[Any] = []
     for cell, files in zip(cells, shown, strict=True):
-        values.append(str(files.picture))
+        values.append(gr.update(value=str(files.picture), alt_text=files.title))
         if cell.sound is not None:
             values.append(None if files.sound is None else str(files.sound))
         if cell.caption is not None:
