@@ -48,6 +48,13 @@ def test_pictures_and_sounds_of_recordings(folder):
     assert len(listed) == 18 and {path.name for path in (folder / "sounds").glob("*.wav")} == set(listed)
 
 
+def test_components_of_voices_are_drawn_where_there_are_enough_recordings(tmp_path):
+    data = recordings(20, pieces=2)
+    make_pictures(Additive(data.observation), data, tmp_path)
+    with Image.open(tmp_path / "pictures" / "sound_components.png") as image:
+        assert np.asarray(image.convert("L")).std() > 10
+
+
 def test_sounds_are_neither_silent_nor_clipped(folder):
     for path in (folder / "sounds").glob("*.wav"):
         samples = sound(path)

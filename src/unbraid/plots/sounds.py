@@ -24,17 +24,20 @@ def plot_spectrograms(
     titles: Sequence[Sequence[str]],
     frequencies: Float[np.ndarray, "F"],
     frames_per_second: float,
+    one_scale: bool = False,
 ) -> Figure:
     """Spectrograms in rows and columns; time runs at one speed in all, so that timing can be compared.
 
-    The colours of each end at its own loudest value, so that quiet recordings show their harmonics too.
+    The colours of each end at its own loudest value, so that quiet recordings show their harmonics too, or all have one scale.
 
     Args:
         rows: of spectrograms in decibels, lowest band first.
         titles: one above each.
         frequencies: of the bands, in Hz.
         frames_per_second: steps per second.
+        one_scale: whether one colour is one loudness in all of them.
     """
+    loudest = _loudest([cell for row in rows for cell in row])
     longest = max(len(cell) for row in rows for cell in row)
     columns = len(rows[0])
     figure = Figure(figsize=(3.5 * columns + 0.6, 2.3 * len(rows) + 0.5), dpi=DPI, facecolor="white")
@@ -43,7 +46,7 @@ def plot_spectrograms(
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
             axes = grid[i, j]
-            _draw(axes, cell, _loudest([cell]))
+            _draw(axes, cell, loudest if one_scale else _loudest([cell]))
             axes.set_xlim(-0.5, longest - 0.5)
             axes.set_title(titles[i][j], fontsize=10, color=INK, loc="left")
             _time_axis(axes, longest, frames_per_second)

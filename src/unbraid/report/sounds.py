@@ -5,27 +5,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from unbraid import plots
+from unbraid.components import train_components
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation.recordings import content_label, speaker_label
 from unbraid.files import write_atomically
-from unbraid.generation import encode
+from unbraid.generation import decode, encode
 from unbraid.masks import observed_steps
 from unbraid.models.base import SequenceModel
 from unbraid.report.blocks import Block, Heading, Image, Player, Recordings
-from unbraid.report.choice import Shown, scattered_rows, varied_rows
+from unbraid.report.choice import SPREAD, Shown, along_components, scattered_rows, varied_rows
 from unbraid.sounds import decibels, exchange, hear, joined, write_wav
 
 __all__ = ["ABOVE", "BELOW", "draw", "players"]
 
 PAIRS = 3  # of recordings that exchange their voices
 GRID = 8  # recordings in the grid of all voices with all words
+COMPONENTS = 5  # of the static code, the rows of their picture
+LEVELS = ("lowest", "in the middle", "highest")  # of a component, its columns
 
 ABOVE = (
     Shown("voices", "Every voice with all words", "Spectrograms, low bands at the bottom. All in a row should be one voice, that of the recording at its left; all in a column should say the same, what the recording at its top says. All have one colour scale."),
 )  # fmt: skip
 BELOW = (
+    Shown("sound_components", "Components of the voice", "One stretch of sound while a single component of the static code goes from low (left) to high (right); the others are kept. Components are found on the train split, without labels, by independent component analysis; those that change the static code most come first. `unbraid swap --components` exchanges them by their numbers. All have one colour scale."),
     Shown("codes", "The codes in two dimensions", "t-SNE of the mean codes of recordings of the test split, one column for each label. The static code should form clumps by the static labels and mix the dynamic ones; the dynamic code the other way round."),
 )  # fmt: skip
 HEARD = (
@@ -58,7 +63,9 @@ def draw(model: SequenceModel, recordings: Sequences, data: Sequences, folder: P
         index.append(_picture_pair(model, two, [names[i] for i in pair], folder, number))
     write_atomically(sounds / "sounds.json", json.dumps(index, indent=1) + "\n")
     if model.can("decoded_static"):
-        _picture_grid(model, [recordings.take(rows[len(rows) // 2 :][:1]) for rows in shown], names, pictures)
+        middles = [recordings.take(rows[len(rows) // 2 :][:1]) for rows in shown]
+        _picture_grid(model, middles, names, pictures)
+        _picture_components(model, middles[0], recordings, data, pictures)
     _picture_codes(model, recordings, pictures, seed)
 
 
@@ -104,12 +111,8 @@ def _picture_pair(
             rows[-1].append(exchange(model, other, own))
             captions[-1].append(f"“{words}” in the voice of {other_voice}")
     like = pair[0]
-    assert like.sound is not None and like.feature_names is not None and like.sampling_rate is not None
-    frequencies = np.array([float(name.removesuffix(" Hz")) for name in like.feature_names])
-    figure = plots.plot_spectrograms(
-        [[decibels(x, like) for x in row] for row in rows], captions, frequencies, like.sampling_rate
-    )
-    figure.savefig(folder / "pictures" / f"exchange{number}.png")
+    assert like.sound is not None
+    _spectrograms(rows, captions, like).savefig(folder / "pictures" / f"exchange{number}.png")
     files = []
     for letter, row, texts in zip("ab", rows, captions, strict=True):
         for kind, x, caption in zip(kinds, row, texts, strict=True):
@@ -127,6 +130,30 @@ def _picture_grid(
     crossed = [[decibels(exchange(model, voice, words), words) for words in middles] for voice in middles]
     figure = plots.plot_exchanged_voices(originals, crossed, *zip(*names, strict=True))
     figure.savefig(pictures / "voices.png")
+
+
+def _picture_components(
+    model: SequenceModel, one: Sequences, recordings: Sequences, data: Sequences, pictures: Path
+) -> None:
+    """One sequence while each component of its static code goes from its lowest to its highest value."""
+    components = train_components(model, data)
+    if components is None:
+        return
+    values = components.of(encode(model, recordings.take(slice(0, SPREAD))).static)
+    moved = along_components(components, encode(model, one), values, COMPONENTS, len(LEVELS))
+    rows = [[joined(x[None], one) for x in decode(model, codes)] for codes in moved]
+    captions = [[f"component {number}, {level}" for level in LEVELS] for number in range(len(rows))]
+    _spectrograms(rows, captions, one, one_scale=True).savefig(pictures / "sound_components.png")
+
+
+def _spectrograms(
+    rows: list[list[np.ndarray]], captions: list[list[str]], like: Sequences, one_scale: bool = False
+) -> Figure:
+    """Scaled features as spectrograms, with the bands and the speed of `like`."""
+    assert like.feature_names is not None and like.sampling_rate is not None
+    frequencies = np.array([float(name.removesuffix(" Hz")) for name in like.feature_names])
+    pictures = [[decibels(x, like) for x in row] for row in rows]
+    return plots.plot_spectrograms(pictures, captions, frequencies, like.sampling_rate, one_scale)
 
 
 def _picture_codes(model: SequenceModel, data: Sequences, pictures: Path, seed: int) -> None:
