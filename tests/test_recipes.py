@@ -58,7 +58,7 @@ def test_every_weight_of_a_recipe_is_of_a_term_of_the_model(name):
 
     recipe = read_recipe(name)
     settings = {key: value for key, value in recipe.model.items() if key != "name"}
-    observation = (3, 16, 16) if "code_units" in settings else (4,)  # the setting is of frames
+    observation = (3, 16, 16) if {"code_units", "edges"} & set(settings) else (4,)  # settings of frames
     model = build_model(recipe.model["name"], observation, **settings)
     x = torch.zeros(2, 3, *observation)
     batch = Batch(x, views={view: View(x) for view in model.views}, dataset_size=2)

@@ -221,7 +221,7 @@ def test_a_hidden_layer_between_codes_and_frames():
         plain.decoder.head.out_features,
     ]
     assert hidden.reconstruct(tiny_batch((3, 32, 32), 2, 4).x).shape == (2, 4, 3, 32, 32)
-    with pytest.raises(ValueError, match=r"model\.code_units: observations \(7,\) are no frames"):
+    with pytest.raises(ValueError, match=r"model\.code_units: is for frames, found observations \(7,\)"):
         dbse((7,), code_units=24)
     with pytest.raises(ValueError, match=r"model\.code_units: 0 must be at least 1"):
         dbse((3, 32, 32), code_units=0)

@@ -1,6 +1,7 @@
 """The codec of windows: masks are read, windows stand on their own, deviations keep their bounds."""
 
 from inspect import signature
+from itertools import product
 
 import pytest
 import torch
@@ -108,6 +109,32 @@ def test_frames_and_vectors_keep_a_fixed_variance(observation):
     )
     p = decode_steps(build_decoder(observation, 5, 4), torch.randn(2, 3, 5))
     assert isinstance(p, SquaredErrorNormal) and p.mean.shape == x.shape
+
+
+@pytest.mark.parametrize("missing", ["nothing", "steps", "values"])
+def test_the_error_of_edges_counts_differences_of_neighbouring_pixels(missing):
+    random = torch.Generator().manual_seed(0)
+    x, mean = torch.rand(2, 2, 2, 3, 3, 4, generator=random, dtype=torch.float64)
+    mask = torch.rand((2, 2) if missing == "steps" else x.shape, generator=random) < 0.7
+    seen = mask.view(2, 2, 1, 1, 1).expand_as(x) if missing == "steps" else mask
+    if missing == "nothing":
+        mask, seen = None, torch.ones_like(x, dtype=torch.bool)
+    expected = torch.zeros(2, 2, dtype=torch.float64)
+    for n, t, c, i, j in product(range(2), range(2), range(3), range(3), range(4)):
+        for share, k, m in ((0.7, i, j), (0.15, i + 1, j), (0.15, i, j + 1)):
+            if k < 3 and m < 4 and seen[n, t, c, i, j] and seen[n, t, c, k, m]:
+                here, there = (x - mean)[n, t, c, i, j], (x - mean)[n, t, c, k, m]
+                expected[n, t] += share * (here if (k, m) == (i, j) else here - there) ** 2
+    found = reconstruction_error(SquaredErrorNormal(mean, edges=0.3), x, mask)
+    torch.testing.assert_close(found, expected)
+
+
+def test_settings_of_frames_are_refused_elsewhere_and_out_of_range():
+    assert build_decoder((3, 16, 16), 5, 4, edges=0.5).likelihood(torch.rand(1, 1, 3, 16, 16)).edges == 0.5
+    with pytest.raises(ValueError, match=r"model\.edges: is for frames, found observations \(7,\)"):
+        build_decoder((7,), 5, 4, edges=0.5)
+    with pytest.raises(ValueError, match=r"model\.edges: 1\.5 must be at least 0 and below 1"):
+        build_decoder((3, 16, 16), 5, 4, edges=1.5)
 
 
 @pytest.mark.parametrize("observation", [(3, 32, 32), (7,), (6, 3)])

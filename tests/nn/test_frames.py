@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from unbraid.kinds import FRAME_SIZES, KINDS
 from unbraid.nn.codecs import CODECS, build_decoder, build_encoder, decode_steps, encode_steps, kernels
+from unbraid.nn.frames import LivelySigmoid
 from unbraid.nn.likelihoods import SquaredErrorNormal
 
 
@@ -97,3 +98,14 @@ def test_frames_of_other_sizes_are_refused(observation):
     for build in (build_encoder, build_decoder):
         with pytest.raises(ValueError, match=r"resize them to 16, 32, 64, 128 pixels square"):
             build(observation, 5, 2)
+
+
+def test_the_decoder_s_sigmoid_never_stops_learning():
+    sigmoid = LivelySigmoid()
+    z = torch.linspace(-12, 12, 49, requires_grad=True)
+    (own,) = torch.autograd.grad(sigmoid(z).sum(), z)
+    (usual,) = torch.autograd.grad(torch.sigmoid(z).sum(), z)
+    assert torch.equal(sigmoid(z), torch.sigmoid(z))
+    torch.testing.assert_close(own, usual.clamp_min(0.02))
+    (evaluated,) = torch.autograd.grad(sigmoid.eval()(z).sum(), z)
+    torch.testing.assert_close(evaluated, usual)

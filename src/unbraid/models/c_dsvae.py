@@ -78,6 +78,8 @@ class CDSVAE(SequentialVAE):
         compare: which sequences are compared when several processes train together: "process" (each process its own) or
             "all_processes".
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: a temperature that is not above 0, or observations without a codec.
@@ -100,7 +102,7 @@ class CDSVAE(SequentialVAE):
             "I(s; d) per step by default, as in the authors' code; the paper's whole-path form is a setting",
             "the sampling's density reads standard deviations (the authors' code: log variances as log deviations)",
             "batch norm's running statistics are those of the data, not of the views",
-            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
         ),
         variants=(
             {"pair_estimate": "trajectory", "decoder_width": 6},
@@ -137,6 +139,7 @@ class CDSVAE(SequentialVAE):
         temperature: float = 0.5,
         compare: Compare = "all_processes",
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if temperature <= 0:
@@ -155,7 +158,9 @@ class CDSVAE(SequentialVAE):
         self.onwards = MaskedLSTM(2 * hidden, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
+        self.decoder = build_decoder(
+            observation, static_size + dynamic_size, width, decoder_width, edges=edges
+        )
 
     def posterior(
         self,

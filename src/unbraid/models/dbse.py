@@ -77,6 +77,8 @@ class DBSE(SequentialVAE):
             in the paper. Without it the first map is a sum of what s and d say; with it a unit can answer to both at once.
         decoder_width: width of the decoder; None for `width`, as in the paper. A wider one draws sharper frames, and
             trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.
@@ -99,7 +101,7 @@ class DBSE(SequentialVAE):
             "eq. (5) is followed: the anchor's error is not counted twice",
             "the two KL weights may differ",
             "frames: on request a hidden layer between the codes and the decoder's first map (`code_units`)",
-            "on request a decoder wider than the encoder (`decoder_width`)",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
             "series: the subtraction is used, the mask reaches the codes, time is not rotated to the anchor; a window's "
             "dynamic code depends on the windows before it, as in the paper (`memory=False`: the authors' code)",
             "series: a window is read and written whole, not row by row; the deviation of a value lies between 0.05 and 2 "
@@ -147,6 +149,7 @@ class DBSE(SequentialVAE):
         samples: int = 1,
         code_units: int | None = None,
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if bidirectional and not memory:
@@ -169,7 +172,7 @@ class DBSE(SequentialVAE):
         )
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         latent = static_size + dynamic_size
-        self.decoder = build_decoder(observation, latent, width, decoder_width, code_units)
+        self.decoder = build_decoder(observation, latent, width, decoder_width, code_units, edges)
 
     def posterior(
         self,

@@ -48,6 +48,8 @@ class DSVAE(SequentialVAE):
         hidden: size of the LSTMs in each direction, and of the prior's.
         dynamic_posterior: "factorised" (each step on its own) or "full" (given s and all steps).
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
     """
 
     card = ModelCard(
@@ -64,7 +66,7 @@ class DSVAE(SequentialVAE):
         deviations=(
             "encoder and decoder are shared with the other methods; hidden sizes are those of C-DSVAE's baseline",
             "frames in [0, 1] and a sigmoid (a reimplementation: [-1, 1] and a tanh)",
-            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
         ),
         variants=({"dynamic_posterior": "factorised", "decoder_width": 6},),
         symbols=(
@@ -84,6 +86,7 @@ class DSVAE(SequentialVAE):
         hidden: int = 256,
         dynamic_posterior: Literal["factorised", "full"] = "full",
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         self.static_size, self.dynamic_size = static_size, dynamic_size
@@ -98,7 +101,9 @@ class DSVAE(SequentialVAE):
         self.full = dynamic_posterior == "full"
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
+        self.decoder = build_decoder(
+            observation, static_size + dynamic_size, width, decoder_width, edges=edges
+        )
 
     def posterior(
         self,

@@ -73,6 +73,8 @@ class Pooled(SequentialVAE):
         compare: which sequences are compared when several processes train together: "process" (each process its own) or
             "all_processes".
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: settings that do not go together, or observations without a codec.
@@ -127,6 +129,7 @@ class Pooled(SequentialVAE):
         samples: int = 1,
         compare: Compare = "all_processes",
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         self._check_settings()
@@ -154,7 +157,9 @@ class Pooled(SequentialVAE):
         self.onwards = MaskedLSTM(2 * hidden if self.both_ways else features, dynamic_hidden or hidden)
         self.dynamic_head = GaussianHead(self.onwards.output_size, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
+        self.decoder = build_decoder(
+            observation, static_size + dynamic_size, width, decoder_width, edges=edges
+        )
 
     def _check_settings(self) -> None:
         """Refuse settings that do not go together."""

@@ -87,6 +87,8 @@ class RWAE(SequenceModel):
         kl_at_first: whether there are terms `kl_static` and `kl_dynamic` as well. Without weights of their own they count to
             the end; a recipe lets them fall to 0 before it.
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: a bound below 0, a first deviation that is not above 0, or observations without a codec.
@@ -112,7 +114,7 @@ class RWAE(SequenceModel):
             'ours: on request d is read given s as well (`dynamic_posterior="given_static"`), after DSVAE',
             "ours: on request KL divergences of both codes to their priors, for a part of training (`kl_at_first`)",
             "left out: the weakly supervised form with a code for the action",
-            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
         ),
         variants=(
             {"divergence": "gan", "critic": 7},
@@ -145,6 +147,7 @@ class RWAE(SequenceModel):
         first_deviation: float = 1.0,
         kl_at_first: bool = False,
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if least_deviation < 0:
@@ -168,7 +171,7 @@ class RWAE(SequenceModel):
         codes = static_size + dynamic_size
         self.decoder_path = MaskedLSTM(codes, hidden) if recurrent_decoder else None
         self.decoder = build_decoder(
-            observation, hidden if recurrent_decoder else codes, width, decoder_width
+            observation, hidden if recurrent_decoder else codes, width, decoder_width, edges=edges
         )
         if divergence == "gan":
             others = tuple(name for name, _ in self.named_children())

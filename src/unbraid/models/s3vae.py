@@ -62,6 +62,8 @@ class S3VAE(SequentialVAE):
         margin: of the triplets of static codes.
         pair_estimate: how I(s; d) is estimated: "per_step", "trajectory" or "none"; see `unbraid.models.c_dsvae`.
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: a signal that these observations do not have, a margin that is not above 0, or observations without a
@@ -89,7 +91,7 @@ class S3VAE(SequentialVAE):
             "I(s; d) is averaged over the steps (the paper: summed); the weights of the terms are ours",
             'the posterior of d given s as well (`dynamic_posterior="given_static"`) is ours, after DSVAE',
             "the other sequence of a triplet is the batch's, moved by a random number of places",
-            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
         ),
         variants=(
             {"dynamic_posterior": "given_static"},
@@ -120,6 +122,7 @@ class S3VAE(SequentialVAE):
         margin: float = 1.0,
         pair_estimate: PairEstimate = "per_step",
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if margin <= 0:
@@ -134,7 +137,9 @@ class S3VAE(SequentialVAE):
         self.dynamic_path = MaskedLSTM(features + static_size * self.given_static, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
+        self.decoder = build_decoder(
+            observation, static_size + dynamic_size, width, decoder_width, edges=edges
+        )
         self.signal = None if motion == "none" else choose_signal(motion, self.observation)
         if self.signal is not None:
             self.motion_head = nn.Linear(dynamic_size, self.signal.outputs(self.observation))

@@ -84,6 +84,8 @@ class SPYL(SequentialVAE):
             `unbraid.models.c_dsvae`.
         temperature: tau of the contrasts.
         decoder_width: width of the decoder; None for `width`. A wider one draws sharper frames, and trains for longer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels (ours), for
+            sharp edges; see `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
         ValueError: a bank or a temperature that is not above 0, or observations without a codec.
@@ -113,7 +115,7 @@ class SPYL(SequentialVAE):
             "the posteriors of d given s as well, and of each step on its own (`dynamic_posterior`), are ours, after DSVAE",
             "the recurrent net of the dynamic posterior is an LSTM, but where d is read given s, and the prior has one layer "
             "(the authors' code: a plain RNN, two layers)",
-            "on request a decoder wider than the encoder (`decoder_width`), which is ours",
+            "ours: on request a decoder wider than the encoder (`decoder_width`), and an error of edges (`edges`)",
         ),
         variants=(
             {"dynamic_posterior": "given_static", "decoder_width": 6},
@@ -156,6 +158,7 @@ class SPYL(SequentialVAE):
         pair_estimate: PairEstimate = "per_step",
         temperature: float = 0.5,
         decoder_width: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if bank < 1:
@@ -179,7 +182,9 @@ class SPYL(SequentialVAE):
             self.onwards = MaskedLSTM(2 * hidden, hidden)
         self.dynamic_head = GaussianHead(hidden, dynamic_size)
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
-        self.decoder = build_decoder(observation, static_size + dynamic_size, width, decoder_width)
+        self.decoder = build_decoder(
+            observation, static_size + dynamic_size, width, decoder_width, edges=edges
+        )
 
     def posterior(
         self,

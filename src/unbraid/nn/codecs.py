@@ -51,6 +51,7 @@ def build_decoder(
     width: int,
     decoder_width: int | None = None,
     code_units: int | None = None,
+    edges: float = 0.0,
 ) -> nn.Module:
     """A decoder `(M, latent) -> (M, *X)` for observations of the given shape; see `decode_steps`.
 
@@ -60,25 +61,28 @@ def build_decoder(
         width: channels of the largest map, or units of a layer.
         decoder_width: the same, where the decoder is not as wide as the encoder; None for `width`.
         code_units: of frames, units of a hidden layer between the code and the first map; None for no such layer.
+        edges: of frames, share of the reconstruction error that counts differences between neighbouring pixels; see
+            `unbraid.nn.likelihoods.reconstruction_error`.
 
     Raises:
-        ValueError: no kind has observations of this shape, `decoder_width` is below 1, or `code_units` of observations that
-            are no frames.
+        ValueError: no kind has observations of this shape, a setting is out of its range, or `code_units` or `edges` of
+            observations that are no frames.
     """
     decoder = CODECS[kind_of(observation)][1]
     if decoder_width is not None:
         if decoder_width < 1:
             raise ValueError(f"model.decoder_width: {decoder_width} must be at least 1, or leave it out")
         width = decoder_width
-    if code_units is None:
-        return decoder(observation, latent, width)
-    if kind_of(observation) != "frames":
-        raise ValueError(
-            f"model.code_units: observations {observation} are no frames, whose decoders alone have such a layer; leave it out"
-        )
-    if code_units < 1:
+    if not 0 <= edges < 1:
+        raise ValueError(f"model.edges: {edges} must be at least 0 and below 1")
+    if code_units is not None and code_units < 1:
         raise ValueError(f"model.code_units: {code_units} must be at least 1, or leave it out")
-    return decoder(observation, latent, width, code_units)
+    if kind_of(observation) == "frames":
+        return decoder(observation, latent, width, code_units, edges)
+    for name, value in (("code_units", code_units), ("edges", edges)):
+        if value:
+            raise ValueError(f"model.{name}: is for frames, found observations {observation}; leave it out")
+    return decoder(observation, latent, width)
 
 
 def encode_steps(

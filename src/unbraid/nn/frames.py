@@ -7,6 +7,7 @@ have one more layer of 16w units between the map and the features, and between t
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,9 @@ from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
 from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d
 
-__all__ = ["FrameDecoder", "FrameEncoder", "check_size"]
+__all__ = ["FrameDecoder", "FrameEncoder", "LivelySigmoid", "check_size"]
+
+LEAST_GRADIENT = 0.02
 
 
 def _channels(size: int, width: int) -> list[int]:
@@ -94,6 +97,30 @@ class FrameEncoder(nn.Module):
         return self.head(maps.permute(0, 2, 3, 1).flatten(1))
 
 
+class LivelySigmoid(nn.Module):
+    """The sigmoid, whose gradient in training is at least 0.02, that of a value of 0.02 or 0.98.
+
+    The squared error of a saturated sigmoid has no gradient: a bright background that became white early would stay white.
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Values in (0, 1)."""
+        return _SigmoidWithLeastGradient.apply(z) if self.training else torch.sigmoid(z)
+
+
+class _SigmoidWithLeastGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        y = torch.sigmoid(z)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return gradient * (y * (1 - y)).clamp_min(LEAST_GRADIENT)
+
+
 class FrameDecoder(nn.Module):
     """Code to frame: `(M, latent)` -> `(M, C, H, H)` in (0, 1).
 
@@ -103,15 +130,22 @@ class FrameDecoder(nn.Module):
         width: channels of the largest map.
         code_units: units of a hidden layer between the code and the 4x4 map; None for no such layer in frames above 16
             pixels, and 16w units in those of 16 pixels.
+        edges: share of the reconstruction error that counts differences between neighbouring pixels.
 
     Raises:
         ValueError: frames that are not square, or of a size without a codec.
     """
 
     def __init__(
-        self, observation: tuple[int, ...], latent: int, width: int, code_units: int | None = None
+        self,
+        observation: tuple[int, ...],
+        latent: int,
+        width: int,
+        code_units: int | None = None,
+        edges: float = 0.0,
     ) -> None:
         super().__init__()
+        self.edges = edges
         output_channels, size = check_size(observation)
         channels = _channels(size, width)[::-1]
         self.top = channels[0]
@@ -125,7 +159,7 @@ class FrameDecoder(nn.Module):
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), nn.Sigmoid()]
+        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), LivelySigmoid()]
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -135,7 +169,7 @@ class FrameDecoder(nn.Module):
 
     def likelihood(self, y: Float[Tensor, "B T C H H"]) -> SquaredErrorNormal:
         """p(x): normals of fixed variance round the decoded frames."""
-        return SquaredErrorNormal(y)
+        return SquaredErrorNormal(y, self.edges)
 
     def forward(self, z: Float[Tensor, "M latent"]) -> Float[Tensor, "M C H H"]:
         """Decode M codes."""
