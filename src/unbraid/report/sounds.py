@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from unbraid import plots
 from unbraid.components import train_components
@@ -112,7 +111,7 @@ def _picture_pair(
             captions[-1].append(f"“{words}” in the voice of {other_voice}")
     like = pair[0]
     assert like.sound is not None
-    _spectrograms(rows, captions, like).savefig(folder / "pictures" / f"exchange{number}.png")
+    _picture_spectrograms(rows, captions, like, folder / "pictures" / f"exchange{number}.png")
     files = []
     for letter, row, texts in zip("ab", rows, captions, strict=True):
         for kind, x, caption in zip(kinds, row, texts, strict=True):
@@ -143,17 +142,21 @@ def _picture_components(
     moved = along_components(components, encode(model, one), values, COMPONENTS, len(LEVELS))
     rows = [[joined(x[None], one) for x in decode(model, codes)] for codes in moved]
     captions = [[f"component {number}, {level}" for level in LEVELS] for number in range(len(rows))]
-    _spectrograms(rows, captions, one, one_scale=True).savefig(pictures / "sound_components.png")
+    _picture_spectrograms(rows, captions, one, pictures / "sound_components.png", one_scale=True)
 
 
-def _spectrograms(
-    rows: list[list[np.ndarray]], captions: list[list[str]], like: Sequences, one_scale: bool = False
-) -> Figure:
+def _picture_spectrograms(
+    rows: list[list[np.ndarray]],
+    captions: list[list[str]],
+    like: Sequences,
+    path: Path,
+    one_scale: bool = False,
+) -> None:
     """Scaled features as spectrograms, with the bands and the speed of `like`."""
     assert like.feature_names is not None and like.sampling_rate is not None
     frequencies = np.array([float(name.removesuffix(" Hz")) for name in like.feature_names])
-    pictures = [[decibels(x, like) for x in row] for row in rows]
-    return plots.plot_spectrograms(pictures, captions, frequencies, like.sampling_rate, one_scale)
+    spectrograms = [[decibels(x, like) for x in row] for row in rows]
+    plots.plot_spectrograms(spectrograms, captions, frequencies, like.sampling_rate, one_scale).savefig(path)
 
 
 def _picture_codes(model: SequenceModel, data: Sequences, pictures: Path, seed: int) -> None:
