@@ -53,15 +53,15 @@ def test_made_vectors_keep_each_factor_with_its_code(tmp_path):
 def test_made_frames_keep_the_colour_with_s_and_the_path_with_d(tmp_path):
     data = jumps()
     values, what = data.batch(slice(None)).x.numpy(), data.labels["what"].values
-    settings = {"width": 16, "static_size": 4, "dynamic_size": 16}
-    made = made_by(data, tmp_path / "run", settings, max_epochs=120)
+    settings = {"width": 32, "static_size": 3, "dynamic_size": 16, "noise": 0.0}
+    made = made_by(data, tmp_path / "run", settings, seed=0, max_epochs=100)
     judge = LogisticRegression(max_iter=2000).fit(colours(values), what)
     assert judge.score(colours(values), what) == 1
     shown, again, without = (judge.predict(colours(made[name])) for name in ("itself", "static", "dynamic"))
-    assert np.mean(shown == again) >= 0.75 and np.mean(shown == without) < 0.5
+    assert np.mean(shown == again) >= 0.8 and np.mean(shown == without) < 0.5
     assert varied(shown)
     shown, again, without = (places(made[name]) for name in ("itself", "dynamic", "static"))
-    assert correlation(shown, again) >= 0.8 and correlation(shown, without) < 0.3
+    assert correlation(shown, again) >= 0.7 and correlation(shown, without) < 0.3
     assert (shown.std((0, 1)) > 0.5 * places(values).std((0, 1))).all()
 
 

@@ -1,9 +1,10 @@
 """MoCoGAN: a generator of clips from a drawn content code and a recurrent motion code, trained against two critics.
 
 When to use it: as the baseline of generation. It has no encoder, so it describes no given sequence: there are no swaps
-between recordings, no leakage, no verification; `self_agreement` scores it on its own clips. Nothing keeps what is constant
-over a clip out of s. In trainings as short as our recipes, the kind of motion is in s as well: on puppets and Sprites clips
-with the same s and another d mostly show the same motion.
+between recordings, no leakage, no verification; `self_agreement` scores it on its own clips. What differs from
+step to step, such as a place, has to be in d; nothing keeps what is constant over a clip out of s. In trainings as short as
+our recipes, the kind of motion is in s as well: on puppets and Sprites clips with the same s and another d mostly show the
+same motion.
 
 Tulyakov, Liu, Yang, Kautz. "MoCoGAN: Decomposing Motion and Content for Video Generation." CVPR 2018.
 https://arxiv.org/abs/1707.04993
