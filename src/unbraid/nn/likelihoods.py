@@ -65,7 +65,7 @@ def reconstruction_error(
     """-log p(x) of every step, summed over the observed values of the step.
 
     For `SquaredErrorNormal` the constant is dropped, so the figure is the squared error itself. With `edges` above 0, for
-    frames, a share of it counts the differences of neighbouring pixels (ours), so that edges are in their place:
+    frames, a share of it counts the differences of neighbouring pixels (ours): edges count more, colours of large areas less:
 
         (1 - edges) |r|^2 + edges / 2 (|difference of rows of r|^2 + |difference of columns of r|^2),   r = x - mean
 
