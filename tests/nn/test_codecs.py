@@ -149,8 +149,9 @@ def test_a_decoder_of_its_own_width(observation):
 @pytest.mark.parametrize(
     "name", [name for name in list_models() if "decoder_width" in signature(model_class(name)).parameters]
 )
-def test_methods_with_a_decoder_of_its_own_width(name):
+def test_methods_hand_the_settings_of_the_decoder_on(name):
     """The decoder is that of the wider model, all else that of the narrower one."""
+    assert build_model(name, (3, 32, 32), width=4, edges=0.3).decoder.edges == 0.3
     mixed, narrow, wide = (
         build_model(name, (3, 32, 32), **settings)
         for settings in ({"width": 4, "decoder_width": 8}, {"width": 4}, {"width": 8})

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from unbraid.kinds import FRAME_SIZES, KINDS
 from unbraid.nn.codecs import CODECS, build_decoder, build_encoder, decode_steps, encode_steps, kernels
-from unbraid.nn.frames import LivelySigmoid
+from unbraid.nn.frames import SigmoidWithLeastGradient
 from unbraid.nn.likelihoods import SquaredErrorNormal
 
 
@@ -101,7 +101,7 @@ def test_frames_of_other_sizes_are_refused(observation):
 
 
 def test_the_decoder_s_sigmoid_never_stops_learning():
-    sigmoid = LivelySigmoid()
+    sigmoid = SigmoidWithLeastGradient()
     z = torch.linspace(-12, 12, 49, requires_grad=True)
     (own,) = torch.autograd.grad(sigmoid(z).sum(), z)
     (usual,) = torch.autograd.grad(torch.sigmoid(z).sum(), z)

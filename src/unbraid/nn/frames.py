@@ -19,7 +19,7 @@ from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
 from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d
 
-__all__ = ["FrameDecoder", "FrameEncoder", "LivelySigmoid", "check_size"]
+__all__ = ["FrameDecoder", "FrameEncoder", "SigmoidWithLeastGradient", "check_size"]
 
 LEAST_GRADIENT = 0.02
 
@@ -97,7 +97,7 @@ class FrameEncoder(nn.Module):
         return self.head(maps.permute(0, 2, 3, 1).flatten(1))
 
 
-class LivelySigmoid(nn.Module):
+class SigmoidWithLeastGradient(nn.Module):
     """The sigmoid, whose gradient in training is at least 0.02, that of a value of 0.02 or 0.98.
 
     The squared error of a saturated sigmoid has no gradient: a bright background that became white early would stay white.
@@ -105,10 +105,10 @@ class LivelySigmoid(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Values in (0, 1)."""
-        return _SigmoidWithLeastGradient.apply(z) if self.training else torch.sigmoid(z)
+        return _LeastGradient.apply(z) if self.training else torch.sigmoid(z)
 
 
-class _SigmoidWithLeastGradient(torch.autograd.Function):
+class _LeastGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
         y = torch.sigmoid(z)
@@ -159,7 +159,7 @@ class FrameDecoder(nn.Module):
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), LivelySigmoid()]
+        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), SigmoidWithLeastGradient()]
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
