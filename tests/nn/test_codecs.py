@@ -1,4 +1,4 @@
-"""The codec of windows: masks are read, windows stand on their own, deviations keep their bounds."""
+"""Codecs: windows and their masks, bounds of deviations, the error of edges, and the settings that methods hand on."""
 
 from inspect import signature
 from itertools import product
@@ -150,7 +150,7 @@ def test_a_decoder_of_its_own_width(observation):
     "name", [name for name in list_models() if "decoder_width" in signature(model_class(name)).parameters]
 )
 def test_methods_hand_the_settings_of_the_decoder_on(name):
-    """The decoder is that of the wider model, all else that of the narrower one."""
+    """With `decoder_width` the decoder is that of a wider model, and all else is that of the narrower one."""
     assert build_model(name, (3, 32, 32), width=4, edges=0.3).decoder.edges == 0.3
     mixed, narrow, wide = (
         build_model(name, (3, 32, 32), **settings)
