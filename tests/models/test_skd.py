@@ -135,6 +135,42 @@ def test_independent_static_coordinates_find_planted_ones():
     torch.testing.assert_close(model.eigenvalues[:3], torch.tensor([[1.0, 0.0]] * 3), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("share", "static"), [(None, 4), (0.2, 4), (0.02, 3), (1e-12, 1)])
+def test_independent_coordinates_that_vary_within_sequences_are_dynamic(share, static):
+    """Of four slow coordinates one falls to 0.9 of itself in each step: 0.044 of its variance lies within sequences."""
+    random = np.random.default_rng(0)
+    rates = np.array([1, 1, 1, 0.9, 0.5, -0.6])
+    starts, mixing = random.uniform(-1, 1, (600, 1, 6)), random.normal(size=(6, 6)) + 2 * np.eye(6)
+    paths = starts * rates ** np.arange(7)[:, None]
+    x = torch.tensor(paths @ mixing, dtype=torch.float32)
+    model = without_codecs(
+        skd(
+            (6,),
+            static_units=1,
+            static_radius=0.2,
+            independent_static=True,
+            static_share=share,
+            ridge=1e-12,
+        )
+    )
+    model.finish([Batch(x[:250]), Batch(x[250:])])
+    codes = model.encode(x)
+    assert (model.static_size, codes.static.shape[1], model.unit.tolist()) == (static, static, list(range(6)))
+    if static < 4:  # a mean cannot say how it falls
+        torch.testing.assert_close(model.decode(codes).mean, x, rtol=0, atol=0.05)
+    alike = np.abs(np.corrcoef(codes.static.T, paths[:, 0, :4].T)[:static, static:])
+    assert alike.max(1).min() > 0.99
+    if static == 3:
+        assert sorted(alike.argmax(1)) == [0, 1, 2]
+        falls = codes.dynamic[:, :, 0]
+        torch.testing.assert_close(falls[:, 1:], 0.9 * falls[:, :-1], rtol=0, atol=0.02)
+
+
+def test_a_share_needs_independent_coordinates():
+    with pytest.raises(ValueError, match="independent_static"):
+        skd((6,), static_share=0.1)
+
+
 def test_static_coordinates_that_span_nothing_stay_as_they_are():
     x, *_ = planted(n=2)
     model, plain = (without_codecs(skd((6,), independent_static=flag)) for flag in (True, False))

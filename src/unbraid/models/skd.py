@@ -24,7 +24,9 @@ static ones, or all within `static_radius` of 1. The codes are coordinates in it
 
 With `independent_static`, independent component analysis chooses the basis of the static space. All static eigenvalues are
 close to 1, so any basis of this space consists of eigenvectors. In the one chosen the coordinates are independent over the
-training sequences, and each attribute has coordinates of its own.
+training sequences, and each attribute has coordinates of its own. What is slow but not constant, such as the direction of
+a walk, gets coordinates of its own too. With `static_share` they are told apart by the share of their variance that lies
+within sequences, and go to the dynamic code.
 
 A conjugate pair has two real coordinates, in an orthonormal basis of its plane, so that nothing complex is left. Each unit
 is a factor of its own: `static_1`, ..., `dynamic_1`, ...; `unbraid.evaluation.factor_maps` finds which of them carries which
@@ -83,6 +85,8 @@ class SKD(KoopmanAutoencoder):
         static_radius: distance to 1 within which all units are static after training, however many they are; None for the
             `static_units` most static ones.
         independent_static: whether independent component analysis makes the static coordinates independent.
+        static_share: largest share of the variance of an independent coordinate that may lie within sequences; coordinates
+            above it are dynamic. None for no limit; needs `independent_static`.
         ridge: of the least squares, beside the mean square of the latents.
         recurrent_encoder: whether the encoder ends in an LSTM over the steps; without it each latent depends on its own step
             only.
@@ -111,7 +115,8 @@ class SKD(KoopmanAutoencoder):
             "the static code is the mean over time of the static coordinates",
             "dropout reaches the reconstruction, with which the predicted sequence is compared, not the comparison of latents",
             "`static_radius` is ours: what hardly changes, such as the direction of a walk, is then left to d",
-            "`independent_static` is ours: static eigenvectors are chosen by independent component analysis",
+            "`independent_static` and `static_share` are ours: independent component analysis chooses the static eigenvectors, "
+            "and those that vary within sequences are dynamic",
             "an encoder without its LSTM (`recurrent_encoder: false`) is ours",
             "which modes gave the published tables is not known; the defaults are those of the authors' training script",
             "encoder and decoder are this package's; vectors and windows are ours",
@@ -121,6 +126,7 @@ class SKD(KoopmanAutoencoder):
             {"static_mode": "real", "dynamic_mode": "ball"},
             {"dynamic_mode": "strict"},
             {"dynamic_mode": "none", "static_radius": 0.04, "independent_static": True},
+            {"static_radius": 0.5, "independent_static": True, "static_share": 0.5},
             {"recurrent_encoder": False, "dropout": 0.0},
         ),
         symbols=(
@@ -150,6 +156,7 @@ class SKD(KoopmanAutoencoder):
         dynamic_radius: float = 0.6,
         static_radius: float | None = None,
         independent_static: bool = False,
+        static_share: float | None = None,
         ridge: float = 1e-6,
         recurrent_encoder: bool = True,
         dropout: float = 0.2,
@@ -164,10 +171,15 @@ class SKD(KoopmanAutoencoder):
             raise ValueError(f"model.ridge: {ridge} must be above 0")
         if static_radius is not None and static_radius <= 0:
             raise ValueError(f"model.static_radius: {static_radius} must be above 0, or leave it out")
+        if static_share is not None and not (independent_static and 0 < static_share < 1):
+            raise ValueError(
+                f"model.static_share: {static_share} must be between 0 and 1, with model.independent_static; or leave it out"
+            )
         self.latent_size, self.static_units, self.ridge = latent_size, static_units, ridge
         self.static_mode, self.dynamic_mode = static_mode, dynamic_mode
         self.dynamic_threshold, self.dynamic_radius = dynamic_threshold, dynamic_radius
         self.static_radius, self.independent_static = static_radius, independent_static
+        self.static_share = static_share
         self._build(observation, latent_size, latent_size, width, recurrent_encoder, dropout)
         self.basis: Tensor
         self.inverse: Tensor
@@ -229,19 +241,21 @@ class SKD(KoopmanAutoencoder):
 
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit the operator to all pairs of consecutive steps, and keep the coordinates in its eigenvectors."""
-        sums, pairs, means = torch.zeros(2, self.latent_size, self.latent_size, dtype=torch.float64), 0, []
+        square = torch.zeros(self.latent_size, self.latent_size, dtype=torch.float64)
+        gram, cross, scatter, pairs, means, inside = square, square, square, 0, [], 0
         for batch in batches:
             z, steps = self.latents(batch.x, batch.mask), inside_steps(batch.x, batch.mask)
             before, after = consecutive(z, steps)
             count = int((steps[:, :-1] & steps[:, 1:]).sum())
-            gram, cross = _moments(before, after, steps)
-            sums, pairs = sums + count * torch.stack([gram, cross]).cpu(), pairs + count
-            means.append(mean_over_steps(z, steps))
-        gram, cross = sums / max(1, pairs)
-        operator = operator_from_moments(gram, cross, self.ridge)
+            of_batch = [count * moment.cpu() for moment in _moments(before, after, steps)]
+            gram, cross, pairs = gram + of_batch[0], cross + of_batch[1], pairs + count
+            means.append(mean_over_steps(z, steps).double().cpu())
+            around = (z.double().cpu() - means[-1].unsqueeze(1))[steps.cpu()]
+            scatter, inside = scatter + around.T @ around, inside + len(around)
+        operator = operator_from_moments(gram / max(1, pairs), cross / max(1, pairs), self.ridge)
         self._keep_coordinates(*torch.linalg.eig(operator))
         if self.independent_static:
-            self._make_static_independent(operator, torch.cat(means))
+            self._make_static_independent(operator, torch.cat(means), scatter / inside)
         _name_factors(self)
 
     def _keep_coordinates(self, values: Tensor, vectors: Tensor) -> None:
@@ -259,29 +273,36 @@ class SKD(KoopmanAutoencoder):
         self.basis.copy_(basis)
         self.inverse.copy_(torch.linalg.inv(basis))
 
-    def _make_static_independent(self, operator: Tensor, means: Float[Tensor, "n k"]) -> None:
-        """Make the static coordinates independent over the sequences; each is a unit then.
+    def _make_static_independent(
+        self, operator: Tensor, means: Float[Tensor, "n k"], within: Float[Tensor, "k k"]
+    ) -> None:
+        """Make the static coordinates independent over the sequences; each is a unit then, the most static first.
 
         They stay as they are where the sequences do not span the static space.
 
         Args:
             operator: C.
             means: of the latents of each sequence over its steps.
+            within: covariance of the latents around these means.
         """
         count = int(self.static.sum())
         basis = self.basis.double().cpu()
-        static = means.double().cpu() @ basis[:, :count]
+        static = means @ basis[:, :count]
         if torch.linalg.matrix_rank(static - static.mean(0)) < count:
             return
         turned = torch.cat([basis[:, :count] @ unmixing(static), basis[:, count:]], 1)
         values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
-        order = (values - 1).abs().argsort()
+        varying = (turned.T @ within @ turned).diagonal()[:count]
+        share = varying / (varying + (means @ turned[:, :count]).var(0))
+        moves = share > (1 if self.static_share is None else max(self.static_share, float(share.min())))
+        order = ((values - 1).abs() + moves * (values - 1).abs().max()).argsort()
         turned[:, :count] = turned[:, order]
         self.basis.copy_(turned)
         self.inverse.copy_(torch.linalg.inv(turned))
         self.eigenvalues[:count] = torch.stack([values[order], torch.zeros(count)], 1)
         self.unit[count:] += count - self.unit[count]
         self.unit[:count] = torch.arange(count)
+        self.static[:count] = ~moves[order]
 
     def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Which eigenvalues stand for a static unit, and the places of all units, the most static first."""
