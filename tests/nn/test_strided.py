@@ -6,7 +6,16 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from unbraid.nn import strided
-from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d, by_product, down, kernel_gradient, up
+from unbraid.nn.strided import (
+    PixelConvTranspose2d,
+    StridedConv2d,
+    StridedConvTranspose2d,
+    by_product,
+    down,
+    kernel_gradient,
+    up,
+    up_to_pixels,
+)
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
@@ -33,6 +42,28 @@ def test_products_equal_convolutions(dtype):
     leaf = w.double().requires_grad_()
     conv2d(x.double(), leaf, None, 2, 1).backward(y.double())
     assert_near(kernel_gradient(x, y), leaf.grad, dtype)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_pixels_equal_those_of_the_transposed_convolution(dtype, channels):
+    _, y, w = maps(dtype)
+    w, bias = w[:, :channels], torch.arange(channels).to(dtype)
+    assert_near(up_to_pixels(y, w, bias), conv_transpose2d(y, w, bias, 2, 1), dtype)
+
+
+def test_gradients_of_the_layer_of_pixels():
+    _, y, _ = maps(torch.float64)
+    layer, reference = PixelConvTranspose2d(7, 3).double(), nn.ConvTranspose2d(7, 3, 4, 2, 1).double()
+    reference.load_state_dict(layer.state_dict())
+    results = []
+    for module in (layer, reference):
+        leaf = y.clone().requires_grad_()
+        out = module(leaf)
+        out.sin().sum().backward()
+        results.append((out.detach(), leaf.grad, module.weight.grad, module.bias.grad))
+    for ours, exact in zip(*results, strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("chosen", [{"down", "up", "kernel_gradient"}, {"kernel_gradient"}])

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from unbraid.nn.strided import PixelConvTranspose2d, up_to_pixels
+
 __all__ = ["evaluate_layers", "evaluation_precision"]
 
 PIXEL_CHANNELS = 4  # a layer that reads so few channels reads pixels
@@ -74,5 +76,7 @@ def _convolve(layer: nn.Conv2d | nn.ConvTranspose2d, norm: _BatchNorm | None, x:
         kernel = kernel * gain.view([-1 if axis == outputs else 1 for axis in range(4)])
         bias = norm.bias - gain * (mean if bias is None else mean - bias)
     kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    if isinstance(layer, PixelConvTranspose2d) and bias is not None and x.device.type == "cpu":
+        return up_to_pixels(x, kernel, bias)
     convolve = functional.conv_transpose2d if layer.transposed else functional.conv2d
     return convolve(x, kernel, bias, layer.stride, layer.padding)  # type: ignore[arg-type]

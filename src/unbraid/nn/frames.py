@@ -17,7 +17,7 @@ from unbraid.kinds import FRAME_SIZES
 from unbraid.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from unbraid.nn.folded import evaluate_layers
 from unbraid.nn.likelihoods import SquaredErrorNormal
-from unbraid.nn.strided import StridedConv2d, StridedConvTranspose2d
+from unbraid.nn.strided import PixelConvTranspose2d, StridedConv2d, StridedConvTranspose2d
 
 __all__ = ["FrameDecoder", "FrameEncoder", "SigmoidWithLeastGradient", "check_size"]
 
@@ -159,7 +159,7 @@ class FrameDecoder(nn.Module):
                 BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers += [nn.ConvTranspose2d(channels[-1], output_channels, 4, 2, 1), SigmoidWithLeastGradient()]
+        layers += [PixelConvTranspose2d(channels[-1], output_channels), SigmoidWithLeastGradient()]
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

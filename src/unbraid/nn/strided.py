@@ -10,6 +10,9 @@ w `(O, C, 4, 4)`:
 As matrix products: `down` multiplies the 4x4 patches of x, which overlap by half; `up` multiplies the 2x2 patches of y by
 four parts of the kernel, one for each place in a 2x2 block of x; `kernel_gradient` multiplies the patches of x by y. On small
 maps processors do this faster than their convolutions, most of all the gradient of the kernel. `by_product` says where.
+
+The layer that draws pixels has few channels of x, for which transposed convolutions are slow. `up_to_pixels` does the same by a
+convolution of stride 1, with an output for each channel and each place in a 2x2 block of x.
 """
 
 from collections.abc import Callable
@@ -23,7 +26,16 @@ from torch.nn import functional
 
 from unbraid.machine import has_matrix_tiles
 
-__all__ = ["StridedConv2d", "StridedConvTranspose2d", "by_product", "down", "kernel_gradient", "up"]
+__all__ = [
+    "PixelConvTranspose2d",
+    "StridedConv2d",
+    "StridedConvTranspose2d",
+    "by_product",
+    "down",
+    "kernel_gradient",
+    "up",
+    "up_to_pixels",
+]
 
 Operation = Literal["down", "up", "kernel_gradient"]
 SMALL_MAP = 8  # pixels at the side of x, up to which products are faster
@@ -69,6 +81,25 @@ def up(y: Float[Tensor, "M O h h"], w: Float[Tensor, "O C 4 4"]) -> Float[Tensor
             kernel = w[:, :, taps[row]][:, :, :, taps[column]].permute(2, 3, 0, 1).reshape(-1, w.shape[1])
             x[:, :, row, :, column] = (patches @ kernel).view(count, side, side, -1)
     return x.view(count, 2 * side, 2 * side, -1).permute(0, 3, 1, 2)
+
+
+def up_to_pixels(
+    y: Float[Tensor, "M O h h"], w: Float[Tensor, "O C 4 4"], bias: Float[Tensor, "C"]
+) -> Float[Tensor, "M C H H"]:
+    """The transposed convolution of y with a bias, by a convolution of kernel 3 and stride 1.
+
+    The rows of y above, at and below a pixel's block reach an even row of x by the kernel's rows 3 and 1 and by none, an odd
+    row by none and by the rows 2 and 0. Columns likewise.
+    """
+    none = 4
+    taps = torch.tensor([[3, 1, none], [none, 2, 0]], device=w.device)
+    with_none = functional.pad(w, (0, 1, 0, 1))
+    kernel = with_none[:, :, taps][:, :, :, :, taps]  # (O, C, row of a block, 3, column of a block, 3)
+    kernel = kernel.permute(2, 4, 1, 0, 3, 5).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    blocks = functional.conv2d(y, kernel, bias.repeat(4), 1, 1).permute(0, 2, 3, 1)
+    count, side, _, _ = blocks.shape
+    x = blocks.unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)
+    return x.reshape(count, 2 * side, 2 * side, -1).permute(0, 3, 1, 2)
 
 
 def kernel_gradient(x: Float[Tensor, "M C H H"], y: Float[Tensor, "M O h h"]) -> Float[Tensor, "O C 4 4"]:
@@ -139,16 +170,41 @@ class _Up(torch.autograd.Function):
         return of_y, of_w
 
 
+class _UpToPixels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, w: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(y, w)
+        return up_to_pixels(y, w, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        y, w = ctx.saved_tensors
+        return torch.ops.aten.convolution_backward(
+            gradient,
+            y,
+            w,
+            [w.shape[1]],
+            (2, 2),
+            (1, 1),
+            (1, 1),
+            True,
+            (0, 0),
+            1,
+            ctx.needs_input_grad,
+        )
+
+
 def _larger(y: Tensor, w: Tensor) -> torch.Size:
     return torch.Size((len(y), w.shape[1], 2 * y.shape[2], 2 * y.shape[3]))
 
 
-def _in_autocast(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the precision of autocast, where that is on, as a convolution would have them."""
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        return x.to(dtype), w.to(dtype)
-    return x, w
+def _in_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All in the precision of autocast, where that is on, as a convolution would have them."""
+    device = tensors[0].device.type
+    if torch.is_autocast_enabled(device):
+        return tuple(tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors)
+    return tensors
 
 
 class StridedConv2d(nn.Conv2d):
@@ -177,6 +233,22 @@ class StridedConvTranspose2d(nn.ConvTranspose2d):
         if _is_trained(self, _larger(y, self.weight), y):
             return _Up.apply(*_in_autocast(y, self.weight))
         return super().forward(y, output_size)
+
+
+class PixelConvTranspose2d(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` of kernel 4, stride 2, padding 1 with a bias, for few outputs; faster on a CPU."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__(channels, outputs, 4, 2, 1)
+
+    def forward(
+        self, y: Float[Tensor, "M O h h"], output_size: list[int] | None = None
+    ) -> Float[Tensor, "M C H H"]:
+        """The transposed convolution of y."""
+        if y.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(y, output_size)
+        assert self.bias is not None
+        return _UpToPixels.apply(*_in_autocast(y, self.weight, self.bias))
 
 
 def _is_trained(layer: nn.Module, x_shape: torch.Size, like: Tensor) -> bool:
