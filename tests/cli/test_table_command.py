@@ -40,3 +40,12 @@ def test_missing_data_are_named_and_the_published_scores_are_printed(tmp_path, c
     text = capsys.readouterr().out
     assert "DBSE, seed 2: cannot be trained" in text and "Nothing to train." in text
     assert not (tmp_path / "runs").exists()
+
+
+def test_with_recorded_nothing_is_trained(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["table", "factors-puppets", "--recorded", "--seeds", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "With 0 of " in text and "\n| **DBSE** | 0 |" in text
+    assert list(tmp_path.iterdir()) == []

@@ -46,6 +46,7 @@ def table(
     rows: list[str] | None = None,
     accept_weak_judge: bool = False,
     dry_run: bool = False,
+    recorded: bool = False,
 ) -> int:
     """Train what a table lacks, then print it in Markdown and LaTeX.
 
@@ -63,9 +64,10 @@ def table(
         accept_weak_judge: score although a judge is right on less than 99% of real clips, for some label; the table
             shows how weak it is.
         dry_run: only print what would be trained, and about how long it takes.
+        recorded: train nothing; print the table with the scores that the ledger and the runs hold.
     """
     from unbraid.benchmark.filled_table import fill_table
-    from unbraid.benchmark.runner import forecast, run_table
+    from unbraid.benchmark.runner import find_all, forecast, run_table
     from unbraid.benchmark.tables import planned_trainings, read_table_spec, with_rows
     from unbraid.benchmark.text_tables import latex, markdown
 
@@ -77,7 +79,11 @@ def table(
     if dry_run:
         print(_forecast_text(forecast(declared, planned, runs, results)))
         return 0
-    trained, errors = run_table(declared, planned, runs, results, accept_weak_judge, _print_at_once)
+    if recorded:
+        trained, errors = find_all(declared, planned, runs, results), []
+        print(f"With {len(trained)} of {len(planned)} trainings; the others are not recorded.")
+    else:
+        trained, errors = run_table(declared, planned, runs, results, accept_weak_judge, _print_at_once)
     filled = fill_table(declared, trained)
     print(
         f"\n{declared.title}. Ours: mean ± standard deviation over independently trained seeds (column seeds: how many), "
