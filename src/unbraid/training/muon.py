@@ -12,8 +12,7 @@ https://kellerjordan.github.io/posts/muon/
 
 A kernel (O, I, k, k) is treated as a matrix of O rows. A step is scaled so that the root mean square of its values is the
 learning rate, whatever the kernel's shape. `torch.optim.Muon` takes matrices only and iterates in bfloat16, which many
-processors compute far more slowly than float32; here large matrices are iterated in the training's precision. On a CPU those
-that are much longer than wide are iterated through A alone, which is small.
+processors compute far more slowly than float32; here large matrices are iterated in the training's precision.
 """
 
 import math
@@ -31,7 +30,6 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 SMALL = 64  # matrices with fewer rows are not faster in bfloat16
-LONG = 4  # ratio of the sides from which iterating through A is faster
 
 
 def orthogonal(
@@ -42,10 +40,8 @@ def orthogonal(
     Args:
         matrix: any matrix.
         steps: number of iterations.
-        precision: in which a large matrix is iterated, if X itself is; None for its own.
+        precision: in which a large matrix is iterated; None for its own.
     """
-    if matrix.device.type == "cpu" and max(matrix.shape) > LONG * min(matrix.shape):
-        return _orthogonal_through_gram(matrix, steps)
     a, b, c = COEFFICIENTS
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / (wide.norm() + 1e-12)
@@ -56,26 +52,6 @@ def orthogonal(
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.to(matrix.dtype)
     return x if wide is matrix else x.T
-
-
-def _orthogonal_through_gram(matrix: Float[Tensor, "n m"], steps: int) -> Float[Tensor, "n m"]:
-    """The same iteration, with X left out: X <- Q X means A <- Q A Q, and in the end X is multiplied by all Q at once.
-
-    Errors in A grow from step to step, so it needs more digits than bfloat16 has.
-    """
-    a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-12)
-    tall = x.shape[0] > x.shape[1]
-    gram, product = x.T @ x if tall else x @ x.T, None
-    for step in range(steps):
-        q = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        q.diagonal().add_(a)
-        product = q if product is None else q @ product
-        if step < steps - 1:
-            gram = q @ gram @ q
-    if product is None:
-        return x
-    return x @ product if tall else product @ x
 
 
 class AdamWithMuon(torch.optim.Adam):
@@ -90,7 +66,7 @@ class AdamWithMuon(torch.optim.Adam):
         betas: Adam's decay rates.
         momentum: Muon's momentum.
         fused: whether Adam updates all parameters in one pass.
-        precision: see `orthogonal`.
+        precision: in which large kernels are made orthogonal.
     """
 
     def __init__(
