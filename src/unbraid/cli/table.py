@@ -79,8 +79,9 @@ def table(
     if dry_run:
         print(_forecast_text(forecast(declared, planned, runs, results)))
         return 0
+    errors: list[Exception] = []
     if recorded:
-        trained, errors = find_all(declared, planned, runs, results), []
+        trained = find_all(declared, planned, runs, results)
         print(f"With {len(trained)} of {len(planned)} trainings; the others are not recorded.")
     else:
         trained, errors = run_table(declared, planned, runs, results, accept_weak_judge, _print_at_once)

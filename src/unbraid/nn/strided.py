@@ -84,7 +84,7 @@ def up(y: Float[Tensor, "M O h h"], w: Float[Tensor, "O C 4 4"]) -> Float[Tensor
 
 
 def up_to_pixels(
-    y: Float[Tensor, "M O h h"], w: Float[Tensor, "O C 4 4"], bias: Float[Tensor, "C"]
+    y: Float[Tensor, "M O h h"], w: Float[Tensor, "O C 4 4"], bias: Float[Tensor, " C"]
 ) -> Float[Tensor, "M C H H"]:
     """The transposed convolution of y with a bias, by a convolution of kernel 3 and stride 1.
 
