@@ -50,6 +50,7 @@ def test_pixels_equal_those_of_the_transposed_convolution(dtype, channels):
     _, y, w = maps(dtype)
     w, bias = w[:, :channels], torch.arange(channels).to(dtype)
     assert_near(up_to_pixels(y, w, bias), conv_transpose2d(y, w, bias, 2, 1), dtype)
+    assert up_to_pixels(y[:0], w, bias).shape == (0, channels, 8, 8)
 
 
 def test_gradients_of_the_layer_of_pixels():

@@ -99,7 +99,7 @@ def up_to_pixels(
     blocks = functional.conv2d(y, kernel, bias.repeat(4), 1, 1).permute(0, 2, 3, 1)
     count, side, _, _ = blocks.shape
     x = blocks.unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(count, 2 * side, 2 * side, -1).permute(0, 3, 1, 2)
+    return x.reshape(count, 2 * side, 2 * side, w.shape[1]).permute(0, 3, 1, 2)
 
 
 def kernel_gradient(x: Float[Tensor, "M C H H"], y: Float[Tensor, "M O h h"]) -> Float[Tensor, "O C 4 4"]:
