@@ -82,7 +82,7 @@ def table(
     errors: list[Exception] = []
     if recorded:
         trained = find_all(declared, planned, runs, results)
-        print(f"With {len(trained)} of {len(planned)} trainings; the others are not recorded.")
+        print(f"With {len(trained)} of {len(planned)} trainings that the table asks for.")
     else:
         trained, errors = run_table(declared, planned, runs, results, accept_weak_judge, _print_at_once)
     filled = fill_table(declared, trained)

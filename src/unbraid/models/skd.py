@@ -278,7 +278,8 @@ class SKD(KoopmanAutoencoder):
     ) -> None:
         """Make the static coordinates independent over the sequences; each is a unit then, the most static first.
 
-        They stay as they are where the sequences do not span the static space.
+        Those that vary more than `static_share` allows become dynamic, but for the one that varies least. All stay as they
+        are where the sequences do not span the static space.
 
         Args:
             operator: C.
@@ -294,8 +295,11 @@ class SKD(KoopmanAutoencoder):
         values = (torch.linalg.inv(turned) @ operator @ turned).diagonal()[:count]
         varying = (turned.T @ within @ turned).diagonal()[:count]
         share = varying / (varying + (means @ turned[:, :count]).var(0))
-        moves = share > (1 if self.static_share is None else max(self.static_share, float(share.min())))
-        order = ((values - 1).abs() + moves * (values - 1).abs().max()).argsort()
+        limit = 1.0 if self.static_share is None else max(self.static_share, float(share.min()))
+        moves, distance = share > limit, (values - 1).abs()
+        order = torch.tensor(
+            sorted(range(count), key=lambda place: (bool(moves[place]), float(distance[place])))
+        )
         turned[:, :count] = turned[:, order]
         self.basis.copy_(turned)
         self.inverse.copy_(torch.linalg.inv(turned))
