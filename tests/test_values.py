@@ -69,7 +69,7 @@ def test_values_are_read_as_their_type_wants_them(value, annotation, expected):
         (
             "1,2",
             tuple[float, float, float],
-            "n: '1,2' does not fit; it takes a list of 3 such as 0.5,0.5,0.5",
+            "n: '1,2' does not fit; it takes a list of 3 such as 0.8,0.1,0.1",
         ),
         ("a,b", list[int], "n: 'a,b' does not fit; it takes a list such as 1,2"),
         ("[a", list[str], "n: '[a' does not fit; it takes a list such as a,b"),

@@ -174,7 +174,7 @@ def _in_words(member: Any) -> str:
     if origin is Literal:
         return _joined([str(choice) for choice in inner])
     if origin is tuple:
-        return f"a list of {len(inner)} such as {','.join(['0.5'] * len(inner))}"
+        return f"a list of {len(inner)} such as {','.join(['0.8', *['0.1'] * (len(inner) - 1)])}"
     if origin in (list, Sequence):
         return f"a list such as {_TWO.get(inner[0], '[[0, 1], [0.5, 2]]')}"
     if origin in (dict, Mapping):

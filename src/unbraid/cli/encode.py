@@ -40,7 +40,7 @@ def encode(
     where it was when the same command is given again.
 
     Args:
-        run: folder of the run whose model encodes.
+        run: folder of the run whose model encodes, or name of a pretrained model (puppets/dbse).
         input: name of a data set, a folder of videos, of image folders or of sounds, one video or sound, a .npy or .npz
             file, or a table of series (.csv, .parquet) with the columns of the run's table. It is read and scaled as the
             training data were.

@@ -18,7 +18,7 @@ def interpolate(
     """Write A's dynamics under static codes on the line from A's to B's, side by side.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or name of a pretrained model (puppets/dbse).
         a: a video, a folder of images, FILE.npy:ROW, or a row of the run's own data: test:12.
         b: the same.
         steps: how many static codes, A's and B's included; at least 2.

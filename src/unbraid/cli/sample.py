@@ -23,7 +23,7 @@ def sample(
     """Draw new sequences: both codes from the prior.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or name of a pretrained model (puppets/dbse).
         n: how many, at least 1.
         length: steps of each, at least 1; by default as in the run's data.
         output: .gif (side by side), .png (a row per clip, a column per step) or .npy.

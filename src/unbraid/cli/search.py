@@ -42,7 +42,7 @@ def search(
         space: name of a space (dbse, dbse-series), or a YAML file of your own.
         score: what is maximised, on the validation split: a column of the tables (accuracy), a path
             (leakage/latent_gap/static/static) or a term (terms/reconstruction); a minus before it where less is better. By
-            default accuracy for frames, and eer_gap for speech.
+            default accuracy for published and built-in frames, and eer_gap for speech; else it has to be given.
         trials: that the study is to have, those of all workers together.
         storage: a file, or the address of a database, that holds the study.
         prune: a term of the objective: a trial whose validation is worse in it than the median of the others ends early.
@@ -52,6 +52,7 @@ def search(
         accept_weak_judge: score although a judge is below 99% on some label of real clips.
         clips: the most clips of validation that are scored.
     """
+    from unbraid.data.checks import check_whole
     from unbraid.recipes import read_recipe, resolve_recipe
     from unbraid.registry import protocol
     from unbraid.search.score import default_score, read_score
@@ -60,6 +61,7 @@ def search(
     from unbraid.search.worker import Worker, best_trial, write_best
     from unbraid.training.run import load_run_data
 
+    check_whole("trials", trials, 1)
     read = read_recipe(recipe)
     config = resolve_recipe(read, changes)
     wanted = read_score(score or default_score(config["data"]["name"]))

@@ -33,7 +33,7 @@ def swap(
     """Write A, B, A with B's dynamics, and B with A's dynamics, side by side; of sounds, B's words in A's voice.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or name of a pretrained model (puppets/dbse).
         a: a video, a folder of images, a sound file, FILE.npy:ROW, or a row of the run's own data: test:12.
         b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence

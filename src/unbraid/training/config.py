@@ -15,7 +15,8 @@ class TrainingConfig:
     """Settings of a training.
 
     Attributes:
-        max_epochs: passes over the training split; not read where `steps` are given.
+        max_epochs: passes over the training split. Where `steps` are given they count instead; on the command line, this replaces a
+            recipe's `steps`.
         steps: steps of training, rounded up to whole passes; None for `max_epochs` passes. A budget in steps suits data of
             any size: passes over few sequences are too few steps. Several passes are one epoch where a pass is short.
         max_minutes: of training, at most; None for no limit. A few steps are timed before the first, and where fewer fit into the

@@ -363,7 +363,10 @@ def test_blank_lines_do_not_shift_the_lines(tmp_path):
             {"features": ["heart"], "units": {"hart": "1/min"}},
             "units: there is no feature 'hart'; did you mean 'heart'",
         ),
-        ({}, "column 'ward': 'south' is no number; .* leave the column out by naming the features"),
+        (
+            {},
+            "column 'ward': 'south' is no number; .* static_labels=.'ward'.. To leave the column out, name the others in `features`",
+        ),
         ({"variable": "ward"}, "variable, value: long form needs both"),
         ({"variable": "what", "value": "heart"}, "variable: table has no column 'what'"),
         (

@@ -264,7 +264,9 @@ def usable_pieces(
         if places:
             reason = f"{table.name}: sequence {pieces[min(places)].name!r} is {what} ({len(places)} of {len(pieces)})"
             if unusable == "refuse":
-                raise ValueError(f"{reason}; {fix} unusable='leave_out'")
+                raise ValueError(
+                    f"{reason}; {fix} unusable='leave_out' (on the command line --data.unusable leave_out)"
+                )
             remark(f"{reason}; left out")
     usable = [piece for place, piece in enumerate(pieces) if place not in short | empty]
     if not usable:

@@ -285,8 +285,9 @@ def read_numbers(table: SourceTable, argument: str, name: str) -> np.ndarray:
         if len(wrong):
             row = int(np.argmax(places == wrong[0]))
             raise ValueError(
-                f"{table.row(row)}, column {name!r}: {unique[wrong[0]]!r} is no number; correct it, empty it or name it in "
-                "`missing` if the value is missing, or leave the column out by naming the features"
+                f"{table.row(row)}, column {name!r}: {unique[wrong[0]]!r} is no number; correct it, or name it in `missing` "
+                f"if it stands for a missing value. A column of labels: static_labels=[{name!r}]. To leave the column out, name "
+                "the others in `features`"
             )
         numbers = np.append(read, np.nan)[places]
     for text in filter(_is_number, table.missing):

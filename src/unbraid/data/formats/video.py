@@ -39,7 +39,7 @@ def read_movie(
         path: of the file.
         size: side of the frames.
         channels: 3 (colour) or 1 (grey).
-        every: keep one of so many frames.
+        every: keep every n-th frame.
         fps: frames per second: each frame is the one that a player shows at its time. None for the frames as they are.
 
     Raises:

@@ -72,16 +72,16 @@ def load_frames(
         name: the data set's name; None for the folder's.
         size: side of the frames: 16, 32, 64 or 128 pixels.
         steps: frames of a clip, 2 or more.
-        every: keep one of so many frames.
+        every: keep every n-th frame.
         fps: frames per second to which videos are resampled, before `every`; None for the frames as they are, which is
             said where videos differ in their rate. Not for folders of images.
         channels: 3 (colour) or 1 (grey).
         labels: CSV file with labels; None for the names of the sub-folders.
         dynamic_labels: names of the labels that describe the motion; the others are static.
-        unusable: what to do with files that cannot be read: `refuse`, or `leave_out`, which is said.
+        unusable: what to do with files that cannot be read: `refuse`, or `leave_out`: read the others, and say which were left out.
         fractions: shares of train, validation and test, counted in files or groups.
         seed: of the random split.
-        cache: where the prepared frames are kept; see `store.cache_folder`.
+        cache: where the prepared frames are kept; None for UNBRAID_CACHE or the user's cache folder.
 
     Raises:
         FileNotFoundError: the folder or the label file is missing.

@@ -84,10 +84,10 @@ def load_sounds(
         pattern: of the file names without their ending, such as "{digit}_{speaker}_{index}".
         labels: CSV file with labels, instead of a pattern.
         dynamic_labels: names of the labels that describe what is spoken or what happens; the others are static.
-        unusable: what to do with files that cannot be read: `refuse`, or `leave_out`, which is said.
+        unusable: what to do with files that cannot be read: `refuse`, or `leave_out`: read the others, and say which were left out.
         fractions: shares of train, validation and test, counted in files or groups.
         seed: of the random split.
-        cache: where the prepared features are kept; see `store.cache_folder`.
+        cache: where the prepared features are kept; None for UNBRAID_CACHE or the user's cache folder.
 
     Raises:
         FileNotFoundError: the folder or the label file is missing.

@@ -121,7 +121,7 @@ def load_table(
         fractions: shares of train, validation and test, counted in groups.
         seed: of the random split.
         name: the data set's name; None for the file's.
-        cache: where the prepared series of a file are kept; see `store.cache_folder`.
+        cache: where the prepared series of a file are kept; None for UNBRAID_CACHE or the user's cache folder.
 
     Raises:
         FileNotFoundError: there is no such file.

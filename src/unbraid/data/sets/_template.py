@@ -61,7 +61,7 @@ def load(
 
     Args:
         root: the folder with the CSV files.
-        cache: where the prepared arrays are kept; see `store.cache_folder`.
+        cache: where the prepared arrays are kept; None for UNBRAID_CACHE or the user's cache folder.
         steps: of a sequence.
         seed: of the split.
 

@@ -110,7 +110,7 @@ def load(
 
     Args:
         root: the folder with the twelve CSV files; None for the folder that `fetch` downloads to.
-        cache: where the prepared arrays (20 MB) are kept; see `store.cache_folder`.
+        cache: where the prepared arrays (20 MB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         form: `corrected`, or `official` for scores that compare with published ones.
         stride: days from one training sequence to the next; below 28 they overlap.
         seed: of the official form's random validation split; the corrected form's splits are years.

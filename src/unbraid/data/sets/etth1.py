@@ -78,7 +78,7 @@ def load(
 
     Args:
         root: the folder with ETTh1.csv; None for the folder that `fetch` downloads to.
-        cache: where the prepared arrays (under 1 MB) are kept; see `store.cache_folder`.
+        cache: where the prepared arrays (under 1 MB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         form: `corrected`, or `official` for scores that compare with published ones.
         split: how sequences are cut and split; None for the form's default.
         stride: days from one training sequence to the next; below 28 they overlap.

@@ -72,7 +72,7 @@ def load(
 
     Args:
         root: the folder of the recordings, or the folder above it; None for the folder that `fetch` downloads to.
-        cache: where the prepared features are kept; see `store.cache_folder`.
+        cache: where the prepared features are kept; None for UNBRAID_CACHE or the user's cache folder.
         features: kind of features, see `unbraid.data.formats.spectra`.
         segment: "segment" for pieces of `steps` frames (the rest at the end is dropped; a shorter recording is padded),
             "utterance" for whole recordings, padded.

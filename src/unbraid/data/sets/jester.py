@@ -72,7 +72,7 @@ def load(
 
     Args:
         root: the folder with `20bn-jester-v1` and the lists.
-        cache: where the prepared clips (18 GB for all gestures) are kept; see `store.cache_folder`.
+        cache: where the prepared clips (18 GB for all gestures) are kept; None for UNBRAID_CACHE or the user's cache folder.
         size: side of the frames, 16, 32, 64 or 128.
         steps: frames of a clip.
         gestures: names of the gestures to keep; None for all.

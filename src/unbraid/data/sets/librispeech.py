@@ -63,7 +63,7 @@ def load(
 
     Args:
         root: the folder that holds dev-clean and test-clean, or the folder above it.
-        cache: where the prepared features are kept; see `store.cache_folder`.
+        cache: where the prepared features are kept; None for UNBRAID_CACHE or the user's cache folder.
         features: kind of features, see `unbraid.data.formats.spectra`.
         segment: "segment" for pieces of `steps` frames, "utterance" for whole recordings; see
             `unbraid.data.formats.sounds.cut`.

@@ -93,7 +93,7 @@ def load(
 
     Args:
         root: leave it out, for nothing has to be read.
-        cache: where the made series (4 MB) are kept; see `store.cache_folder`.
+        cache: where the made series (4 MB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         sequences: number of machines, at least 10.
         steps: windows of the longest series, at least 12; the shortest has 12.
         seed: of everything that is drawn; another seed gives other machines.

@@ -74,7 +74,7 @@ def load(
 
     Args:
         root: a folder with MNIST's idx files (gzip or not; train, t10k or both); None for scikit-learn's.
-        cache: where the prepared clips are kept; see `store.cache_folder`.
+        cache: where the prepared clips are kept; None for UNBRAID_CACHE or the user's cache folder.
         digits: shown in a clip, 1 or 2.
         size: side of the frames, 16, 32, 64 or 128.
         steps: frames of a clip.

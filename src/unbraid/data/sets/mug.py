@@ -91,7 +91,7 @@ def load(
 
     Args:
         root: the folder with one folder for each subject.
-        cache: where the prepared clips are kept; see `store.cache_folder`.
+        cache: where the prepared clips are kept; None for UNBRAID_CACHE or the user's cache folder.
         size: side of the frames, 16, 32, 64 or 128.
         steps: frames of a clip.
         subjects: number of subjects that the folder must hold.

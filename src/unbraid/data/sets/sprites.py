@@ -98,7 +98,7 @@ def load(root: str | Path | None = None, cache: str | Path | None = None, *, siz
 
     Args:
         root: the folder with the sheets (`body/0.png` ...); None for the folder that `fetch` downloads to.
-        cache: where the prepared clips (72 MB to 1.2 GB) are kept; see `store.cache_folder`.
+        cache: where the prepared clips (72 MB to 1.2 GB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         size: side of the frames: 64 pixels, or 32 or 16 by area averaging.
 
     Raises:

@@ -57,7 +57,7 @@ def load(
 
     Args:
         root: the folder with the files of the problem, or with a folder of them.
-        cache: where the prepared arrays are kept; see `store.cache_folder`.
+        cache: where the prepared arrays are kept; None for UNBRAID_CACHE or the user's cache folder.
         problem: its name, as GunPoint.
         window: rows W of a window; None for a twelfth of the longest training series, at least 1. With windows of 1 row, x is
             `(N, T, F)`.

@@ -84,7 +84,7 @@ def load(
     Args:
         root: the folder with `set-a.tar.gz` or the folder `set-a`, and `Outcomes-a.txt`; None for the folder that `fetch`
             downloads to.
-        cache: where the prepared arrays (7 MB) are kept; see `store.cache_folder`.
+        cache: where the prepared arrays (7 MB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         form: `corrected`, or `official` for scores that compare with published ones.
         seed: of the split.
         unlabelled: whether stays that are too short or too sparse to be scored train models too, as a split of their own.

@@ -77,7 +77,7 @@ def load(
 
     Args:
         root: leave it out, for nothing has to be read.
-        cache: where the drawn clips (72 MB to 4.6 GB for all characters) are kept; see `store.cache_folder`.
+        cache: where the drawn clips (72 MB to 4.6 GB for all characters) are kept; None for UNBRAID_CACHE or the user's cache folder.
         size: side of the frames: 16, 32, 64 or 128 pixels.
         characters: number of characters to draw, 3 to 1296; a smaller set is a random part of the full one.
 

@@ -79,7 +79,7 @@ def load(
 
     Args:
         root: leave it out, for nothing has to be read.
-        cache: where the prepared features (30 MB) are kept; see `store.cache_folder`.
+        cache: where the prepared features (30 MB) are kept; None for UNBRAID_CACHE or the user's cache folder.
         features: kind of features, see `unbraid.data.formats.spectra`.
         segment: "utterance" for whole words, padded; "segment" for pieces of `steps` frames.
         steps: frames of a segment, 20 by default. For utterances: the most frames of a sequence; longer ones are cut into
