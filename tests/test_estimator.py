@@ -198,6 +198,11 @@ def test_series_that_cannot_be_used_are_refused(fitted):
         fitted.inverse_transform(np.zeros((1, 3)))
 
 
+def test_no_series_cannot_be_drawn(fitted):
+    with pytest.raises(ValueError, match="n_samples: is 0; give a whole number from 1"):
+        fitted.sample(0)
+
+
 def test_usual_torch_whatever_the_caller_has_set():
     import torch
 

@@ -1,5 +1,7 @@
 """New recordings are read as the data of a trained model were, whatever their kind; padding changes no code."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -217,3 +219,15 @@ def test_what_a_method_cannot_do_is_one_clear_line(padded, words, capability, tm
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "dbse" in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [({}, ("/raw", "/cache")), ({"root": "/other"}, ("/other", "/cache"))]
+)
+def test_a_data_set_is_looked_for_where_the_run_found_it(given, found, monkeypatch):
+    asked = []
+    monkeypatch.setattr("unbraid.inputs.load_run_data", lambda config: asked.append(config["data"]))
+    monkeypatch.setattr("unbraid.inputs._rows", lambda sequences, run: None)
+    config = {"data": {"name": "sprites", "root": "/raw", "cache": "/cache", "size": 64}}
+    open_corpus("sprites", Run(Path("run"), build_model("dbse", (3, 32, 32), **SMALL), config), **given)
+    assert (asked[0]["root"], asked[0]["cache"], asked[0]["size"]) == (*found, 64)

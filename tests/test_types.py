@@ -86,3 +86,11 @@ def test_a_batch_moves_as_a_whole():
     moved = batch.to("meta")
     tensors = (moved.x, moved.mask, moved.labels["a"], moved.index, moved.views["v"].x)
     assert all(tensor.device.type == "meta" for tensor in tensors) and moved.dataset_size == 7
+
+
+def test_a_single_row_of_codes_is_a_batch_of_one():
+    codes = Codes(torch.rand(3, 2), torch.rand(3, 4, 5), ("ann", "bob", "cat"))
+    last = codes[-1]
+    assert last.names == ("cat",) and last.dynamic.shape == (1, 4, 5)
+    torch.testing.assert_close(last.static, codes.static[2:])
+    assert [each.names for each in codes] == [("ann",), ("bob",), ("cat",)]

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from unbraid.data.checks import say_unlikely_axes
+from unbraid.data.checks import check_whole, say_unlikely_axes
 from unbraid.data.formats.windows import cut_windows, default_window, scale_windows
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation.advice import advice
@@ -215,9 +215,10 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
             n_samples: number of series.
 
         Raises:
-            ValueError: the model has no prior or no decoder.
+            ValueError: the model has no prior or no decoder, or `n_samples` is below 1.
         """
         check_is_fitted(self)
+        check_whole("n_samples", n_samples, 1)
         with evaluating(self.model_):
             windows = self.model_.sample(n_samples, self.n_windows_, self._generator())
         return self._series(windows.numpy())

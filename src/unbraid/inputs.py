@@ -246,8 +246,8 @@ def open_corpus(
         run: the run whose model will read them.
         steps: frames of a clip of videos and images; longer ones are cut. By default as in the run's data.
         unusable: what to do with files that cannot be read, `refuse` or `leave_out`. By default as in the run's data.
-        root: folder with the raw files of a data set.
-        cache: folder where prepared data sets are kept.
+        root: folder with the raw files of a data set; by default that of the run, where it was trained on this set.
+        cache: folder where prepared data sets are kept; by default likewise.
 
     Raises:
         ValueError: nothing that the model can read.
@@ -258,7 +258,8 @@ def open_corpus(
         run = replace(run, config=run.config | {"data": run.config["data"] | {"unusable": unusable}})
     if text in DATASETS:
         options = run.config["data"] if run.config["data"]["name"] == text else {}
-        return _rows(load_run_data({"data": {**options, "name": text, "root": root, "cache": cache}}), run)
+        given = {name: place for name, place in (("root", root), ("cache", cache)) if place is not None}
+        return _rows(load_run_data({"data": {**options, "name": text, **given}}), run)
     if path.suffix.lower() in ARRAY_ENDINGS:
         return _rows(_load_array(text, "input"), run)
     if table_ending(path) in TABLE_ENDINGS:

@@ -149,7 +149,11 @@ def from_first(make: Callable[[], T_]) -> T_:
         raise failed
     if message[1] is not None:
         kind, arguments = message[1]
-        raise kind(*arguments)
+        try:
+            again = kind(*arguments)
+        except TypeError:  # it takes more than a text
+            again = RuntimeError(f"{kind.__name__}: {arguments[0]}")
+        raise again
     return message[0]
 
 

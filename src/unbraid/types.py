@@ -180,6 +180,10 @@ class Codes:
         return len(self.static)
 
     def __getitem__(self, rows: Any) -> "Codes":
+        """Some of the sequences; a single number gives a batch of one."""
+        if isinstance(rows, int):
+            rows = range(len(self))[rows]
+            rows = slice(rows, rows + 1)
         names = None if self.names is None else tuple(np.array(self.names, object)[rows])
         return Codes(self.static[rows], self.dynamic[rows], names)
 

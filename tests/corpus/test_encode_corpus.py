@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sound_corpus import write_run, write_sounds
 from unbraid.cli import main
 from unbraid.corpus import encode_corpus, read_manifest, read_shards, shards
 from unbraid.corpus.encoding import ahead
-from unbraid.corpus.manifest import LOCK, MANIFEST
+from unbraid.corpus.manifest import LOCK, MANIFEST, Entry, Manifest, Plan, shard_name
 from unbraid.corpus.shards import Shard, read_shard, write_shard
 from unbraid.data.formats.paths import natural_order
 from unbraid.files import locked
@@ -338,3 +339,15 @@ def test_an_interrupted_job_has_its_manifest(run, sounds, whole, tmp_path, monke
     assert len(read_manifest(tmp_path / "codes")["shards"]) == 3
     assert encode_corpus(run, str(sounds), tmp_path / "codes", **OPTIONS).made == 2
     assert contents(tmp_path / "codes") == contents(whole) and os.listdir(tmp_path) == ["codes"]
+
+
+def test_a_shard_without_a_readable_recording_is_left_out(tmp_path):
+    plan = Plan("model", "data", None, "safetensors", 4, 1, 2, 2, 1, "cpu", "float32")
+    shard = Shard(("a",), np.zeros((1, 2), "f4"), np.zeros((3, 2), "f4"), np.array([3]), {})
+    path = tmp_path / shard_name(0, plan)
+    write_shard(path, shard, {"plan": asdict(plan), "shard": 0, "left_out": []})
+    manifest = Manifest(tmp_path, plan, {})
+    manifest.add(Entry.of(path, 0, shard))
+    manifest.add(Entry(1, None, 0, None, 0, 0, 0, {}, ("b.wav: is damaged",)))
+    manifest.close()
+    assert [shard.names for shard in read_shards(tmp_path)] == [("a",)]

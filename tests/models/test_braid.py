@@ -230,3 +230,14 @@ def test_summaries_of_training_sequences_are_computed_once(monkeypatch):
     other = Batch(x + 1, index=torch.full((6,), -1))  # of another split
     model.terms(other, torch.Generator().manual_seed(0))
     assert len(computed) == 1
+
+
+def test_loading_weights_forgets_the_summaries_before_them():
+    """A resumed training of several processes tries a batch before its checkpoint is loaded."""
+    x, _ = sensors(6)
+    trained, fresh = started(braid(), x), braid().train()
+    batch = Batch(x, index=torch.arange(6))
+    fresh.terms(batch, torch.Generator().manual_seed(0))
+    fresh.load_state_dict(trained.state_dict())
+    for name, term in trained.train().terms(batch, torch.Generator().manual_seed(0)).items():
+        torch.testing.assert_close(term, fresh.terms(batch, torch.Generator().manual_seed(0))[name])

@@ -209,3 +209,11 @@ def test_the_table_has_a_row_per_training_recording_and_is_learned(tmp_path):
 def test_refused(name):
     with pytest.raises(ValueError, match=f"model.{name}"):
         fhvae(**{name: 0.0 if name in ("variance", "table_rate") else 0})
+
+
+def test_a_model_built_for_fewer_recordings_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"model\.recordings: the model was built for 9, the data have \d+; build it"
+    ):
+        fit(grouped(), fhvae((4,)), folder=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()

@@ -134,3 +134,8 @@ def test_gradients_are_finite_with_and_without_a_step_to_predict():
 def test_a_ridge_that_is_not_above_zero_is_refused():
     with pytest.raises(ValueError, match=r"model\.ridge: -1.0 must be above 0"):
         ssm_skd(ridge=-1.0)
+
+
+def test_a_single_step_cannot_be_predicted():
+    with pytest.raises(ValueError, match="give sequences of at least 2 steps"):
+        ssm_skd().encode(torch.rand(2, 1, 7))

@@ -144,3 +144,11 @@ def test_sounds_repeat_themselves_and_leave_the_global_generator_alone(tmp_path)
     assert torch.equal(torch.random.get_rng_state(), state)
     for path in [*(tmp_path / "a" / "sounds").iterdir(), *(tmp_path / "a" / "pictures").iterdir()]:
         assert path.read_bytes() == (tmp_path / "b" / path.parent.name / path.name).read_bytes()
+
+
+def test_a_test_split_of_one_recording_is_shown_beside_others(tmp_path, data):
+    test = data.splits["test"]
+    one = dataclasses.replace(data, splits=data.splits | {"test": test[data.split("test").recordings[0]]})
+    assert len(one.split("test").recordings) == 1 and len(one.splits["test"]) > 1
+    make_pictures(Additive(data.observation), one, tmp_path)
+    assert (tmp_path / "pictures" / "exchange1.png").is_file()

@@ -145,6 +145,8 @@ def test_another_search_on_the_same_storage_is_refused(place, command, capsys):
     other = ["search", "own/vae-series", "--data.name", "series.npy", "--space", "space.yaml"]
     assert main([*other, "--score=-terms/reconstruction", "--storage", "study.db"]) == 2
     assert "another recipe" in capsys.readouterr().err
+    assert command(0) == 2
+    assert "trials: is 0; give a whole number from 1" in capsys.readouterr().err
     assert main([*other, "--score", "test/accuracy"]) == 2
     assert "test split" in capsys.readouterr().err
     (place / "no.db").write_text("this is no data base, but a file of somebody " * 50)

@@ -84,6 +84,28 @@ def test_total_is_the_weighted_sum_of_the_terms():
     assert losses.sequences == 4
 
 
+def test_a_phase_whose_terms_all_have_weight_0_takes_no_step():
+    model = build_model("dbse", tiny_data().observation, **SETTINGS)
+    weights = dict.fromkeys(("reconstruction", "reconstruction_anchor", "kl_static", "kl_dynamic"), 0.0)
+    step = TrainingStep(model, TrainingConfig(batch_size=4, weights=weights), 10, 4, torch.Generator())
+    before = [parameter.clone() for parameter in model.parameters()]
+    assert step.take(tiny_data().batch(np.arange(4)), 0).total.item() == 0
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("seed", -1, "training.seed: -1 must be at least 0"),
+        ("warmup_steps", -3, "training.warmup_steps: -3 must be at least 0"),
+        ("beta2", 1.5, "training.beta2: 1.5 must be at least 0 and below 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, value, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**{setting: value})
+
+
 def test_fit_learns_and_leaves_a_whole_run(tmp_path):
     time = np.linspace(0, 6, 8, dtype=np.float32)
     level = np.random.default_rng(0).random((80, 1, 1), dtype=np.float32) * 4 - 2

@@ -110,6 +110,16 @@ def test_one_process_keeps_what_it_has():
     assert largest(2.0) == 2.0 and from_first(lambda: "made") == "made"
 
 
+def test_an_error_of_the_first_process_that_takes_more_than_a_text_is_passed_on(monkeypatch):
+    def broadcast(message, src):
+        message[1] = (UnicodeDecodeError, ["labels.csv is not UTF-8"])
+
+    monkeypatch.setattr("unbraid.processes.this_process", lambda: Process(1, 2))
+    monkeypatch.setattr("unbraid.processes.dist.broadcast_object_list", broadcast)
+    with pytest.raises(RuntimeError, match=r"UnicodeDecodeError: labels\.csv is not UTF-8"):
+        from_first(lambda: None)
+
+
 def test_more_processes_than_started_or_cores_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"training.devices: 2 processes are wanted .* 1 is there"):
         fit(tiny_data(), folder=tmp_path / "run", training=TrainingConfig(devices=2, device="cpu"))

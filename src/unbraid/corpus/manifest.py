@@ -148,6 +148,8 @@ def read_shards(folder: str | Path) -> Iterator[Shard]:
     if not manifest["finished"]:
         raise ValueError(f"{folder}: its encoding is not finished; give the command that began it again")
     for entry in manifest["shards"]:
+        if entry["file"] is None:  # none of its recordings could be read
+            continue
         path = folder / entry["file"]
         if not path.is_file() or digest(path) != entry["sha256"]:
             raise ValueError(

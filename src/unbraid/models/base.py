@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, final, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Any, ClassVar, Literal, Union, final, get_args, get_origin
 
 import torch
 from jaxtyping import Bool, Float
@@ -103,7 +103,7 @@ class SequenceModel(nn.Module, ABC):
         super().__init__()
         self.observation = tuple(arguments["observation"])
         self.settings = {name: arguments[name] for name in self.setting_names()}
-        self.check_choices(self.settings)
+        self.check_settings(self.settings)
 
     @classmethod
     def setting_names(cls) -> list[str]:
@@ -113,8 +113,10 @@ class SequenceModel(nn.Module, ABC):
         ]
 
     @classmethod
-    def check_choices(cls, settings: Mapping[str, Any]) -> None:
-        """Refuse values that are none of the names that a setting may be.
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Refuse values that are none of the names that a setting may be, and numbers that are not whole or below 1.
+
+        A setting that may be a name or something else is checked where its value is text. Seeds may be 0.
 
         Raises:
             ValueError: names the setting, the value and the nearest choice.
@@ -122,9 +124,18 @@ class SequenceModel(nn.Module, ABC):
         parameters = inspect.signature(cls.__init__).parameters
         for name, value in settings.items():
             annotation = parameters[name].annotation
-            if get_origin(annotation) is Literal and value not in get_args(annotation):
-                choices = map(str, get_args(annotation))
-                raise ValueError(f"model.{name}: {value!r} is no choice{nearest(str(value), choices)}")
+            kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+            choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+            if choices and value not in choices and (len(kinds) == 1 or isinstance(value, str)):
+                raise ValueError(
+                    f"model.{name}: {value!r} is no choice{nearest(str(value), map(str, choices))}"
+                )
+            if annotation not in (int, int | None) or value is None or name.endswith("seed"):
+                continue
+            if not isinstance(value, int):
+                raise ValueError(f"model.{name}: {value!r} must be a whole number")
+            if value < 1:
+                raise ValueError(f"model.{name}: {value} must be at least 1")
 
     # ---- what a method implements -------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ convolutions as features are those of MiniRocket (Dempster, Schmidt, Webb, KDD 2
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -237,6 +237,11 @@ class Braid(SequentialVAE):
         if self.decoder.level is not None:
             self.decoder.level.weight.copy_(weight)
             self.decoder.level.bias.copy_(bias)
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        """Load weights and summaries; what the summaries before them gave is forgotten."""
+        self.kept.clear()
+        super()._load_from_state_dict(*arguments, **options)
 
     # ---- codes --------------------------------------------------------------------------------------
 

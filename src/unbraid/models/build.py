@@ -37,6 +37,6 @@ def build_model(name: str, observation: tuple[int, ...], **settings: Any) -> Seq
         raise ValueError(
             f"model.{unknown[0]}: {name} has no such setting{nearest(unknown[0], cls.setting_names())}"
         )
-    cls.check_choices(settings)
+    cls.check_settings(settings)
     with float32_by_default():
         return cls(observation, **settings)

@@ -156,8 +156,6 @@ class DBSE(SequentialVAE):
             raise ValueError(
                 "model.bidirectional: needs the LSTM that memory=False leaves out; drop one of the two"
             )
-        if samples < 1:
-            raise ValueError(f"model.samples: {samples} must be at least 1")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.anchor, self.subtract, self.samples = anchor, subtract, samples
         if anchor == "random_run":

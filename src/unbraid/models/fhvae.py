@@ -115,9 +115,6 @@ class FHVAE(SequenceModel):
         recordings: int = 1,
     ) -> None:
         super().__init__(locals())
-        for name, value in (("segment", segment), ("candidates", candidates), ("recordings", recordings)):
-            if value < 1:
-                raise ValueError(f"model.{name}: {value} must be at least 1")
         for name, number in (("variance", variance), ("table_rate", table_rate)):
             if number <= 0:
                 raise ValueError(f"model.{name}: {number} must be above 0")

@@ -115,8 +115,6 @@ class GLR(SequenceModel):
         super().__init__(locals())
         if not 0 < chunk <= 1:
             raise ValueError(f"model.chunk: {chunk} must be a share above 0 and up to 1")
-        if chunks < 1:
-            raise ValueError(f"model.chunks: {chunks} must be at least 1")
         if dynamic_size < 2:
             raise ValueError(f"model.dynamic_size: {dynamic_size} must be at least 2, one for each kernel")
         if highest_exponent <= 0:

@@ -167,8 +167,6 @@ class Pooled(SequentialVAE):
         for name in ("temperature", "static_temperature"):
             if chosen[name] is not None and chosen[name] <= 0:
                 raise ValueError(f"model.{name}: {chosen[name]} must be above 0")
-        if chosen["samples"] < 1:
-            raise ValueError(f"model.samples: {chosen['samples']} must be at least 1")
         from_mean, contrastive = chosen["static_from"] == "mean", chosen["static_estimate"] == "contrastive"
         if from_mean and contrastive and chosen["static_view"] == "shuffle":
             raise ValueError(

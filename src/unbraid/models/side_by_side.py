@@ -122,12 +122,16 @@ class SideBySide(SequenceModel):
 
     def start(self, batches: Iterable[Batch]) -> None:
         """Fit what each model fits before training."""
+        if type(self.models[0]).start is SequenceModel.start:  # nothing; the batches need not be held
+            return
         kept = list(batches)
         for model in self.models:
             model.start(kept)
 
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit what each model fits after training."""
+        if type(self.models[0]).finish is SequenceModel.finish:
+            return
         kept = list(batches)
         for model in self.models:
             model.finish(kept)

@@ -161,8 +161,6 @@ class SPYL(SequentialVAE):
         edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
-        if bank < 1:
-            raise ValueError(f"model.bank: {bank} must be at least 1")
         if temperature <= 0:
             raise ValueError(f"model.temperature: {temperature} must be above 0")
         self.static_size, self.dynamic_size = static_size, dynamic_size

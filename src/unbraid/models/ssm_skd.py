@@ -150,6 +150,10 @@ class SSMSKD(KoopmanAutoencoder):
 
     def _operators(self, z: Tensor, steps: Tensor) -> tuple[Float[Tensor, "B k q"], Float[Tensor, "B q k"]]:
         """Two factors whose product is the operator C of each sequence; q = min(T - 1, k)."""
+        if z.shape[1] < 2:
+            raise ValueError(
+                "x: ssm_skd predicts each step from the one before; give sequences of at least 2 steps"
+            )
         before, after = consecutive(z, steps)
         if before.shape[1] < self.latent_size:
             return before.mT, self._solve(before @ before.mT, after)

@@ -84,8 +84,6 @@ class VAE(SequenceModel):
         samples: int = 1,
     ) -> None:
         super().__init__(locals())
-        if samples < 1:
-            raise ValueError(f"model.samples: {samples} must be at least 1")
         self.static_size = self.dynamic_size = dynamic_size
         self.samples = samples
         self.encoder = build_encoder(observation, features, width)

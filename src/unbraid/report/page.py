@@ -10,6 +10,7 @@ import yaml
 
 from unbraid import plots
 from unbraid.data.sequences import Sequences
+from unbraid.data.splits import UNLABELLED
 from unbraid.evaluation import read_scores
 from unbraid.evaluation.scores import Scores
 from unbraid.files import read_json, write_atomically
@@ -136,7 +137,9 @@ def _information(
     tracked = config.get("training", {}).get("track_information")
     if not tracked or not any(row["split"] == "validation" for row in log):
         return []
-    sizes = environment["sequences"]["train"], config["training"]["batch_size"]
+    counts = environment["sequences"]
+    trained = counts["train"] + counts.get(UNLABELLED, 0)
+    sizes = trained, min(config["training"]["batch_size"], counts["validation"])
     picture = drawn(plots.plot_information(log, *sizes), "curves of mutual information", INFORMATION)
     return [Heading("Information in the codes"), picture]
 

@@ -45,11 +45,12 @@ def draw(model: SequenceModel, recordings: Sequences, data: Sequences, folder: P
 
     Args:
         model: a trained model that encodes and decodes.
-        recordings: made of sound; the split to show.
+        recordings: made of sound; the split to show. The whole data set is shown instead where this is one recording.
         data: the whole data set.
         folder: the run's folder.
         seed: of the choice of recordings.
     """
+    recordings = recordings if len(recordings.recordings) > 1 else data  # pairs are shown
     pictures, sounds = folder / "pictures", folder / "sounds"
     sounds.mkdir(exist_ok=True)
     every = recordings.recordings

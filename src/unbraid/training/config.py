@@ -82,6 +82,11 @@ class TrainingConfig:
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")
+        for name in ("seed", "warmup_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 0")
+        if not 0 <= self.beta2 < 1:
+            raise ValueError(f"training.beta2: {self.beta2} must be at least 0 and below 1")
         for name in ("steps", "fitted_steps", "patience", "devices"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -168,13 +168,19 @@ class TrainingStep:
     def _descend(
         self, phase: Phase, optimizer: torch.optim.Optimizer, batch: Batch, step: int
     ) -> tuple[Terms, Tensor]:
-        """One optimiser step of one phase; the terms before it and their weighted sum."""
+        """One optimiser step of one phase; the terms before it and their weighted sum.
+
+        No step is taken where all terms of the phase have weight 0.
+        """
         own = self.parameters[phase.name]
         with _left_out(self.others[phase.name]):
             terms = terms_of(self.model, batch, self.precision, self.noise, phase.name)
             for parameter in own:
                 parameter.grad = None
-            objective = weighted_sum(terms, weights_at(self.config, terms, self.share(step)))
+            weights = weights_at(self.config, terms, self.share(step))
+            if not any(weights.values()):
+                return terms, next(iter(terms.values())).new_zeros(())
+            objective = weighted_sum(terms, weights)
             self.backward(objective)
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(own, self.config.gradient_clip)

@@ -264,6 +264,10 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
     The settings `sequences` and `recordings` of methods that have them become the numbers of training sequences and of the
     recordings that these were cut from.
     """
+    numbers = {
+        "sequences": len(data.training_rows),
+        "recordings": int(training_recordings(data)[0].max()) + 1,
+    }
     if isinstance(model, SequenceModel):
         if settings:
             raise ValueError("settings: they are for a model given by name; this one is built already")
@@ -277,11 +281,13 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
                     f"model: {key} is {value.dtype}{' of torch.inference_mode' * value.is_inference()}; build the model "
                     "with torch's usual default dtype, outside of inference mode"
                 )
+        for key, number in numbers.items():
+            if (built_for := model.settings.get(key)) is not None and built_for < number:
+                raise ValueError(
+                    f"model.{key}: the model was built for {built_for}, the data have {number}; build it with "
+                    f"{key}={number}, or give its name"
+                )
         return model
-    numbers = {
-        "sequences": len(data.training_rows),
-        "recordings": int(training_recordings(data)[0].max()) + 1,
-    }
     names = model_class(model).setting_names()
     counted = {name: number for name, number in numbers.items() if name in names}
     with torch.random.fork_rng():

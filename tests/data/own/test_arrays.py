@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import unbraid.data.load as data
-from unbraid.data.own.arrays import load_arrays
+from unbraid.data.own.arrays import axes_of_x, load_arrays
 
 
 def test_array_files(tmp_path):
@@ -85,3 +85,9 @@ def test_declared_sizes_are_checked_before_memory_is_taken(tmp_path):
         packed.writestr("x.npy", header.getvalue())
     with pytest.raises(ValueError, match=r"x.npy declares \(1000000, 1000000, 250\) values, but holds fewer"):
         load_arrays(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=f"there is no file .*{name}"):
+        axes_of_x(tmp_path / name)

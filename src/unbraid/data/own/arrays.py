@@ -99,6 +99,8 @@ def _damage_named(path: Path) -> Iterator[None]:
     """Turn any failure to read a file into one that names it: NumPy parses a damaged header as Python."""
     try:
         yield
+    except FileNotFoundError:
+        raise FileNotFoundError(f"data: there is no file {path}") from None
     except Exception as error:
         raise ValueError(
             f"{path}: is damaged or no array of numbers ({' '.join(str(error).split())}); save it with numpy.save"
