@@ -20,6 +20,7 @@ from unbraid.data.mapped import give_back
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.own.tables import read_series
 from unbraid.data.sequences import Sequences
+from unbraid.data.splits import SPLITS
 from unbraid.io import load_features
 from unbraid.kinds import kind_of
 from unbraid.registry import DATASETS
@@ -33,7 +34,6 @@ __all__ = ["Corpus", "Part", "open_corpus", "read_one", "read_parts"]
 
 Part = tuple[list[str], Sequences]  # names of sequences, and the sequences
 
-SPLITS = ("train", "validation", "test")
 STEPS = 16  # frames of a clip where the run does not say how many, as in `load_frames`
 TOGETHER = 64  # sequences of a part
 MOST_VALUES = 2**24  # of a part of recordings, padding included, so that long ones do not fill the memory

@@ -17,6 +17,7 @@ __all__ = [
     "apply_to_steps",
     "inside",
     "inside_steps",
+    "last_step",
     "mean_over_steps",
     "mean_shares",
     "observed_steps",
@@ -37,7 +38,12 @@ def observed_steps(mask: Any) -> Any:
 
 
 def inside(mask: Any) -> Any:
-    """Steps up to the last observed one, `(B, T)`; what follows is padding. Gaps inside a sequence count as inside."""
+    """Steps up to the last observed one, `(B, T)`; what follows is padding. Gaps inside a sequence count as inside.
+
+    Without a mask (None) every step is inside, which is None again.
+    """
+    if mask is None:
+        return None
     observed = observed_steps(mask)
     if isinstance(observed, np.ndarray):
         return np.maximum.accumulate(observed[:, ::-1], axis=1)[:, ::-1].copy()
@@ -148,3 +154,8 @@ def pick_step(anchor: str | int | float, count: Int[Tensor, "B"]) -> Int[Tensor,
 def take_step(x: Shaped[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Shaped[Tensor, "B *X"]:
     """The given step of each sequence."""
     return x[torch.arange(x.shape[0], device=x.device), step]
+
+
+def last_step(x: Shaped[Tensor, "B T *X"], steps: Bool[Tensor, "B T"] | None) -> Shaped[Tensor, "B *X"]:
+    """The last step inside each sequence; without `steps` the last of all."""
+    return x[:, -1] if steps is None else take_step(x, (steps.sum(1) - 1).clamp_min(0))

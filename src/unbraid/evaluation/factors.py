@@ -49,7 +49,7 @@ from unbraid.evaluation.judge import Judge, train_judge
 from unbraid.evaluation.judging import JudgedModel, describe_label, parts_of
 from unbraid.evaluation.leakage import raw_components
 from unbraid.evaluation.protocol import Protocol
-from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
+from unbraid.evaluation.repeats import check_repeats, seed_of_repeat, some_rows
 from unbraid.evaluation.scores import Scores, figures_over_repeats
 from unbraid.generation import encode
 from unbraid.models.base import SequenceModel
@@ -228,7 +228,7 @@ def _some_rows(data: Sequences, split: str, clips: int | None, seed: int) -> Int
     """Rows of the data set, at most `clips`, of a split."""
     data.split(split)  # refuses a split that is not there
     rows = data.splits[split]
-    return rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[:clips])]
+    return rows[some_rows(len(rows), clips, seed)]
 
 
 def _measures(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from unbraid.data.sequences import Sequences
@@ -20,7 +19,7 @@ from unbraid.evaluation.judge import Judge, train_judge
 from unbraid.evaluation.judging import JudgedModel, agreement, chance_of, describe_label, parts_of
 from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.reconstruction import mean_clip_error, squared_error
-from unbraid.evaluation.repeats import check_repeats
+from unbraid.evaluation.repeats import check_repeats, some_rows
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
 from unbraid.evaluation.self_agreement import judge_own_clips
 from unbraid.generation import decode, encode
@@ -186,7 +185,7 @@ def evaluate_generation(
                 f"data: {data.name} has no labels; {model.card.name} has no encoder, so only a judge of labels can score it"
             )
     whole = data.split(split)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(whole))[:clips])
+    rows = some_rows(len(whole), clips, seed)
     if len(rows) < 2:
         raise ValueError(f"split: {len(rows)} sequence of {split!r} of {data.name} is scored; swaps need two")
     scored = whole if len(rows) == len(whole) else whole.take(rows)

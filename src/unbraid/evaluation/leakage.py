@@ -30,7 +30,7 @@ from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge
 from unbraid.evaluation.judging import blocks, describe_label, label_gap, parts_of
 from unbraid.evaluation.protocol import Protocol
-from unbraid.evaluation.repeats import check_repeats
+from unbraid.evaluation.repeats import check_repeats, some_rows
 from unbraid.evaluation.scores import Scores, figures_over_repeats
 from unbraid.generation import encode
 from unbraid.masks import mean_over_steps, observed_steps, zero_unobserved
@@ -118,8 +118,7 @@ def evaluate_leakage(
             cache=cache,
         )
         scores["generation"] = _generation_rows(generation)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(scored))[:clips])
-    chosen = scored.take(rows)
+    chosen = scored.take(some_rows(len(scored), clips, seed))
     scores |= _latent(_features(model, data, chosen, batch_size), chosen, parts_of(data), repeats, seed)
     scores["labels"] = {name: describe_label(label) for name, label in scored.labels.items()}
     scores["protocol"] = {

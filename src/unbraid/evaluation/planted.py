@@ -28,7 +28,7 @@ from unbraid.evaluation.linear_reader import read_linear
 from unbraid.evaluation.planted_factors import PlantedFactor, planted_factors
 from unbraid.evaluation.protocol import Protocol
 from unbraid.evaluation.readers import Inputs, Task, path_summary
-from unbraid.evaluation.repeats import check_repeats, seed_of_repeat
+from unbraid.evaluation.repeats import check_repeats, seed_of_repeat, some_rows
 from unbraid.evaluation.scores import Figure, Scores, figures_over_repeats
 from unbraid.evaluation.verification import in_parts
 from unbraid.generation import decode, encode, partners
@@ -95,7 +95,10 @@ def evaluate_planted(
     for name in names:
         if name not in data.splits:
             raise ValueError(f"split: {data.name} has no split {name!r}{nearest(name, data.splits)}")
-    some = replace(data, splits={name: _some_rows(data.splits[name], clips, seed) for name in names})
+    some = replace(
+        data,
+        splits={name: data.splits[name][some_rows(len(data.splits[name]), clips, seed)] for name in names},
+    )
     factors, left_out = planted_factors(some, split)
     parts = {name: some.split(name) for name in names}
     codes = {name: encode(model, part, batch_size) for name, part in parts.items()}
@@ -128,10 +131,6 @@ def evaluate_planted(
         "std": "over the partners in swaps",
     }
     return scores
-
-
-def _some_rows(rows: np.ndarray, clips: int | None, seed: int) -> np.ndarray:
-    return rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[:clips])]
 
 
 # ---- codes ----------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Template(SequentialVAE):
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Reconstruction error and the two KLs; `(B,)` each."""
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         posterior = self.posterior(batch.x, batch.mask, generator)
         codes = posterior.sample(generator)
         return {

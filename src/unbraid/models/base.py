@@ -242,7 +242,7 @@ class SequenceModel(nn.Module, ABC):
     def reconstruct(self, x: Float[Tensor, "B T *X"], mask: Mask | None = None) -> Float[Tensor, "B T *X"]:
         """Encode and decode by means; zeros outside the sequences."""
         self.require("encode", "decode")
-        return self.decode(self.encode(x, mask), _steps(mask)).mean
+        return self.decode(self.encode(x, mask), inside(mask)).mean
 
     @final
     def swap(
@@ -255,7 +255,7 @@ class SequenceModel(nn.Module, ABC):
         """Sequences with the static code of one batch and the dynamic codes of another."""
         self.require("encode", "decode")
         static, dynamic = self.encode(static_from, static_mask), self.encode(dynamic_from, dynamic_mask)
-        return self.decode(dynamic.exchange(static, Factor("static")), _steps(dynamic_mask)).mean
+        return self.decode(dynamic.exchange(static, Factor("static")), inside(dynamic_mask)).mean
 
     @final
     def draw_static(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n S"]:
@@ -291,7 +291,7 @@ class SequenceModel(nn.Module, ABC):
         start, end = self.encode(x, x_mask), self.encode(y, y_mask)
         shares = torch.linspace(0, 1, steps, device=start.static.device, dtype=start.static.dtype)
         line = [Codes(torch.lerp(start.static, end.static, share), start.dynamic) for share in shares]
-        return torch.stack([self.decode(codes, _steps(x_mask)).mean for codes in line])
+        return torch.stack([self.decode(codes, inside(x_mask)).mean for codes in line])
 
     @final
     def traverse(
@@ -309,7 +309,7 @@ class SequenceModel(nn.Module, ABC):
         for value in values:
             copy = Codes(codes.static.clone(), codes.dynamic.clone())
             getattr(copy, code)[..., column] = value
-            changed.append(self.decode(copy, _steps(mask)).mean)
+            changed.append(self.decode(copy, inside(mask)).mean)
         return torch.stack(changed)
 
     @final
@@ -351,14 +351,9 @@ class SequenceModel(nn.Module, ABC):
         self.require("encode", "decode", "likelihood")
         posterior = self.posterior(batch.x, batch.mask, generator)
         codes = posterior.sample(generator)
-        steps = _steps(batch.mask)
+        steps = inside(batch.mask)
         log_density = self.decode(codes, steps).log_prob(zero_unobserved(batch.x, batch.mask))
         observed = observed_values(batch.x, batch.mask)
         likelihood = torch.where(observed, log_density, 0.0).flatten(1).sum(1)
         bound = likelihood - self.kl_dynamic(posterior, codes, steps)
         return bound - self.kl_static(posterior) if self.can("decoded_static") else bound
-
-
-def _steps(mask: Tensor | None) -> Tensor | None:
-    """The steps inside the sequences, None for all."""
-    return None if mask is None else inside(mask)

@@ -271,10 +271,10 @@ class Braid(SequentialVAE):
             view = batch.view("dynamic")
             values = self._normalised(view.x, view.mask)
             g = encode_steps(self.encoder, values, view.mask)
-            steps = None if view.mask is None else inside(view.mask)
+            steps = inside(view.mask)
             posterior = Posterior(posterior.static, self._dynamic(values, g, view.mask, steps))
         codes = posterior.sample(generator)
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         weights = self.feature_weights if self.weigh_rare else None
         rebuilt = self.decode(codes, steps)
         error = reconstruction_error(rebuilt, x, mask, weights)
@@ -311,7 +311,7 @@ class Braid(SequentialVAE):
         return torch.stack([self.kept[number] for number in place])
 
     def _posterior(self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"]) -> Posterior:
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         values = self._normalised(x, mask, z)
         g = encode_steps(self.encoder, values, mask)
         return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))

@@ -181,7 +181,7 @@ class CDSVAE(SequentialVAE):
             ValueError: the batch lacks a view or the size of the data set.
         """
         g = encode_steps(self.encoder, batch.x, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         posterior = self._posterior(g, batch.mask)
         codes = posterior.sample(generator)
         terms = {
@@ -214,7 +214,7 @@ class CDSVAE(SequentialVAE):
 
     def _both_ways(self, g: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The outputs h over features g, and the steps inside the sequences."""
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         return self.both_ways(g, steps), steps
 
     def _static(self, h: Tensor, steps: Tensor | None) -> Normal:

@@ -214,7 +214,7 @@ class DBSE(SequentialVAE):
             else torch.zeros_like(g_anchor)
         )
         rest = torch.where((anchor == 1).unsqueeze(2), noise.unsqueeze(1), rest)
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         h = rest if self.dynamic_path is None else self.dynamic_path(rest, steps)
         return Posterior(self.static_head(self.static_path(g_anchor)), self.dynamic_head(h))
 

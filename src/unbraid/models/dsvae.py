@@ -112,7 +112,7 @@ class DSVAE(SequentialVAE):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x) and q(d | x), or q(d | s, x)."""
-        g, steps = encode_steps(self.encoder, x, mask), None if mask is None else inside(mask)
+        g, steps = encode_steps(self.encoder, x, mask), inside(mask)
         static = self._static(g, steps)
         dynamic = self._dynamic(g, steps, static.mean)
         return Posterior(static, dynamic, (lambda s: self._dynamic(g, steps, s)) if self.full else None)
@@ -120,7 +120,7 @@ class DSVAE(SequentialVAE):
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Squared error and the two KLs; `(B,)` each."""
         g = encode_steps(self.encoder, batch.x, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         static = self._static(g, steps)
         s = draw(static, generator)
         posterior = Posterior(static, self._dynamic(g, steps, s))

@@ -176,7 +176,7 @@ class FHVAE(SequenceModel):
         z1 = self._dynamic_codes(g, steps, static)
         drawn = torch.cat([draw(z1, generator), static], 2)
         codes = hold(drawn, min(self.segment, batch.x.shape[1]), batch.x.shape[1])
-        p = self._decode(codes, None if batch.mask is None else inside(batch.mask))
+        p = self._decode(codes, inside(batch.mask))
         x = zero_unobserved(batch.x, batch.mask)
 
         index = (

@@ -162,7 +162,7 @@ class GLR(SequenceModel):
         """The three terms of the bound and the counterfactual term R; `(B,)` each."""
         posterior = self.posterior(batch.x, batch.mask, generator)
         codes = posterior.sample(generator)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         x = zero_unobserved(batch.x, batch.mask)
         return {
             "reconstruction": reconstruction_error(self.decode(codes, steps), x, batch.mask).sum(1),

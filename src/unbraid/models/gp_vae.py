@@ -149,7 +149,7 @@ class GPVAE(SequenceModel):
         """The two terms of the bound; `(B,)` each."""
         posterior = self.posterior(batch.x, batch.mask)
         codes = posterior.sample(generator)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         x = zero_unobserved(batch.x, batch.mask)
         return {
             "reconstruction": reconstruction_error(self.decode(codes, steps), x, batch.mask).sum(1),

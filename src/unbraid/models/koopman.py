@@ -80,7 +80,7 @@ class KoopmanAutoencoder(SequenceModel):
         self, x: Float[Tensor, "B T *X"], mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B T k"]:
         """The latent path z of each sequence; zeros outside."""
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         z = encode_steps(self.encoder, x, mask)
         return zero_unobserved(z if self.encoder_path is None else self.encoder_path(z, steps), steps)
 

@@ -170,7 +170,7 @@ class MoCoGAN(SequenceModel):
 
     def _made(self, batch: Batch, generator: torch.Generator | None) -> Float[Tensor, "B T *X"]:
         """Drawn clips, with zeros where the batch's are not observed."""
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         codes = self.draw(len(batch), batch.x.shape[1], generator)
         return zero_unobserved(self.decode(codes, steps).mean, batch.mask)
 

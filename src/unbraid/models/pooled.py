@@ -203,7 +203,7 @@ class Pooled(SequentialVAE):
         """
         g = encode_steps(self.encoder, batch.x, batch.mask)
         posterior = self._posterior(g, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         terms, codes = self._bound(batch, posterior, generator)
         if "static" in self.views:
             other = (
@@ -259,7 +259,7 @@ class Pooled(SequentialVAE):
         if self.subtract:
             g = g - self._mean(g, mask).unsqueeze(1)
             g = g if mask is None else torch.where(observed_steps(mask).unsqueeze(2), g, 0.0)
-        return g if self.both_ways is None else self.both_ways(g, None if mask is None else inside(mask))
+        return g if self.both_ways is None else self.both_ways(g, inside(mask))
 
     def _mean(self, g: Tensor, mask: Tensor | None) -> Tensor:
         """The mean of the observed steps' features."""
@@ -270,11 +270,11 @@ class Pooled(SequentialVAE):
         if self.static_from == "mean":
             return self.static_head(self.static_path(self._mean(g, mask)))
         h = self._hidden(g, mask) if h is None else h
-        return self.static_head(last_outputs(h, None if mask is None else inside(mask)))
+        return self.static_head(last_outputs(h, inside(mask)))
 
     def _static_of(self, view: View, g: Tensor) -> Normal:
         """q(s | view); `g` are the features of x."""
         return self._static(encode_view(self.encoder, view, g), None, view.mask)
 
     def _dynamic(self, h: Tensor, mask: Tensor | None) -> Normal:
-        return self.dynamic_head(self.onwards(h, None if mask is None else inside(mask)))
+        return self.dynamic_head(self.onwards(h, inside(mask)))

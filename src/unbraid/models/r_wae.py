@@ -46,7 +46,7 @@ from torch.distributions import Distribution, Normal
 from torch.nn.functional import softplus
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, take_step, zero_unobserved
+from unbraid.masks import inside, last_step, zero_unobserved
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
 from unbraid.nn.distributions import RolledNormal
@@ -191,11 +191,10 @@ class RWAE(SequenceModel):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x), and q(d | x) or q(d | s, x), whose steps depend on those drawn before."""
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         g = encode_steps(self.encoder, x, mask)
         e = self.path(g, steps)
-        last = e[:, -1] if steps is None else take_step(e, (steps.sum(1) - 1).clamp_min(0))
-        static = self._at_least(self.static_head(last))
+        static = self._at_least(self.static_head(last_step(e, steps)))
         if not self.given_static:
             return Posterior(static, self._dynamic(e))
 
@@ -233,7 +232,7 @@ class RWAE(SequenceModel):
             return {"critic": softplus(self._judge(s)) + softplus(-self._judge(drawn))}
         posterior = self.posterior(batch.x, batch.mask)
         codes = posterior.sample(generator)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         p = self.decode(codes, steps)
         error = reconstruction_error(p, zero_unobserved(batch.x, batch.mask), batch.mask)
         prior = self.prior(codes.dynamic)

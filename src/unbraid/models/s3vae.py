@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, take_step
+from unbraid.masks import inside, last_step
 from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
@@ -151,7 +151,7 @@ class S3VAE(SequentialVAE):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x), and q(d_t | x_<=t) or q(d_t | s, x_<=t)."""
-        g, steps = encode_steps(self.encoder, x, mask), None if mask is None else inside(mask)
+        g, steps = encode_steps(self.encoder, x, mask), inside(mask)
         static = self._static(g, steps)
         dynamic = self._dynamic(g, steps, static.mean)
         return Posterior(
@@ -165,13 +165,13 @@ class S3VAE(SequentialVAE):
             ValueError: the batch lacks the view with shuffled steps, or the size of the data set.
         """
         g = encode_steps(self.encoder, batch.x, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         static = self._static(g, steps)
         s = draw(static, generator)
         posterior = Posterior(static, self._dynamic(g, steps, s))
         codes = Codes(s, draw(posterior.dynamic, generator))
         view = batch.view("static")
-        shuffled_steps = None if view.mask is None else inside(view.mask)
+        shuffled_steps = inside(view.mask)
         shuffled = self._static(encode_view(self.encoder, view, g), shuffled_steps).mean
         terms = {
             "reconstruction": self.step_errors(batch, codes, steps).sum(1),
@@ -206,4 +206,4 @@ class S3VAE(SequentialVAE):
 
     def _static(self, g: Tensor, steps: Tensor | None) -> Normal:
         h = self.static_path(g, steps)
-        return self.static_head(h[:, -1] if steps is None else take_step(h, (steps.sum(1) - 1).clamp_min(0)))
+        return self.static_head(last_step(h, steps))

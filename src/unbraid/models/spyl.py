@@ -191,7 +191,7 @@ class SPYL(SequentialVAE):
         generator: torch.Generator | None = None,
     ) -> Posterior:
         """q(s | x), and q(d | x), q(d | s, x) or the product of all q(d_t | x_t)."""
-        steps = None if mask is None else inside(mask)
+        steps = inside(mask)
         g = encode_steps(self.encoder, x, mask)
         h = self.both_ways(g, steps)
         static = self.static_head(last_outputs(h, steps))
@@ -214,7 +214,7 @@ class SPYL(SequentialVAE):
             ValueError: the batch lacks the size of the data set.
         """
         posterior = self.posterior(batch.x, batch.mask)
-        steps = None if batch.mask is None else inside(batch.mask)
+        steps = inside(batch.mask)
         s = draw(posterior.static, generator)
         posterior = posterior.at(s)
         codes = Codes(s, draw(posterior.dynamic, generator))

@@ -126,13 +126,11 @@ class VAE(SequenceModel):
         posterior = self.posterior(batch.x, batch.mask)
         draws = Posterior(repeat(posterior.static, self.samples), repeat(posterior.dynamic, self.samples))
         codes, many = draws.sample(generator), batch.repeat(self.samples)
-        steps = None if many.mask is None else inside(many.mask)
+        steps = inside(many.mask)
         error = reconstruction_error(
             self.decode(codes, steps), zero_unobserved(many.x, many.mask), many.mask
         ).sum(1)
         return {
             "reconstruction": error.unflatten(0, (self.samples, -1)).mean(0),
-            "kl_dynamic": self.kl_dynamic(
-                posterior, posterior.mean, None if batch.mask is None else inside(batch.mask)
-            ),
+            "kl_dynamic": self.kl_dynamic(posterior, posterior.mean, inside(batch.mask)),
         }

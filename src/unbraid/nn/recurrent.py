@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unbraid.masks import steps_below, take_step
+from unbraid.masks import last_step, steps_below
 from unbraid.types import draw
 
 __all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "last_outputs"]
@@ -77,7 +77,7 @@ def last_outputs(
 ) -> Float[Tensor, "B output"]:
     """A bidirectional LSTM's last outputs: of the forward direction at the last step, of the backward one at the first."""
     half = h.shape[2] // 2
-    last = h[:, -1] if steps is None else take_step(h, (steps.sum(1) - 1).clamp_min(0))
+    last = last_step(h, steps)
     return torch.cat([last[:, :half], h[:, 0, half:]], 1)
 
 

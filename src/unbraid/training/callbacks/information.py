@@ -78,7 +78,7 @@ def information(
                 f"{type(part).__name__}; the estimates need a Normal, leave the option out"
             )
     codes = Codes(draw(posterior.static, generator), draw(posterior.dynamic, generator))
-    steps = None if batch.mask is None else inside(batch.mask)
+    steps = inside(batch.mask)
     path = (codes, posterior, dataset_size, steps)
     return {
         "static_dynamic": static_dynamic_information(*path),
