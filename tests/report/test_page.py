@@ -139,7 +139,7 @@ def test_confusion_leakage_and_information_are_in_the_report(run, tmp_path):
     config = yaml.safe_load((more / "config.yaml").read_text())
     config["training"] |= {"track_information": True, "batch_size": 8}
     (more / "config.yaml").write_text(yaml.safe_dump(config))
-    (more / "environment.json").write_text(json.dumps({"sequences": {"train": 20}}))
+    (more / "environment.json").write_text(json.dumps({"sequences": {"train": 20, "validation": 6}}))
     (more / "metrics.csv").write_text(
         "step,epoch,split,total,kl,weight/kl,information/static_input\n10,0,train,5,2,1,\n10,0,validation,5,2,1,3.5\n"
     )
