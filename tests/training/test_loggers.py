@@ -87,3 +87,10 @@ def test_unknown_loggers_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no logger"):
         train(tmp_path / "run", loggers=["nothing"])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_logger_without_its_package_is_refused_before_a_run_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("unbraid.training.callbacks.loggers.find_spec", lambda module: None)
+    with pytest.raises(ImportError, match=r"loggers: comet needs .* not installed: pip install comet-ml"):
+        train(tmp_path / "run", loggers=["comet"])
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,30 @@ __all__ = ["Pictures", "build_loggers", "check_loggers", "picture", "series_pict
 
 PICTURED = 4  # sequences in a picture
 EXTRAS = {"tensorboard": "pip install '.[tb]' in the folder of unbraid's source"}
+PACKAGES = {
+    "comet": ("comet_ml",),
+    "lit": ("litlogger",),
+    "mlflow": ("mlflow",),
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "wandb": ("wandb",),
+}
+"""The modules of which a logger needs one."""
 
 
 def check_loggers(loggers: Sequence[str | Logger]) -> None:
-    """Refuse names of loggers that Lightning does not have.
+    """Refuse names of loggers that Lightning does not have, and loggers whose own package is missing.
 
     Raises:
         ValueError: names the nearest.
+        ImportError: says how to install the package.
     """
     classes = _classes()
     for name in loggers:
         if isinstance(name, str) and name not in classes:
             raise ValueError(f"loggers: {name!r} is no logger of Lightning{nearest(name, classes)}")
+        modules = PACKAGES.get(name, ()) if isinstance(name, str) else ()
+        if modules and not any(map(find_spec, modules)):
+            raise _not_installed(str(name))
 
 
 def _classes() -> dict[str, Any]:
@@ -65,8 +78,12 @@ def _logger(name: str, folder: Path) -> Logger:
     try:
         return kind(**options)
     except ModuleNotFoundError as error:
-        how = EXTRAS.get(name, f"pip install {name}")
-        raise ImportError(f"loggers: {name} needs a package that is not installed: {how}") from error
+        raise _not_installed(name) from error
+
+
+def _not_installed(name: str) -> ImportError:
+    how = EXTRAS.get(name, f"pip install {PACKAGES.get(name, (name,))[0].replace('_', '-')}")
+    return ImportError(f"loggers: {name} needs a package that is not installed: {how}")
 
 
 class Pictures(lightning.Callback):
