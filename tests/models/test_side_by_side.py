@@ -93,3 +93,14 @@ def test_a_run_of_three_encodes_and_is_scored(tmp_path, monkeypatch):
     assert model.card.name == "side_by_side" and len(model.models) == 3
     assert model.settings["settings"]["width"] == 4
     assert main(["evaluate", "run", "--protocols", "verification", "--split", "validation"]) == 0
+
+
+def test_batches_are_not_read_where_the_method_fits_nothing_from_them():
+    model = build_model("side_by_side", (7,), method="vae", encoders=2)
+
+    def batches():
+        raise AssertionError("a batch was read")
+        yield
+
+    model.start(batches())
+    model.finish(batches())

@@ -24,7 +24,7 @@ from unbraid.io import save_model
 from unbraid.models.build import build_model
 from unbraid.report.choice import labels_of_components, varied_rows
 from unbraid.report.frames import hide_padding
-from unbraid.report.page import write_report
+from unbraid.report.page import _information, write_report
 from unbraid.report.pictures import make_pictures
 
 SMALL = {"static_size": 4, "dynamic_size": 4, "width": 4, "hidden": 8, "features": 8}
@@ -297,3 +297,14 @@ def test_padding_is_not_drawn():
     assert np.isnan(blank[:, 1, 2:]).all() and (blank[:, 1, :2] == 0).all() and (blank[:, 0] == 0).all()
     lines = hide_padding(np.zeros((2, 4, 5)), steps[:2], 1)
     assert np.isnan(lines[1, 2:]).all() and not np.isnan(lines[0]).any()
+
+
+def test_the_bounds_of_information_are_those_of_the_estimates(monkeypatch):
+    """N counts unlabelled sequences, which train as well; a batch of validation is no larger than the split."""
+    sizes = []
+    monkeypatch.setattr("unbraid.report.page.plots.plot_information", lambda log, *given: sizes.append(given))
+    monkeypatch.setattr("unbraid.report.page.drawn", lambda picture, *words: picture)
+    counts = {"train": 20, "unlabelled": 30, "validation": 6}
+    config = {"training": {"track_information": True, "batch_size": 8}}
+    _information([{"split": "validation"}], config, {"sequences": counts})
+    assert sizes == [(50, 6)]

@@ -8,7 +8,7 @@ from unbraid.cli.parser import call
 __all__ = ["demo", "main"]
 
 RECIPES = {"puppets": "puppets/dbse-sharp", "voices": "voices/braid", "machines": "machines/braid"}
-SHORTER = {"repeats": 3}  # of draws; `unbraid evaluate` takes five
+REPEATS = {"repeats": 3}  # of draws; `unbraid evaluate` takes five for videos
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +36,7 @@ def demo(data: Literal["puppets", "voices", "machines"] = "puppets", run: Path |
         return show_run(run)
     if (run / "config.yaml").is_file():
         print(f"Going on with the demo in {run}.")
-        return score_and_show(*workflow.resume(run), options=SHORTER)
+        return score_and_show(*workflow.resume(run), options=REPEATS)
     config = resolve_recipe(RECIPES[data])
     sequences = load_run_data(config)
-    return score_and_show(workflow.train(config, run, sequences), sequences, options=SHORTER)
+    return score_and_show(workflow.train(config, run, sequences), sequences, options=REPEATS)

@@ -133,7 +133,7 @@ class SequenceModel(nn.Module, ABC):
             if annotation not in (int, int | None) or value is None or name.endswith("seed"):
                 continue
             if not isinstance(value, int):
-                raise ValueError(f"model.{name}: {value!r} must be a whole number")
+                raise ValueError(f"model.{name}: {value!r} must be a whole number (int)")
             if value < 1:
                 raise ValueError(f"model.{name}: {value} must be at least 1")
 

@@ -365,7 +365,7 @@ def test_blank_lines_do_not_shift_the_lines(tmp_path):
         ),
         (
             {},
-            "column 'ward': 'south' is no number; .* static_labels=.'ward'.. To leave the column out, name the others in `features`",
+            "column 'ward': 'south' is no number; .* name the column in `static_labels`; to leave it out, name the others in `features`",
         ),
         ({"variable": "ward"}, "variable, value: long form needs both"),
         ({"variable": "what", "value": "heart"}, "variable: table has no column 'what'"),

@@ -286,8 +286,8 @@ def read_numbers(table: SourceTable, argument: str, name: str) -> np.ndarray:
             row = int(np.argmax(places == wrong[0]))
             raise ValueError(
                 f"{table.row(row)}, column {name!r}: {unique[wrong[0]]!r} is no number; correct it, or name it in `missing` "
-                f"if it stands for a missing value. A column of labels: static_labels=[{name!r}]. To leave the column out, name "
-                "the others in `features`"
+                "if it stands for a missing value. If the column is a label, name the column in `static_labels`; to leave it out, "
+                "name the others in `features`"
             )
         numbers = np.append(read, np.nan)[places]
     for text in filter(_is_number, table.missing):

@@ -41,12 +41,11 @@ def check_loggers(loggers: Sequence[str | Logger]) -> None:
         ImportError: says how to install the package.
     """
     classes = _classes()
-    for name in loggers:
-        if isinstance(name, str) and name not in classes:
+    for name in (logger for logger in loggers if isinstance(logger, str)):
+        if name not in classes:
             raise ValueError(f"loggers: {name!r} is no logger of Lightning{nearest(name, classes)}")
-        modules = PACKAGES.get(name, ()) if isinstance(name, str) else ()
-        if modules and not any(map(find_spec, modules)):
-            raise _not_installed(str(name))
+        if name in PACKAGES and not any(map(find_spec, PACKAGES[name])):
+            raise _not_installed(name)
 
 
 def _classes() -> dict[str, Any]:
