@@ -1,7 +1,7 @@
 """unbraid: split sequences into what stays (one static code) and what changes (a dynamic code per step).
 
     data = unbraid.load("my/videos")                     # or a table, sounds, an array, a registered data set
-    run = unbraid.fit(data, "dbse", folder="runs/mine")
+    run = unbraid.fit(data, folder="runs/mine")          # the default method for its kind; or "dbse", ...
     codes = unbraid.encode(run.model, data)              # codes.static (N, S), codes.dynamic (N, T, D)
 
 As on the command line: `resolve_recipe` gives the settings of a run, `train_score_report` does the rest (or `train` and

@@ -62,11 +62,12 @@ def ask_second_process_to_stop(plan):
 
 def start(folder: Path) -> None:
     training = TrainingConfig(**TRAINING, track_information=True)
-    fit(tiny_data(), folder=folder / "whole", settings=SETTINGS, training=training, quiet=True)
+    fit(tiny_data(), "dbse", folder=folder / "whole", settings=SETTINGS, training=training, quiet=True)
     try:
         stop = At(3, ask_second_process_to_stop)
         fit(
             tiny_data(),
+            "dbse",
             folder=folder / "stopped",
             settings=SETTINGS,
             training=training,
@@ -86,12 +87,19 @@ def go_on(folder: Path) -> None:
         resume(folder / "stopped", tiny_data(), quiet=True)
         other = Sequences.from_arrays(tiny_data().x[process.rank :], name="noise")
         try:
-            fit(other, folder=folder / "refused", settings=SETTINGS, training=TrainingConfig(**TRAINING))
+            fit(
+                other,
+                "dbse",
+                folder=folder / "refused",
+                settings=SETTINGS,
+                training=TrainingConfig(**TRAINING),
+            )
         except ValueError as error:
             print(f"refused: {error}", file=sys.stderr)
         try:
             fit(
                 tiny_data(),
+                "dbse",
                 folder=folder / "refused",
                 settings=SETTINGS,
                 training=TrainingConfig(**TRAINING | {"batch_size": 7}),

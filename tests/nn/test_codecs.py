@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 from torch import nn
+from torch.distributions import Normal
 
 from unbraid.models.build import build_model
 from unbraid.nn.codecs import build_decoder, build_encoder, decode_steps, encode_steps
@@ -89,6 +90,20 @@ def test_deviations_are_learned_within_their_bounds(decoder):
     p.stddev.sum().backward()
     last = [layer for layer in decoder if isinstance(layer, nn.Linear)][-1]
     assert last.weight.grad[4 * 3 :].abs().sum() > 0  # the second half sets the deviations
+
+
+def test_the_error_of_a_normal_has_the_gradients_of_torch(x):
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.rand(x.shape, generator=generator) < 0.6
+    mean, raw = torch.randn((2, *x.shape), generator=generator, dtype=torch.float64)
+    leaves = [part.clone().requires_grad_() for part in (x.double(), mean, raw)]
+    same = [part.detach().clone().requires_grad_() for part in leaves]
+    weights = torch.rand(x.shape[:2], generator=generator, dtype=torch.float64)
+    (weights * reconstruction_error(BoundedNormal(*leaves[1:]), leaves[0], mask)).sum().backward()
+    p = Normal(same[1], 0.05 + 1.95 * torch.sigmoid(same[2]))
+    (weights.view(2, 5, 1, 1) * torch.where(mask, -p.log_prob(same[0]), 0.0)).sum().backward()
+    for leaf, other in zip(leaves, same, strict=True):
+        torch.testing.assert_close(leaf.grad, other.grad)
 
 
 def test_the_error_is_the_negative_log_likelihood_of_what_is_observed(decoder, x):

@@ -6,9 +6,11 @@ import pytest
 import torch
 import yaml
 
+from unbraid.data.features import Sound
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.objectives.schedules import learning_rate_share, weight_at
+from unbraid.recipes import read_recipe, resolve_recipe
 from unbraid.training import TrainingConfig, fit, open_run, pace
 from unbraid.training.batches import Batches
 from unbraid.training.pace import fit_into_minutes
@@ -55,6 +57,35 @@ def test_batches_go_on_where_they_were_left(taken):
 def test_validation_batches_leave_nothing_out():
     assert np.concatenate(list(Batches(np.arange(23), 5))).tolist() == list(range(23))
     assert len(Batches(np.arange(23), 5)) == 5
+
+
+KINDS = {
+    "own/dbse": Sequences(np.zeros((12, 4, 3, 16, 16), np.uint8), "clips"),
+    "own/braid-series": Sequences(np.ones((12, 4, 6, 2), np.float32), "windows"),
+    "own/braid-sound": Sequences(np.ones((12, 9, 80), np.float32), "sounds", sound=Sound("mel80", 8000)),
+}
+
+
+@pytest.mark.parametrize("recipe", KINDS)
+def test_without_a_method_the_recipe_of_the_kind_is_trained(recipe, tmp_path, monkeypatch):
+    x = np.random.default_rng(0).random(KINDS[recipe].x.shape)
+    x = (255 * x).astype(np.uint8) if recipe == "own/dbse" else x.astype(np.float32)
+    splits = {"train": np.arange(8), "validation": np.arange(8, 12)}
+    data = replace(KINDS[recipe], x=x, splits=splits)
+    wanted = resolve_recipe(replace(read_recipe(recipe), data={"name": "puppets"}))
+    run = fit(data, folder=tmp_path / "short", training=TrainingConfig(steps=2, batch_size=4), quiet=True)
+    assert run.config["model"] == wanted["model"]
+    run = fit(
+        data,
+        folder=tmp_path / "changed",
+        settings={"static_size": 3},
+        training=TrainingConfig(steps=1),
+        quiet=True,
+    )
+    assert run.config["model"] == wanted["model"] | {"static_size": 3}
+    monkeypatch.setattr("unbraid.training.run._fit", lambda *arguments: arguments)
+    assert fit(data)[4] == TrainingConfig(**wanted["training"])
+    assert fit(data, "dbse")[1:5] == ("dbse", None, {}, TrainingConfig())
 
 
 def test_weight_schedule():
@@ -118,7 +149,7 @@ def test_fit_learns_and_leaves_a_whole_run(tmp_path):
     )
     settings = SETTINGS | {"width": 16, "hidden": 16, "features": 16}
     before = torch.random.get_rng_state()
-    run = fit(data, folder=tmp_path / "run", settings=settings, training=training, quiet=True)
+    run = fit(data, "dbse", folder=tmp_path / "run", settings=settings, training=training, quiet=True)
     assert torch.equal(before, torch.random.get_rng_state()), "training used the global random state"
     test = data.batch(data.splits["test"])
     with torch.no_grad():
@@ -146,6 +177,7 @@ def test_lengths_and_masks_train(tmp_path):
     data = Sequences.from_arrays(x, lengths=random.integers(2, 5, 30), name="ragged")
     run = fit(
         data,
+        "dbse",
         folder=tmp_path / "run",
         settings=SETTINGS,
         training=TrainingConfig(max_epochs=2, batch_size=8),
@@ -164,7 +196,7 @@ def test_a_training_that_diverges_says_so_and_stops(tmp_path):
 
 def test_minutes_end_a_training_cleanly(tmp_path):
     training = TrainingConfig(max_epochs=1000, batch_size=8, max_minutes=0.02, fitted_steps=100_000)
-    run = fit(tiny_data(), folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
+    run = fit(tiny_data(), "dbse", folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
     assert (run.folder / "model" / "model.json").exists()
 
 
@@ -180,7 +212,7 @@ def test_schedules_end_with_the_minutes(tmp_path, monkeypatch):
     assert fit_into_minutes(few, built, data) == few  # it ends before
     monkeypatch.setattr(pace, "seconds_of", lambda run, device: run() and 1.0)
     logged = replace(training, schedule="cosine", log_every_steps=1)
-    run = fit(data, folder=tmp_path / "run", settings=SETTINGS, training=logged, quiet=True)
+    run = fit(data, "dbse", folder=tmp_path / "run", settings=SETTINGS, training=logged, quiet=True)
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     assert config["training"]["fitted_steps"] == 5 and config["training"]["max_epochs"] == 1000
     with open(run.folder / "metrics.csv", newline="") as file:

@@ -79,7 +79,7 @@ def train(folder, device, **changes):
     training = {"max_epochs": 2, "batch_size": 8, "precision": "float32", "checkpoint_minutes": 1e-9}
     settings = {key: SMALL[key] for key in ("static_size", "dynamic_size", "features", "hidden", "width")}
     config = TrainingConfig(**training | {"device": device} | changes)
-    return fit(noise((3, 16, 16), 40), folder=folder, settings=settings, training=config, quiet=True)
+    return fit(noise((3, 16, 16), 40), "dbse", folder=folder, settings=settings, training=config, quiet=True)
 
 
 def weights(folder):

@@ -24,7 +24,13 @@ def clips(n=30):
 
 def train(folder, **beside):
     return fit(
-        clips(), folder=folder, settings=SMALL, training=TrainingConfig(**TRAINING), quiet=True, **beside
+        clips(),
+        "dbse",
+        folder=folder,
+        settings=SMALL,
+        training=TrainingConfig(**TRAINING),
+        quiet=True,
+        **beside,
     )
 
 

@@ -38,7 +38,9 @@ def same(first, second):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True)
+    fit(
+        tiny_data(), "dbse", folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True
+    )
     return folder
 
 
@@ -59,7 +61,14 @@ def break_off(folder, monkeypatch, writes):
 
     with monkeypatch.context() as patch, pytest.raises(BrokenError):
         patch.setattr(Checkpoints, "write", write_then_break)
-        fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True)
+        fit(
+            tiny_data(),
+            "dbse",
+            folder=folder,
+            settings=SETTINGS,
+            training=TrainingConfig(**TRAINING),
+            quiet=True,
+        )
 
 
 @pytest.mark.parametrize("writes", range(1, 15))
@@ -85,7 +94,12 @@ def rows(folder):
 def test_other_seed_gives_other_weights(whole, tmp_path):
     folder = tmp_path / "run"
     fit(
-        tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING, seed=1), quiet=True
+        tiny_data(),
+        "dbse",
+        folder=folder,
+        settings=SETTINGS,
+        training=TrainingConfig(**TRAINING, seed=1),
+        quiet=True,
     )
     assert not same(weights(whole), weights(folder))
 
@@ -150,7 +164,7 @@ def test_a_run_is_locked_while_it_trains(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoints, "write", look)
     short = TrainingConfig(**TRAINING | {"max_epochs": 1})
-    fit(tiny_data(), folder=tmp_path / "run", settings=SETTINGS, training=short, quiet=True)
+    fit(tiny_data(), "dbse", folder=tmp_path / "run", settings=SETTINGS, training=short, quiet=True)
     assert refused == [1, 2, 3, 4, 5]
 
 
@@ -173,6 +187,7 @@ def test_usual_torch_whatever_the_caller_has_set(whole, tmp_path):
         with torch.inference_mode():
             fit(
                 tiny_data(),
+                "dbse",
                 folder=tmp_path / "run",
                 settings=SETTINGS,
                 training=TrainingConfig(**TRAINING),
@@ -270,12 +285,12 @@ def test_an_empty_folder_can_be_trained_into(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     short = TrainingConfig(**TRAINING | {"max_epochs": 1})
-    fit(tiny_data(), folder=folder, settings=SETTINGS, training=short, quiet=True)
+    fit(tiny_data(), "dbse", folder=folder, settings=SETTINGS, training=short, quiet=True)
     assert (folder / "model" / "model.json").is_file()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="exists and holds no run; it is never overwritten"):
-        fit(tiny_data(), folder=tmp_path / "other", settings=SETTINGS, training=short, quiet=True)
+        fit(tiny_data(), "dbse", folder=tmp_path / "other", settings=SETTINGS, training=short, quiet=True)
 
 
 def test_kill_at_five_random_moments(whole, tmp_path):
@@ -302,7 +317,7 @@ def test_kill_at_five_random_moments(whole, tmp_path):
         if (folder / "environment.json").exists():
             resume(folder, tiny_data())
         else:
-            fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING))
+            fit(tiny_data(), "dbse", folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING))
         """)
     )
     moments = random.Random(0)
@@ -334,7 +349,7 @@ def test_interrupt_leaves_a_resumable_run(whole, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     slow = TRAINING | {"checkpoint_minutes": 100.0}
     with pytest.raises(KeyboardInterrupt):
-        fit(tiny_data(), folder=folder, settings=SETTINGS, training=TrainingConfig(**slow))
+        fit(tiny_data(), "dbse", folder=folder, settings=SETTINGS, training=TrainingConfig(**slow))
     assert "unbraid resume" in capsys.readouterr().out
     monkeypatch.setattr(Metrics, "on_train_batch_end", add)
     resume(folder, tiny_data(), quiet=True)
@@ -355,6 +370,6 @@ def test_resume_refuses_other_data(whole):
 def test_run_folder_is_never_overwritten(whole):
     before = (whole / "config.yaml").read_text()
     with pytest.raises(FileExistsError, match="never overwritten"):
-        fit(tiny_data(), folder=whole, settings=SETTINGS)
+        fit(tiny_data(), "dbse", folder=whole, settings=SETTINGS)
     assert (whole / "config.yaml").read_text() == before
     assert yaml.safe_load(before)["training"]["learning_rate"] == 3e-3

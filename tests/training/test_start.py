@@ -30,7 +30,9 @@ def data(seed, features=5):
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first") / "run"
-    return fit(data(0), folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True)
+    return fit(
+        data(0), "dbse", folder=folder, settings=SETTINGS, training=TrainingConfig(**TRAINING), quiet=True
+    )
 
 
 def from_first(first, **changes):
@@ -45,7 +47,7 @@ def same(model, other):
 def test_training_starts_from_the_weights(first, tmp_path):
     """With steps that change next to nothing, the result is the model that training started from."""
     training = from_first(first, learning_rate=1e-12)
-    run = fit(data(1), folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
+    run = fit(data(1), "dbse", folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
     for name, value in first.model.named_parameters():
         assert torch.allclose(value, run.model.get_parameter(name), atol=1e-7)
     assert same(load_model(tmp_path / "run" / "start"), first.model)
@@ -55,7 +57,12 @@ def test_the_weights_are_part_of_the_identity_and_their_place_is_not(first, tmp_
     moved = first.model.save_pretrained(tmp_path / "moved")
     configs = [
         fit(
-            data(1), folder=tmp_path / f"run{number}", settings=SETTINGS, training=training, quiet=True
+            data(1),
+            "dbse",
+            folder=tmp_path / f"run{number}",
+            settings=SETTINGS,
+            training=training,
+            quiet=True,
         ).config
         for number, training in enumerate((from_first(first), from_first(first, start_from=str(moved))))
     ]
@@ -68,6 +75,7 @@ def test_the_weights_are_part_of_the_identity_and_their_place_is_not(first, tmp_
     with pytest.raises(ValueError, match=r"training.start_from: the weights .* not 0000"):
         fit(
             data(1),
+            "dbse",
             folder=tmp_path / "no",
             settings=SETTINGS,
             training=from_first(first, start_sha256="0000"),
@@ -80,7 +88,7 @@ def test_a_resumed_training_is_that_of_one_that_ran_through(first, tmp_path, mon
     """Broken off, with the model that it started from gone."""
     start = first.model.save_pretrained(tmp_path / "start")
     training = from_first(first, start_from=str(start))
-    whole = fit(data(1), folder=tmp_path / "whole", settings=SETTINGS, training=training, quiet=True)
+    whole = fit(data(1), "dbse", folder=tmp_path / "whole", settings=SETTINGS, training=training, quiet=True)
     write, count = Checkpoints.write, 0
 
     def write_then_break(self, trainer, plan):
@@ -93,7 +101,7 @@ def test_a_resumed_training_is_that_of_one_that_ran_through(first, tmp_path, mon
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
         patch.setattr(Checkpoints, "write", write_then_break)
-        fit(data(1), folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
+        fit(data(1), "dbse", folder=tmp_path / "run", settings=SETTINGS, training=training, quiet=True)
     start.rename(tmp_path / "elsewhere")
     assert same(resume(tmp_path / "run", data(1), quiet=True).model, whole.model)
 

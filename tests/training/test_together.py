@@ -122,7 +122,7 @@ def test_an_error_of_the_first_process_that_takes_more_than_a_text_is_passed_on(
 
 def test_more_processes_than_started_or_cores_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"training.devices: 2 processes are wanted .* 1 is there"):
-        fit(tiny_data(), folder=tmp_path / "run", training=TrainingConfig(devices=2, device="cpu"))
+        fit(tiny_data(), "dbse", folder=tmp_path / "run", training=TrainingConfig(devices=2, device="cpu"))
     from unbraid.cli import main
 
     many = str(cores() + 1)

@@ -1,10 +1,12 @@
 """Distributions of an observation given its codes."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, Normal
 
 __all__ = ["BoundedNormal", "SquaredErrorNormal", "reconstruction_error"]
@@ -50,10 +52,29 @@ class BoundedNormal(Normal):
         spread = self.HIGHEST - self.LOWEST
         super().__init__(mean, self.LOWEST + spread * torch.sigmoid(raw), validate_args=False)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each value, in fewer passes over the values than torch's own."""
-        z = (value - self.loc) / self.scale
-        return -0.5 * z * z - self.scale.log() - 0.5 * math.log(2 * math.pi)
+
+class _NormalError(torch.autograd.Function):
+    """-log N(x; m, sd) of each value: z^2 / 2 + log sd + log(2 pi) / 2 with z = (x - m) / sd.
+
+    The same as torch's, in half as many passes over the values, which count in small models:
+
+        d/dm = -z / sd,   d/dsd = (1 - z^2) / sd,   d/dx = z / sd
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        z = (x - mean).div_(deviation)
+        ctx.save_for_backward(z, deviation)
+        return deviation.log().add_(0.5 * math.log(2 * math.pi)).addcmul_(z, z, value=0.5)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        z, deviation = ctx.saved_tensors
+        of_deviation = gradient / deviation
+        of_x = of_deviation * z
+        of_deviation.addcmul_(of_x, z, value=-1)
+        return of_x if ctx.needs_input_grad[0] else None, -of_x, of_deviation
 
 
 def reconstruction_error(
@@ -76,7 +97,8 @@ def reconstruction_error(
         weights: of the last axis of x; None for 1.
     """
     if not isinstance(p, SquaredErrorNormal):
-        return _step_sums(-p.log_prob(x), mask, weights)
+        of_values = _NormalError.apply(x, p.loc, p.scale) if isinstance(p, Normal) else -p.log_prob(x)
+        return _step_sums(of_values, mask, weights)
     rest = x - p.mean
     error = _step_sums(rest.square(), mask, weights)
     if not p.edges:

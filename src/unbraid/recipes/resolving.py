@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from unbraid.data.load import own_kind, own_loader
 from unbraid.parameters import Parameter, parameters
@@ -16,7 +16,7 @@ from unbraid.registry import DATASETS, dataset_loader, model_class
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
 
-__all__ = ["own_recipe", "recipe_settings", "resolve_recipe", "side_by_side"]
+__all__ = ["own_recipe", "recipe_for", "recipe_settings", "resolve_recipe", "side_by_side"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PATHS = (
@@ -102,32 +102,43 @@ def side_by_side(config: dict[str, Any], encoders: int) -> dict[str, Any]:
 
 
 def own_recipe(path: str | Path, model: str | None = None) -> Recipe:
-    """What a method starts from on your own data.
+    """What a method starts from on your own data at a path; see `recipe_for`.
+
+    Args:
+        path: of the data.
+        model: name of the method; None for the default one.
+
+    Raises:
+        ValueError: there is no such method, or the file is none that can be read.
+    """
+    recipe = recipe_for(own_kind(path), model)
+    return replace(recipe, data={"name": str(path)} | recipe.data)
+
+
+def recipe_for(kind: Literal["", "series", "sound"], model: str | None = None) -> Recipe:
+    """What a method starts from on your own data of a kind.
 
     That is the recipe `own/<model>`, or `own/<model>-series` for tables and windows and `own/<model>-sound` for sounds. Where
     there is none, the settings of the method's recipe for the built-in or published data of that kind, trained for 2,000
     steps; or the method's defaults.
 
     Args:
-        path: of the data.
+        kind: of the data; "" for videos and images.
         model: name of the method; None for `braid` on series and sounds, and `dbse` on videos and images.
 
     Raises:
-        ValueError: there is no such method, or the file is none that can be read.
+        ValueError: there is no such method.
     """
-    kind = own_kind(path)
     name = model or ("braid" if kind else "dbse")
-    own = [f"own/{name}-{kind}"] if kind else [f"own/{name}"]
-    names = [*own, *(f"{data}/{name}" for data in ALIKE[kind])]
-    found = next((known for known in names if known in list_recipes()), None)
-    if found in own:
-        recipe = read_recipe(found)
-        return replace(recipe, data={"name": str(path)} | recipe.data)
+    own = f"own/{name}-{kind}" if kind else f"own/{name}"
+    if own in list_recipes():
+        return read_recipe(own)
     model_class(name)  # refuses a method that does not exist
+    found = next((f"{data}/{name}" for data in ALIKE[kind] if f"{data}/{name}" in list_recipes()), None)
     about = f"{name} on your own data: the settings of {found}." if found else f"{name} with its defaults."
     recipe = read_recipe(found) if found else Recipe(name, about, {}, {"name": name}, {})
     training = {name: value for name, value in recipe.training.items() if name != "max_epochs"}
-    return replace(recipe, about=about, data={"name": str(path)}, training=training | {"steps": OWN_STEPS})
+    return replace(recipe, about=about, data={}, training=training | {"steps": OWN_STEPS})
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, Parameter]:

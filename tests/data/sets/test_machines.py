@@ -1,5 +1,6 @@
 """Machines: the planted factors are found again in the values by closed forms that share no code with the renderer."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from unbraid.data.sets import machines
 from unbraid.testing import check_dataset
 
-TURNS = {"slow": 1.0, "middle": 1.5, "fast": 2.0}
+TURNS = {"slow": 1.0, "middle": 4 / 3, "fast": 5 / 3}
 LAGS = {"together": 0.0, "lagging": 0.25, "opposed": 0.5}
 BASE, UNIT = np.array([6.0, 40.0, 12.0, 65.0]), np.array([2.0, 5.0, 3.0, 8.0])
 
@@ -83,14 +84,13 @@ def test_level_and_scale_are_those_of_the_temperature(data, values):
 
 
 def test_frequency_is_the_one_whose_wave_fits_best(data, values):
-    whole = values[..., 0][~np.isnan(values[..., 0]).any(2)]
-    owner = np.nonzero(~np.isnan(values[..., 0]).any(2))[0]
-    errors = []
-    for cycles in TURNS.values():
+    errors = np.zeros((3, len(values)))
+    for row, cycles in enumerate(TURNS.values()):
         angle = 2 * np.pi * cycles * (np.arange(8) - 3.5) / 8
         design = np.stack([np.cos(angle), np.sin(angle), np.ones(8)], 1)
-        rest = whole - whole @ (design @ np.linalg.pinv(design)).T
-        errors.append(np.bincount(owner, (rest**2).sum(1)))
+        rest = values - np.einsum("wv,ntvf->ntwf", design @ np.linalg.pinv(design), values)
+        rest[data.targets["event"] != 0] = np.nan  # a shock is no wave
+        errors[row] = np.nansum(rest**2, (1, 2, 3))
     best = np.argmin(errors, 0)
     assert (best == data.labels["frequency"].values).mean() > 0.95
 
@@ -106,12 +106,30 @@ def test_coupling_is_the_lag_of_the_fourth_sensor(data, values):
     assert off.max() < 0.1
 
 
-def test_phase_is_that_of_the_first_sensor(data, values):
-    found = wave(data, values)[..., 0]
+@pytest.mark.parametrize("sensor", [0, 1, 2])
+def test_phase_is_that_of_the_first_three_sensors(data, values, sensor):
+    found = wave(data, values)[..., sensor]
     calm = ~np.isnan(found) & (data.targets["event"] == 0)
     planted = data.targets["phase_cos"] + 1j * data.targets["phase_sin"]
     off = np.angle(found[calm] / planted[calm])
     assert np.median(np.abs(off)) < 0.15 and np.quantile(np.abs(off), 0.95) < 0.6
+
+
+@pytest.mark.parametrize("phase", [0, 0.1, 0.25, 0.4])
+def test_the_nearest_series_of_another_frequency_and_coupling_has_the_same_phase(phase):
+    phases = np.arange(0, 1, 1 / 64)
+
+    def series(turn, lag, phases):
+        none, one = np.zeros((1, len(phases)), int), np.ones(1)
+        made = machines.render(0 * one, one, turn * one, lag * one, phases[None], none, none - 1)
+        return ((made[0] - BASE) / UNIT).reshape(len(phases), -1)
+
+    kinds = list(itertools.product(TURNS.values(), LAGS.values()))
+    off = []  # turns
+    for given, wanted in itertools.product(kinds, kinds):
+        distance = np.square(series(*wanted, phases) - series(*given, np.array([phase]))).sum(1)
+        off.append((phases[distance.argmin()] - phase + 0.5) % 1 - 0.5)
+    assert np.abs(off).max() < 0.2 and np.cos(2 * np.pi * np.array(off)).mean() > 0.95
 
 
 def test_phases_do_not_tell_the_frequency(data):

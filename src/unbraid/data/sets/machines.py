@@ -8,17 +8,21 @@ Static factors, which stay as long as the machine runs:
 
 - `level` (a number): what all sensors are raised by, in their units.
 - `scale` (a number): the size of everything that moves.
-- `frequency` (slow, middle, fast): 1, 1.5 or 2 turns in a window, up to 3% more or less.
-- `coupling` (together, lagging, opposed): the second and fourth sensor turn with the others, a quarter turn or half a turn
-  behind them.
+- `frequency` (slow, middle, fast): 1, 1 1/3 or 1 2/3 turns in a window, up to 3% more or less.
+- `coupling` (together, lagging, opposed): the fourth sensor turns with the others, a quarter turn or half a turn behind them.
 
 Dynamic factors, one value for each window:
 
-- `phase_cos`, `phase_sin`: cosine and sine of the first sensor's angle in the middle of the window. Each window starts at a new
+- `phase_cos`, `phase_sin`: cosine and sine of the first three sensors' angle in the middle of the window. Each window starts at a new
   random angle, so that the path of the angles does not tell the frequency.
 - `regime` (0 or 1): whether the machine is loaded, two to five windows at a time. Load raises the current and lowers the
   pressure; the mean over the sensors stays.
 - `event` (0 or 1): whether a shock is heard in the window: vibration and current jump and die away within three rows.
+
+A swap of these factors has one right answer that the series themselves tell, without labels: the changed series that is nearest to
+the one that gave the phase. So most sensors show the phase, whatever the coupling, and waves of different frequency overlap in a
+window. In version 1 neither held (two of four sensors lagged; slow and fast waves, of 1 and 2 turns, were orthogonal at any phase),
+and the phase of a swap was a convention that no method could know.
 
 All factors are drawn independently of one another. A tenth of the values is missing, half of them one by one, half of them in
 blocks of one sensor. Splits are by machine, at random.
@@ -56,7 +60,7 @@ card = DataCard(
     ),
 )
 
-VERSION = 1
+VERSION = 2
 WINDOW = 8
 SHORTEST = 12
 RATE = 10.0  # rows per second
@@ -68,8 +72,8 @@ SENSORS = (
     ("temperature", "°C", 65.0, 8.0, 0.0, 0.0),
 )
 BASE, UNIT, LOAD, SHOCK = (np.array(column) for column in list(zip(*SENSORS, strict=True))[2:])
-FOLLOWS = np.array([0, 1, 0, 1])  # sensors that lag behind the first by the coupling
-FREQUENCIES = {"slow": 1.0, "middle": 1.5, "fast": 2.0}  # turns in a window
+FOLLOWS = np.array([0, 0, 0, 1])  # the sensor that lags behind the others by the coupling
+FREQUENCIES = {"slow": 1.0, "middle": 4 / 3, "fast": 5 / 3}  # turns in a window
 COUPLINGS = {"together": 0.0, "lagging": 0.25, "opposed": 0.5}  # turns behind
 EVENT_SHARE, EVENT_SIZE, EVENT_DECAY = 0.15, 4.0, 0.5
 NOISE = 0.15
@@ -125,8 +129,8 @@ def render(
         level: added to all sensors, in units of their size.
         scale: factor of everything that moves.
         turns: in a window.
-        lag: of the second and fourth sensor, in turns.
-        phase: angle of the first sensor in the middle of each window, in turns.
+        lag: of the fourth sensor behind the others, in turns.
+        phase: angle of the first three sensors in the middle of each window, in turns.
         regime: 1 under load, else 0.
         shock: the row of the window in which a shock begins; -1 for none.
     """
