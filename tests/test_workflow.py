@@ -1,6 +1,7 @@
 """Train, score and report from Python: the model and the data are handed on, and nothing differs from reading them back."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import unbraid as ub
 from unbraid import workflow
 from unbraid.cli import main
+from unbraid.data.features import Sound
 from unbraid.generation import encode
 
 SMALL = {
@@ -123,3 +125,34 @@ def test_data_that_grew_are_not_scored(config, tmp_path):
         workflow.score(run, data, ["generation"])
     assert not (run.folder / "evaluation").exists()
     assert main(["evaluate", str(run.folder)]) == 2
+
+
+KINDS = {
+    "own/dbse": ub.Sequences(np.zeros((12, 4, 3, 16, 16), np.uint8), "clips"),
+    "own/braid-series": ub.Sequences(np.ones((12, 4, 6, 2), np.float32), "windows"),
+    "own/braid-sound": ub.Sequences(np.ones((12, 9, 80), np.float32), "sounds", sound=Sound("mel80", 8000)),
+}
+
+
+@pytest.mark.parametrize("recipe", KINDS)
+def test_without_a_method_the_recipe_of_the_kind_is_trained(recipe, tmp_path, monkeypatch):
+    x = np.random.default_rng(0).random(KINDS[recipe].x.shape)
+    x = (255 * x).astype(np.uint8) if recipe == "own/dbse" else x.astype(np.float32)
+    splits = {"train": np.arange(8), "validation": np.arange(8, 12)}
+    data = replace(KINDS[recipe], x=x, splits=splits)
+    wanted = ub.resolve_recipe(replace(ub.read_recipe(recipe), data={"name": "puppets"}))
+    run = workflow.fit(
+        data, folder=tmp_path / "short", training=ub.TrainingConfig(steps=2, batch_size=4), quiet=True
+    )
+    assert run.config["model"] == wanted["model"]
+    run = workflow.fit(
+        data,
+        folder=tmp_path / "changed",
+        settings={"static_size": 3},
+        training=ub.TrainingConfig(steps=1),
+        quiet=True,
+    )
+    assert run.config["model"] == wanted["model"] | {"static_size": 3}
+    monkeypatch.setattr(workflow, "fit_model", lambda data, model, **options: (model, options["training"]))
+    assert workflow.fit(data) == (wanted["model"]["name"], ub.TrainingConfig(**wanted["training"]))
+    assert workflow.fit(data, "dbse") == ("dbse", None)

@@ -31,7 +31,7 @@ _PUBLIC = {
     "list_recipes": "unbraid.recipes",
     "read_recipe": "unbraid.recipes",
     "resolve_recipe": "unbraid.recipes",
-    "fit": "unbraid.training",
+    "fit": "unbraid.workflow",
     "resume": "unbraid.training",
     "open_run": "unbraid.training",
     "Run": "unbraid.training",

@@ -3,6 +3,8 @@
     config = unbraid.resolve_recipe("sprites/dbse", {"training.seed": 1})
     run, errors = train_score_report(config, "runs/sprites-1")
 
+or, on data that are at hand, `fit(data)`.
+
 Data are loaded once and the trained model is handed on.
 """
 
@@ -15,14 +17,18 @@ from unbraid.data.sequences import Sequences
 from unbraid.evaluation import fitting_protocols, run_protocols
 from unbraid.evaluation.advice import advice
 from unbraid.machine import choose_device
+from unbraid.models.base import SequenceModel
+from unbraid.recipes.resolving import recipe_for
 from unbraid.report.page import write_report
-from unbraid.training import Run, TrainingConfig, fit
+from unbraid.training import Run, TrainingConfig
+from unbraid.training import fit as fit_model
 from unbraid.training import resume as resume_training
 from unbraid.training.environment import read_environment
 from unbraid.training.run import check_same_data, load_run_data, new_folder, read_config
 
 __all__ = [
     "advice_on",
+    "fit",
     "protocols_of",
     "report",
     "resume",
@@ -33,6 +39,60 @@ __all__ = [
 ]
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
+
+def fit(
+    data: Sequences,
+    model: str | SequenceModel | None = None,
+    *,
+    folder: str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    training: TrainingConfig | None = None,
+    config: dict[str, Any] | None = None,
+    callbacks: Sequence[Any] = (),
+    loggers: Sequence[Any] = (),
+    quiet: bool = False,
+) -> Run:
+    """Train a model on a data set's train split.
+
+    Under `torchrun` the processes train as one; see docs/training.md.
+
+    Args:
+        data: with splits `train` and `validation`.
+        model: None for the default method of the data's kind, with the settings and the training of its recipe for your own
+            data. (Recordings are best loaded with that recipe's `segment="utterance", steps=100`.) A registered name, for
+            the method with its defaults; or a model that is built.
+        folder: where the run goes; it must not exist, or be empty. By default `runs/<data>-<model>-<number>`.
+        settings: of the model, where it is not built yet.
+        training: how to train; None for the recipe's training where `model` is None, else for the defaults.
+        config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
+            name.
+        callbacks: of Lightning, called after those of the library; each sees the plan (`plan.model`, `plan.step`).
+        loggers: of Lightning, or names of them ("tensorboard", "wandb", "mlflow", ...), that get each row of metrics.csv.
+        quiet: print nothing.
+
+    Raises:
+        ValueError: settings, weights or data that do not fit, before training starts.
+        FileExistsError: the folder exists.
+        KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
+    """
+    settings = settings or {}
+    if model is None:
+        recipe = recipe_for("" if data.kind == "frames" else "sound" if data.kind == "sound" else "series")
+        model = str(recipe.model["name"])
+        settings = {name: value for name, value in recipe.model.items() if name != "name"} | settings
+        training = training or TrainingConfig(**recipe.training)
+    return fit_model(
+        data,
+        model,
+        folder=folder,
+        settings=settings,
+        training=training,
+        config=config,
+        callbacks=callbacks,
+        loggers=loggers,
+        quiet=quiet,
+    )
 
 
 def train(
@@ -64,7 +124,7 @@ def train(
     folder = run_folder(config, folder)
     data = load_run_data(dict(config)) if data is None else data
     training = TrainingConfig(**config["training"])
-    return fit(
+    return fit_model(
         data,
         name,
         folder=folder,

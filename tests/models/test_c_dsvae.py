@@ -218,6 +218,6 @@ def test_ways_of_the_dynamic_view_are_those_of_augment():
     from typing import get_args
 
     from unbraid.augment import WAYS
-    from unbraid.models.c_dsvae import DynamicView
+    from unbraid.types import MotionView
 
-    assert set(get_args(DynamicView)) == {"auto", *WAYS} - {"shuffle", "scatter", "early", "late"}
+    assert set(get_args(MotionView)) == {"auto", *WAYS} - {"shuffle", "scatter", "early", "late"}

@@ -6,11 +6,9 @@ import pytest
 import torch
 import yaml
 
-from unbraid.data.features import Sound
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.objectives.schedules import learning_rate_share, weight_at
-from unbraid.recipes import read_recipe, resolve_recipe
 from unbraid.training import TrainingConfig, fit, open_run, pace
 from unbraid.training.batches import Batches
 from unbraid.training.pace import fit_into_minutes
@@ -57,35 +55,6 @@ def test_batches_go_on_where_they_were_left(taken):
 def test_validation_batches_leave_nothing_out():
     assert np.concatenate(list(Batches(np.arange(23), 5))).tolist() == list(range(23))
     assert len(Batches(np.arange(23), 5)) == 5
-
-
-KINDS = {
-    "own/dbse": Sequences(np.zeros((12, 4, 3, 16, 16), np.uint8), "clips"),
-    "own/braid-series": Sequences(np.ones((12, 4, 6, 2), np.float32), "windows"),
-    "own/braid-sound": Sequences(np.ones((12, 9, 80), np.float32), "sounds", sound=Sound("mel80", 8000)),
-}
-
-
-@pytest.mark.parametrize("recipe", KINDS)
-def test_without_a_method_the_recipe_of_the_kind_is_trained(recipe, tmp_path, monkeypatch):
-    x = np.random.default_rng(0).random(KINDS[recipe].x.shape)
-    x = (255 * x).astype(np.uint8) if recipe == "own/dbse" else x.astype(np.float32)
-    splits = {"train": np.arange(8), "validation": np.arange(8, 12)}
-    data = replace(KINDS[recipe], x=x, splits=splits)
-    wanted = resolve_recipe(replace(read_recipe(recipe), data={"name": "puppets"}))
-    run = fit(data, folder=tmp_path / "short", training=TrainingConfig(steps=2, batch_size=4), quiet=True)
-    assert run.config["model"] == wanted["model"]
-    run = fit(
-        data,
-        folder=tmp_path / "changed",
-        settings={"static_size": 3},
-        training=TrainingConfig(steps=1),
-        quiet=True,
-    )
-    assert run.config["model"] == wanted["model"] | {"static_size": 3}
-    monkeypatch.setattr("unbraid.training.run._fit", lambda *arguments: arguments)
-    assert fit(data)[4] == TrainingConfig(**wanted["training"])
-    assert fit(data, "dbse")[1:5] == ("dbse", None, {}, TrainingConfig())
 
 
 def test_weight_schedule():

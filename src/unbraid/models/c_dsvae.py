@@ -36,7 +36,7 @@ the paper (theirs: a plain RNN, two layers); no leaky ReLU on the moments of q(s
 are drawn anew for every batch (theirs are prepared beforehand).
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -49,13 +49,10 @@ from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.objectives.contrast import Compare, contrast, mean_path
-from unbraid.objectives.information import PairEstimate, sampled_terms
-from unbraid.types import Batch, Posterior, Terms
+from unbraid.objectives.information import Estimate, PairEstimate, sampled_terms
+from unbraid.types import Batch, MotionView, Posterior, Terms
 
 __all__ = ["CDSVAE"]
-
-Estimate = Literal["contrastive", "mws", "none"]
-DynamicView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
 
 
 class CDSVAE(SequentialVAE):
@@ -135,7 +132,7 @@ class CDSVAE(SequentialVAE):
         static_estimate: Estimate = "contrastive",
         dynamic_estimate: Estimate = "contrastive",
         pair_estimate: PairEstimate = "per_step",
-        dynamic_view: DynamicView = "auto",
+        dynamic_view: MotionView = "auto",
         temperature: float = 0.5,
         compare: Compare = "all_processes",
         decoder_width: int | None = None,

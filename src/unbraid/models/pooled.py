@@ -37,14 +37,12 @@ from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
 from unbraid.objectives.contrast import Compare, contrast, mean_path
-from unbraid.objectives.information import PairEstimate, sampled_terms
-from unbraid.types import Batch, Codes, Posterior, Terms, View, repeat
+from unbraid.objectives.information import Estimate, PairEstimate, sampled_terms
+from unbraid.types import Batch, Codes, MotionView, Posterior, Terms, View, repeat
 
 __all__ = ["Pooled"]
 
-Estimate = Literal["contrastive", "mws", "none"]
 StaticView = Literal["shuffle", "scatter", "halves"]
-DynamicView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
 
 
 class Pooled(SequentialVAE):
@@ -123,7 +121,7 @@ class Pooled(SequentialVAE):
         dynamic_estimate: Estimate = "none",
         pair_estimate: PairEstimate = "none",
         static_view: StaticView = "halves",
-        dynamic_view: DynamicView = "auto",
+        dynamic_view: MotionView = "auto",
         temperature: float = 0.5,
         static_temperature: float | None = None,
         samples: int = 1,

@@ -33,6 +33,7 @@ from unbraid.types import Codes, Posterior, Terms
 
 __all__ = [
     "Entropies",
+    "Estimate",
     "PairEstimate",
     "dynamic_input_information",
     "dynamic_input_information_per_step",
@@ -49,6 +50,9 @@ __all__ = [
 Sampling = Callable[[Bool[Tensor, "*K B B"], int], Float[Tensor, "*K B B"]]
 """Log weights of the sequences j in the aggregated posterior at a draw of sequence i, of those that compare."""
 
+
+Estimate = Literal["contrastive", "mws", "none"]
+"""How the information between a code and the sequence is estimated: by contrast of views, by minibatch sampling, or not at all."""
 
 PairEstimate = Literal["per_step", "trajectory", "none"]
 """How I(s; d) is estimated: for single steps, for whole paths, or not at all."""

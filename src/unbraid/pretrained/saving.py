@@ -14,19 +14,13 @@ from unbraid.files import whole_folder, write_atomically
 from unbraid.io import StoredType, load_model, save_model, stored_weights
 from unbraid.models.base import SequenceModel
 from unbraid.pretrained.card import write_card
+from unbraid.recipes.resolving import PATHS
 from unbraid.registry import DATASETS
 from unbraid.remarks import remark
 from unbraid.training import open_run
 from unbraid.training.run import load_run_data, read_config
 
 __all__ = ["save_pretrained"]
-
-PATHS = (
-    "root",
-    "cache",
-    "labels",
-    "outcomes",
-)  # data settings that name places on the machine of the training
 
 
 def save_pretrained(

@@ -23,7 +23,6 @@ from unbraid.processes import (
     joined,
     processes_here,
 )
-from unbraid.recipes.resolving import recipe_for
 from unbraid.registry import model_class
 from unbraid.training.callbacks.checkpoints import newest_checkpoint
 from unbraid.training.callbacks.information import information
@@ -67,7 +66,7 @@ __all__ = [
 
 def fit(
     data: Sequences,
-    model: str | SequenceModel | None = None,
+    model: str | SequenceModel,
     *,
     folder: str | Path | None = None,
     settings: dict[str, Any] | None = None,
@@ -83,11 +82,10 @@ def fit(
 
     Args:
         data: with splits `train` and `validation`.
-        model: a registered name, for the method with its defaults; or a model that is built. None for the default method of
-            the data's kind with the settings and the training of its recipe, as `unbraid train --data PATH`.
+        model: a registered name, or a model that is built.
         folder: where the run goes; it must not exist, or be empty. By default `runs/<data>-<model>-<number>`.
-        settings: of the model, where it is not built yet.
-        training: how to train; None for the defaults of `TrainingConfig`, or for those of the recipe.
+        settings: of the model, when it is given by name.
+        training: how to train.
         config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
             name.
         callbacks: of Lightning, called after those of the library; each sees the plan (`plan.model`, `plan.step`).
@@ -99,17 +97,13 @@ def fit(
         FileExistsError: the folder exists.
         KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
-    settings = settings or {}
-    if model is None:
-        recipe = recipe_for("" if data.kind == "frames" else "sound" if data.kind == "sound" else "series")
-        model = str(recipe.model["name"])
-        settings = {name: value for name, value in recipe.model.items() if name != "name"} | settings
-        training = training or TrainingConfig(**recipe.training)
     training = training or TrainingConfig()
     check_started(training)
     check_loggers(loggers)
     with joined(choose_device(training.device)), float32_by_default():
-        return _fit(data, model, folder, settings, training, config or {}, Beside(callbacks, loggers), quiet)
+        return _fit(
+            data, model, folder, settings or {}, training, config or {}, Beside(callbacks, loggers), quiet
+        )
 
 
 def check_started(training: TrainingConfig) -> None:
