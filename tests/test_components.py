@@ -159,3 +159,11 @@ def test_components_that_are_not_there_are_refused():
         components.put(static, -1, 0.0)
     with pytest.raises(ValueError, match="other: has 50 sequences; these codes have 100"):
         components.exchange(codes, codes[torch.arange(50)], (0,))
+
+
+def test_numpy_codes_give_the_same_components():
+    static, _ = mixed(500)
+    expected = find_components(static)
+    torch.testing.assert_close(find_components(static.numpy()).unmix, expected.unmix)
+    whole = np.random.default_rng(0).integers(0, 9, (200, 2))
+    assert len(find_components(whole)) == 2

@@ -220,3 +220,25 @@ def test_usual_torch_whatever_the_caller_has_set():
     for codes in (as_double, inference):
         np.testing.assert_array_equal(codes, expected)
     np.testing.assert_allclose(swapped, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_data_frames_keep_the_order_of_their_columns():
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(0)
+    frames = [pandas.DataFrame(random.random((8, 2)), columns=["heart", "pressure"]) for _ in range(12)]
+    fitted = SequenceDisentangler(steps=2, random_state=0).fit(frames)
+    turned = [frame[["pressure", "heart"]] for frame in frames]
+    with pytest.raises(
+        ValueError, match=r"X\[0\]: has the columns \['pressure', 'heart'\]; in fit they were"
+    ):
+        fitted.transform(turned)
+    with pytest.raises(ValueError, match=r"X\[3\]: has the columns"):
+        SequenceDisentangler().fit([*frames[:3], turned[3], *frames[4:]])
+    frames[2]["pressure"] = "high"
+    with pytest.raises(ValueError, match=r"X\[2\]: .*give columns of numbers"):
+        SequenceDisentangler().fit(frames)
+
+
+def test_series_of_one_feature_and_different_lengths_are_explained():
+    with pytest.raises(ValueError, match=r"X: series of one feature and of different lengths; give each as"):
+        SequenceDisentangler().fit([np.ones(4 + k % 3) for k in range(12)])

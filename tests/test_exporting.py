@@ -105,6 +105,18 @@ def test_every_method_whose_card_says_so_can_be_exported(tmp_path):
         assert [path.name for path in files] == ["encode.onnx", "decode.onnx", "export.json"]
 
 
+@pytest.mark.parametrize("name", ["dbse", "vae"])
+def test_torch_files_of_frames_take_any_number_of_clips_and_steps(name, tmp_path):
+    model = build_model(name, (1, 16, 16), **SETTINGS[name])
+    encode, decode, _ = export(run_of(model, "frames", tmp_path / "run"), tmp_path, "torch")
+    x, mask = torch.rand(4, 7, 1, 16, 16, generator=torch.Generator().manual_seed(2)), torch.ones(4, 7) > 0
+    graphs = [graph(model, None).eval() for graph in (Encode, Decode)]
+    with torch.no_grad():
+        codes = graphs[0](x, mask)
+    assert check_exported(encode, "encode", graphs[0], (x, mask)) < 1e-4
+    assert check_exported(decode, "decode", graphs[1], (*codes, mask)) < 1e-4
+
+
 def test_torch_files_equal_the_model(tmp_path):
     model = build_model("dbse", (3,), **SETTINGS["dbse"])
     run = run_of(model, "vectors", tmp_path / "run")

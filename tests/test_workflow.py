@@ -141,18 +141,53 @@ def test_without_a_method_the_recipe_of_the_kind_is_trained(recipe, tmp_path, mo
     splits = {"train": np.arange(8), "validation": np.arange(8, 12)}
     data = replace(KINDS[recipe], x=x, splits=splits)
     wanted = ub.resolve_recipe(replace(ub.read_recipe(recipe), data={"name": "puppets"}))
-    run = workflow.fit(
-        data, folder=tmp_path / "short", training=ub.TrainingConfig(steps=2, batch_size=4), quiet=True
-    )
+    short = {"steps": 2, "batch_size": 4, "weights": {"kl_static": 0.7}}
+    run = workflow.fit(data, folder=tmp_path / "short", training=short, quiet=True)
     assert run.config["model"] == wanted["model"]
-    run = workflow.fit(
-        data,
-        folder=tmp_path / "changed",
-        settings={"static_size": 3},
-        training=ub.TrainingConfig(steps=1),
-        quiet=True,
-    )
-    assert run.config["model"] == wanted["model"] | {"static_size": 3}
+    weights = wanted["training"]["weights"] | {"kl_static": 0.7}
+    assert run.config["training"] == wanted["training"] | short | {"weights": weights}
+    small = {"static_size": 3}
+    run = workflow.fit(data, folder=tmp_path / "small", settings=small, training={"steps": 1}, quiet=True)
+    assert run.config["model"] == wanted["model"] | small
     monkeypatch.setattr(workflow, "fit_model", lambda data, model, **options: (model, options["training"]))
     assert workflow.fit(data) == (wanted["model"]["name"], ub.TrainingConfig(**wanted["training"]))
     assert workflow.fit(data, "dbse") == ("dbse", None)
+    assert workflow.fit(data, "dbse", training={"steps": 5}) == ("dbse", ub.TrainingConfig(steps=5))
+
+
+def test_fit_refuses_what_it_would_misread(tmp_path):
+    data = KINDS["own/braid-series"]
+    for wrong, words in (
+        ({"training": ub.TrainingConfig(steps=1)}, "training: a TrainingConfig would replace"),
+        ({"training": {"step": 1}}, r"training\.step: there is no such setting; did you mean 'steps'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            workflow.fit(data, folder=tmp_path / "run", **wrong)
+    with pytest.raises(ValueError, match=r"data: found str; give the data set of unbraid\.load"):
+        workflow.fit("my_videos")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_python_remembers_how_its_files_were_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    rows = ["unit,time,a,b"]
+    rows += [f"{unit},{hour},{random.random()},{random.random()}" for unit in range(12) for hour in range(9)]
+    (tmp_path / "my table.csv").write_text("\n".join(rows))
+    data = ub.load("my table.csv", id="unit", time="time", time_format="h", window=3)
+    run = workflow.fit(
+        data, folder=tmp_path / "run", training={"steps": 1}, settings={"width": 4}, quiet=True
+    )
+    assert run.config["data"] == data.source
+    assert data.source == {
+        "name": str(tmp_path / "my table.csv"),
+        "id": "unit",
+        "time": "time",
+        "time_format": "h",
+        "window": 3,
+    }
+    codes = encode(run.model, data)
+    assert main(["encode", "run", "my table.csv", "--output", "codes.npz"]) == 0
+    assert np.load("codes.npz")["static"].shape == tuple(codes.static.shape)
+    assert main(["swap", "run", "test:0", "validation:0", "--output", "swap.npy"]) == 0

@@ -99,11 +99,13 @@ class StaticComponents:
             )
 
 
-def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE) -> StaticComponents:
+def find_components(
+    static: Float[Tensor, "n S"] | Float[np.ndarray, "n S"], share: float = SMALLEST_SHARE
+) -> StaticComponents:
     """Find the independent components of static codes.
 
     Args:
-        static: codes of many sequences, best of the train split: some hundreds at least.
+        static: codes of many sequences, best of the train split: some hundreds at least. A tensor or a NumPy array.
         share: of the variance; principal components with less are left out, as noise.
 
     Raises:
@@ -111,6 +113,9 @@ def find_components(static: Float[Tensor, "n S"], share: float = SMALLEST_SHARE)
     """
     if not 0 <= share < 1:
         raise ValueError(f"share: {share} must be at least 0 and below 1")
+    static = torch.as_tensor(static)
+    if not static.is_floating_point():
+        static = static.double()
     values = static.detach().double().cpu()
     if not values.isfinite().all():
         raise ValueError("static: some codes are not finite")

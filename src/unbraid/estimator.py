@@ -295,6 +295,16 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         series = rows[:, : self.n_steps_].astype(np.float64)
         return series[:, :, 0] if self._flat else series
 
+    def _check_columns(self, columns: list[Any], reset: bool) -> None:
+        """Refuse data frames whose columns are not those of the others, or of `fit`, in their order."""
+        if reset:
+            self._columns = next((list(names) for names in columns if names is not None), None)
+        for number, names in enumerate(columns):
+            if names is not None and self._columns is not None and list(names) != self._columns:
+                raise ValueError(
+                    f"X[{number}]: has the columns {list(names)}; in fit they were {self._columns}, in this order"
+                )
+
     def _read(self, X: Any, reset: bool) -> list[np.ndarray]:  # noqa: N803
         """The series of X, each `(T, F)` and cut after its last observed value."""
         fewest = FEWEST if reset else 1
@@ -302,7 +312,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         if isinstance(X, list | tuple) and any(np.ndim(rows) == 2 for rows in X):
             if len(X) < fewest:
                 raise ValueError(f"X: {len(X)} series are too few; {fewest} are needed")
-            series = [check_array(rows, input_name=f"X[{i}]", **rules) for i, rows in enumerate(X)]
+            self._check_columns([getattr(rows, "columns", None) for rows in X], reset)
+            series = [_read_one(rows, f"X[{i}]", rules) for i, rows in enumerate(X)]
             flat = False
         elif getattr(X, "ndim", 2) == 3:
             values = check_array(X, allow_nd=True, ensure_min_samples=fewest, **rules)
@@ -310,6 +321,10 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
                 say_unlikely_axes(values)
             series = list(values)
             flat = False
+        elif isinstance(X, list | tuple) and len({np.shape(rows) for rows in X}) > 1:
+            raise ValueError(
+                "X: series of one feature and of different lengths; give each as an array (T, 1)"
+            )
         else:
             values = validate_data(self, X, reset=reset, ensure_min_samples=fewest, **rules)
             series, flat = list(values[:, :, None]), True
@@ -336,3 +351,13 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
                     f"X: series {i} has {count} features, but {type(self).__name__} is expecting {expected} "
                     "features as input"
                 )
+
+
+def _read_one(rows: Any, name: str, rules: dict[str, Any]) -> np.ndarray:
+    """One series as numbers; what cannot be read as numbers is named."""
+    try:
+        return check_array(rows, input_name=name, **rules)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            str(error) if name in str(error) else f"{name}: {error}; give columns of numbers"
+        ) from error

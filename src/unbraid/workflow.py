@@ -9,6 +9,7 @@ Data are loaded once and the trained model is handed on.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,7 @@ from unbraid.training import fit as fit_model
 from unbraid.training import resume as resume_training
 from unbraid.training.environment import read_environment
 from unbraid.training.run import check_same_data, load_run_data, new_folder, read_config
+from unbraid.words import nearest
 
 __all__ = [
     "advice_on",
@@ -47,7 +49,7 @@ def fit(
     *,
     folder: str | Path | None = None,
     settings: dict[str, Any] | None = None,
-    training: TrainingConfig | None = None,
+    training: TrainingConfig | Mapping[str, Any] | None = None,
     config: dict[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
     loggers: Sequence[Any] = (),
@@ -64,9 +66,10 @@ def fit(
             the method with its defaults; or a model that is built.
         folder: where the run goes; it must not exist, or be empty. By default `runs/<data>-<model>-<number>`.
         settings: of the model, where it is not built yet.
-        training: how to train; None for the recipe's training where `model` is None, else for the defaults.
+        training: what differs from the recipe's training where `model` is None, else from the defaults: `{"steps": 5000}`.
+            With a method, also a whole `TrainingConfig`.
         config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
-            name.
+            name; by default what `unbraid.load` was given.
         callbacks: of Lightning, called after those of the library; each sees the plan (`plan.model`, `plan.step`).
         loggers: of Lightning, or names of them ("tensorboard", "wandb", "mlflow", ...), that get each row of metrics.csv.
         quiet: print nothing.
@@ -76,12 +79,23 @@ def fit(
         FileExistsError: the folder exists.
         KeyboardInterrupt: training was stopped by a signal; the folder can be resumed.
     """
+    if not isinstance(data, Sequences):
+        raise ValueError(
+            f"data: found {type(data).__name__}; give the data set of unbraid.load(PATH) or of Sequences.from_arrays(array)"
+        )
     settings = settings or {}
     if model is None:
+        if isinstance(training, TrainingConfig):
+            raise ValueError(
+                "training: a TrainingConfig would replace all of the recipe's training; give what differs from it, such as "
+                "{'steps': 5000}, or name a model"
+            )
         recipe = recipe_for("" if data.kind == "frames" else "sound" if data.kind == "sound" else "series")
         model = str(recipe.model["name"])
         settings = {name: value for name, value in recipe.model.items() if name != "name"} | settings
-        training = training or TrainingConfig(**recipe.training)
+        training = _changed(recipe.training, training or {})
+    elif training is not None and not isinstance(training, TrainingConfig):
+        training = _changed({}, training)
     return fit_model(
         data,
         model,
@@ -93,6 +107,16 @@ def fit(
         loggers=loggers,
         quiet=quiet,
     )
+
+
+def _changed(training: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainingConfig:
+    """A training with some settings changed; of the weights those that are named."""
+    allowed = {field.name for field in fields(TrainingConfig)}
+    for name in changes:
+        if name not in allowed:
+            raise ValueError(f"training.{name}: there is no such setting{nearest(name, allowed)}")
+    weights = {**training.get("weights", {}), **changes.get("weights", {})}
+    return TrainingConfig(**{**training, **changes, "weights": weights})
 
 
 def train(

@@ -9,6 +9,7 @@ from tones import RATE, VOICES, WORDS, waveform
 import unbraid
 from unbraid import components
 from unbraid.cli import main
+from unbraid.recipes import recipe_from_run, resolve_recipe
 from unbraid.sounds import exchange, hear, write_wav
 from unbraid.training import TrainingConfig
 
@@ -148,3 +149,9 @@ def test_other_rates_are_resampled_with_a_warning(run, sounds, tmp_path):
             main(["swap", str(run), str(tmp_path / "a.wav"), "test:0", "--output", str(tmp_path / "x.wav")])
             == 0
         )
+
+
+def test_a_run_on_sounds_is_trained_further_on_other_sounds(run, sounds):
+    config = resolve_recipe(recipe_from_run(str(run), str(sounds)))
+    assert config["data"]["features"] == "mel80"
+    assert config["data"]["name"] == str(sounds)

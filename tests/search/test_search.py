@@ -153,3 +153,13 @@ def test_another_search_on_the_same_storage_is_refused(place, command, capsys):
     assert command(5, storage="no.db") == 2
     assert "storage: no.db cannot be used" in capsys.readouterr().err
     assert len(study(place).trials) == count and (place / "no.db").read_text().startswith("this is no")
+
+
+def test_the_score_is_that_of_the_weights_that_are_kept(tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        "step,split,reconstruction\n5,train,9\n5,validation,3\n10,validation,2\n15,validation,4\n"
+    )
+    (tmp_path / "environment.json").write_text('{"data_fingerprint": "0", "steps": 15}')
+    assert last_validation(tmp_path, "reconstruction") == 4
+    (tmp_path / "environment.json").write_text('{"data_fingerprint": "0", "steps": 15, "kept_step": 10}')
+    assert last_validation(tmp_path, "reconstruction") == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from unbraid.cli.parser import call, take_settings
 
@@ -82,10 +83,15 @@ def search(
     if written is None or best is None:
         print("No trial has a score.")
         return 1
+    of_recipe = study.recipe_score
+    beside = "" if of_recipe is None else f"; the recipe: {wanted.show(of_recipe)}"
     print(
-        f"Best: {wanted.show(best.value)} by trial {best.number}, {study.folder / f'trial-{best.number:04d}'}"
+        f"Best: {wanted.show(best.value)} by trial {best.number}, {study.folder / f'trial-{best.number:04d}'}{beside}"
     )
-    print(f"Train it again: unbraid train {written[0]}; the picture: {written[1]}")
+    if of_recipe is not None and of_recipe >= best.value:
+        print(f"No trial is better than the recipe; the picture: {written[1]}")
+    else:
+        print(f"Train it again: unbraid train {quote(str(written[0]))}; the picture: {written[1]}")
     return 0
 
 

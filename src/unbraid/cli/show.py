@@ -1,6 +1,7 @@
 """What the commands print about scores: every score beside its floor, and why a score is missing."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def score_and_show(
         print(f"Scoring {', '.join(names)} on the test split.", flush=True)
         errors = workflow.score(run, data, names, {"split": "test", "seed": 0, **(options or {})})
     except KeyboardInterrupt:
-        print(f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {run.folder}")
+        print(
+            f"\nStopped while scoring; the model is trained. To score it: unbraid evaluate {quote(str(run.folder))}"
+        )
         return 130
     show_errors(run.folder, errors)
     workflow.report(run, data)
@@ -55,7 +58,7 @@ def show_errors(folder: Path, errors: "Mapping[str, Exception]") -> None:
     for protocol, error in errors.items():
         print(f"Not scored by {protocol}: {error}")
         if str(error).startswith("judge:"):
-            print(f"To score it all the same: unbraid evaluate {folder} --accept-weak-judge")
+            print(f"To score it all the same: unbraid evaluate {quote(str(folder))} --accept-weak-judge")
 
 
 def show_run(folder: Path) -> int:

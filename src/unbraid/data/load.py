@@ -1,6 +1,8 @@
 """`load`: a data set by its name, or your own data by their path; both become `Sequences` with named splits."""
 
 import inspect
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +14,10 @@ from unbraid.words import nearest
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
 
-__all__ = ["TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_kind", "own_loader"]
+__all__ = ["PATHS", "TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_kind", "own_loader"]
+
+PATHS = ("root", "cache", "labels", "outcomes")
+"""Settings of data that name places on this machine. They become absolute, so that a run resumes from anywhere."""
 
 
 def load(
@@ -40,10 +45,36 @@ def load(
         if option not in names:
             raise ValueError(f"data.{option}: {name_or_path} has no such option{nearest(option, names)}")
     if str(name_or_path) in DATASETS:
-        return dataset_loader(str(name_or_path))(root=root, cache=cache, **options)
-    if root is not None:
+        data = dataset_loader(str(name_or_path))(root=root, cache=cache, **options)
+    elif root is not None:
         raise ValueError(f"data.root: is for registered data sets; {name_or_path} is a path; leave root out")
-    return own_loader(name_or_path)(name_or_path, cache=cache, **options)
+    else:
+        data = own_loader(name_or_path)(name_or_path, cache=cache, **options)
+    return replace(data, source=_source(name_or_path, {"root": root, "cache": cache, **options}))
+
+
+def _source(name_or_path: str | Path, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `load` was given, with absolute paths; None where YAML cannot hold an option."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in PATHS:
+        if isinstance(given.get(name), str | Path):
+            given[name] = _absolute(given[name])
+    if not _is_plain(given):
+        return None
+    name = str(name_or_path)
+    return {"name": name if name in DATASETS else _absolute(name_or_path), **given}
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, str | int | float)
 
 
 def option_names(name_or_path: str | Path) -> list[str]:

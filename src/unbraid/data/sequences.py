@@ -44,6 +44,8 @@ class Sequences:
         units: unit of each feature before scaling, or None.
         sampling_rate: values per second (frames, or rows of a window), or None.
         sound: how x was computed from sound, so that it can be heard again; None when x is no sound.
+        source: what `unbraid.load` was given (`name` and options), where text and numbers say it; or None. A run keeps it, so
+            that its commands read the data, and new files, alike.
         fingerprint: hash of the prepared arrays, computed when it is empty. A data set that has one was checked value
             by value when it was made, and is not read through again.
     """
@@ -63,6 +65,7 @@ class Sequences:
     units: tuple[str, ...] | None = None
     sampling_rate: float | None = None
     sound: Sound | None = None
+    source: Mapping[str, Any] | None = None
     fingerprint: str = ""
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ SMALL_MAP = 8  # pixels at the side of x, up to which products are faster
 MANY_CHANNELS = 128  # of x, from which they are
 
 
-def by_product(operation: Operation, x_shape: torch.Size, dtype: torch.dtype, device: str) -> bool:
+def by_product(operation: Operation, x_shape: tuple[int, ...], dtype: torch.dtype, device: str) -> bool:
     """Whether an operation is faster as a matrix product.
 
     Args:
@@ -118,7 +118,7 @@ def _rows(w: Float[Tensor, "O C 4 4"]) -> Float[Tensor, "O W"]:
     return w.permute(0, 2, 3, 1).reshape(len(w), -1)
 
 
-def _choose(operation: Operation, x_shape: torch.Size, like: Tensor) -> Callable[..., Tensor]:
+def _choose(operation: Operation, x_shape: tuple[int, ...], like: Tensor) -> Callable[..., Tensor]:
     product = by_product(operation, x_shape, like.dtype, like.device.type)
     return (_PRODUCTS if product else _PLAIN)[operation]
 
@@ -195,8 +195,8 @@ class _UpToPixels(torch.autograd.Function):
         )
 
 
-def _larger(y: Tensor, w: Tensor) -> torch.Size:
-    return torch.Size((len(y), w.shape[1], 2 * y.shape[2], 2 * y.shape[3]))
+def _larger(y: Tensor, w: Tensor) -> tuple[int, ...]:
+    return (y.shape[0], w.shape[1], 2 * y.shape[2], 2 * y.shape[3])
 
 
 def _in_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -251,7 +251,7 @@ class PixelConvTranspose2d(nn.ConvTranspose2d):
         return _UpToPixels.apply(*_in_autocast(y, self.weight, self.bias))
 
 
-def _is_trained(layer: nn.Module, x_shape: torch.Size, like: Tensor) -> bool:
+def _is_trained(layer: nn.Module, x_shape: tuple[int, ...], like: Tensor) -> bool:
     """Whether gradients will be computed and one of the layer's operations is a product."""
     trained = layer.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
     return trained and by_product("kernel_gradient", x_shape, like.dtype, like.device.type)

@@ -9,12 +9,12 @@ import torch
 import yaml
 
 from unbraid import workflow
+from unbraid.data.load import PATHS
 from unbraid.evaluation.scores import read_scores
 from unbraid.files import whole_folder, write_atomically
 from unbraid.io import StoredType, load_model, save_model, stored_weights
 from unbraid.models.base import SequenceModel
 from unbraid.pretrained.card import write_card
-from unbraid.recipes.resolving import PATHS
 from unbraid.registry import DATASETS
 from unbraid.remarks import remark
 from unbraid.training import open_run

@@ -9,19 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from unbraid.data.load import own_kind, own_loader
+from unbraid.data.load import PATHS, own_kind, own_loader
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, list_recipes, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
 from unbraid.values import read_value, value_type
 from unbraid.words import nearest
 
-__all__ = ["PATHS", "own_recipe", "recipe_for", "recipe_settings", "resolve_recipe", "side_by_side"]
+__all__ = ["own_recipe", "recipe_for", "recipe_settings", "resolve_recipe", "side_by_side"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-PATHS = ("root", "cache", "labels", "outcomes")
-"""Data settings that name places on this machine. They become absolute, so that a run resumes from anywhere."""
-
 ALIKE = {"": ("puppets",), "sound": ("voices", "fsdd"), "series": ("machines", "air_quality")}
 """Kind of your own data to data sets of that kind, whose recipes methods start from that have none for your own data."""
 

@@ -64,7 +64,7 @@ def _features(folder: Path) -> "Features | None":
 def _same_columns(features: "Features | None", options: list[str], kept: dict[str, Any]) -> dict[str, Any]:
     """Columns and time step of a table, as the run's table has them."""
     same: dict[str, Any] = {}
-    if features is not None and "features" in options:
+    if features is not None and features.sound is None and "features" in options:
         same["features"] = list(features.names)
     if features is not None and "step" in options and features.sampling_rate and not kept.get("step"):
         same["step"] = f"{round(1e6 / features.sampling_rate)}us"

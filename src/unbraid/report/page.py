@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -169,7 +170,7 @@ def _how_to_repeat(folder: Path, config: Mapping[str, Any]) -> list[Block]:
         {part: values for part, values in config.items() if part != "recipe"}, sort_keys=False
     )
     data = run_name(config, "data")
-    commands = f"unbraid resume {folder}\nunbraid evaluate {folder}"
+    commands = f"unbraid resume {quote(str(folder))}\nunbraid evaluate {quote(str(folder))}"
     again = "pass the same arrays and the settings below to unbraid.fit"
     if data in list_datasets() or Path(data).exists():
         commands = f"unbraid train run.yaml\n{commands}"

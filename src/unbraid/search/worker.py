@@ -23,6 +23,7 @@ from unbraid.search.space import Space
 from unbraid.search.study import Claim, Study, values_of
 from unbraid.training import Run, open_run, resume
 from unbraid.training.callbacks.watching import Ended, Watch
+from unbraid.training.environment import read_environment
 from unbraid.training.run_folder import is_finished
 
 __all__ = ["Worker", "best_trial", "write_best"]
@@ -168,13 +169,16 @@ class Worker:
 
 
 def last_validation(folder: Path, term: str) -> float:
-    """The mean of a term over the validation split after a run's last epoch.
+    """The mean of a term over the validation split after a run's last epoch, or after the one whose weights are kept.
 
     Raises:
         ValueError: the model has no such term.
     """
     with open(folder / "metrics.csv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+    kept = read_environment(folder).get("kept_step")
+    if kept is not None:
+        rows = [row for row in rows if int(row["step"]) == kept]
     if not rows or not rows[-1].get(term):
         raise ValueError(f"score: the validation of {folder} has no term {term!r}")
     return float(rows[-1][term])

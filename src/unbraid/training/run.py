@@ -149,7 +149,7 @@ def _fit(
     training = from_first(lambda: timed)
     folder = new_folder(folder, data.name, built.card.name)
     described = {
-        "data": {"name": data.name},
+        "data": data.source or {"name": data.name},
         **config,
         "model": {"name": built.card.name, **built.settings},
         "training": asdict(training),

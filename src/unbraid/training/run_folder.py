@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -75,7 +76,7 @@ def _taken(folder: Path) -> FileExistsError:
     if is_finished(folder):
         return FileExistsError(f"run: {folder} holds a finished run, which is never overwritten; {other}")
     return FileExistsError(
-        f"run: {folder} exists and is never overwritten; {other}, or go on with it: unbraid resume {folder}"
+        f"run: {folder} exists and is never overwritten; {other}, or go on with it: unbraid resume {quote(str(folder))}"
     )
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import lightning
@@ -111,9 +112,8 @@ def train(
                 trainer.fit(plan, ckpt_path=checkpoint)
         except Stopped as stop:
             if stop.signal_number is not None:
-                console.print(
-                    f"stopped at step {plan.step}; go on with: unbraid resume {folder}", markup=False
-                )
+                again = f"unbraid resume {quote(str(folder))}"
+                console.print(f"stopped at step {plan.step}; go on with: {again}", markup=False)
                 raise Interrupted(stop.signal_number) from None
     trained: dict[str, Any] = {"steps": plan.step, "seconds": round(metrics.seconds, 1)}
     if early is not None and early.weights:
