@@ -145,6 +145,18 @@ def test_a_graph_that_differs_from_the_model_is_refused(tmp_path):
         check_exported(encode, "encode", other, (x, torch.ones(2, 3, 3, dtype=torch.bool)))
 
 
+def test_no_file_is_written_where_one_graph_is_refused(tmp_path, monkeypatch):
+    def refuse(path, name, graph, inputs):
+        if name == "decode":
+            raise ValueError("export: decode differs")
+
+    monkeypatch.setattr("unbraid.exporting.check_exported", refuse)
+    model = build_model("vae", (3,), **SETTINGS["vae"])
+    with pytest.raises(ValueError, match="decode differs"):
+        export(run_of(model, "vectors", tmp_path / "run"), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_methods_that_cannot_be_exported_say_so(tmp_path):
     model = build_model("ssm_skd", (3,))
     with pytest.raises(ValueError, match=r"ssm_skd cannot be exported.*capability 'export'"):

@@ -94,7 +94,7 @@ def exported_files(folder: str | Path, format: Format) -> dict[str, Path]:
 def export(run: Run, folder: str | Path, format: Format = "onnx") -> list[Path]:
     """Write encoder and decoder of a trained model as files that run without unbraid.
 
-    Each graph is compared with the model, at other numbers of sequences and steps than it was traced with, before its file
+    Both graphs are compared with the model, at other numbers of sequences and steps than they were traced with, before a file
     is written. `export.json` says what the inputs and outputs are.
 
     Args:
@@ -118,8 +118,9 @@ def export(run: Run, folder: str | Path, format: Format = "onnx") -> list[Path]:
         "encode": Encode(run.model, scaling).eval(),
         "decode": Decode(run.model, scaling).eval(),
     }
-    for name, graph in graphs.items():
-        with replacing(files[name]) as temporary:
+    with contextlib.ExitStack() as both:  # none is put in place before all are checked
+        for name, graph in graphs.items():
+            temporary = both.enter_context(replacing(files[name]))
             _write(name, graph, temporary, format, _example(run.model, name, 2, 3))
             check_exported(temporary, name, graph, _example(run.model, name, 5, 4))
     write_atomically(files["description"], json.dumps(_describe(run, format), indent=2) + "\n")
@@ -228,7 +229,10 @@ def check_exported(path: Path, name: str, graph: nn.Module, inputs: tuple[Tensor
 def _run(path: Path, inputs: Mapping[str, Tensor]) -> list[np.ndarray]:
     """The outputs of a file."""
     if path.suffix == ENDINGS["torch"]:
-        outputs = torch.export.load(path).module()(*inputs.values())
+        try:
+            outputs = torch.export.load(path).module()(*inputs.values())
+        except AssertionError as error:  # a guard of the file
+            raise ValueError(f"export: the file takes no other numbers of sequences and steps: {error}") from error
         return [value.numpy() for value in (outputs if isinstance(outputs, tuple) else (outputs,))]
     import onnxruntime
 
