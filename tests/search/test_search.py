@@ -63,7 +63,10 @@ def test_a_search(place, command, capsys):
             trial.params["training.learning_rate"], rel=1e-3
         )
         assert trial.value == -last_validation(run, "reconstruction")
-    assert made.user_attrs[RECIPE_SCORE] == -last_validation(folder / "recipe", "reconstruction")
+    of_recipe = made.user_attrs[RECIPE_SCORE]
+    assert of_recipe == -last_validation(folder / "recipe", "reconstruction")
+    better = made.best_value > of_recipe
+    assert ("Train it again: " in said) == better and ("No trial is better than the recipe" in said) != better
     with open(place / "results" / "trials.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["remark"] for row in rows] == [
