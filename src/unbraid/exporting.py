@@ -232,7 +232,9 @@ def _run(path: Path, inputs: Mapping[str, Tensor]) -> list[np.ndarray]:
         try:
             outputs = torch.export.load(path).module()(*inputs.values())
         except AssertionError as error:  # a guard of the file
-            raise ValueError(f"export: the file takes no other numbers of sequences and steps: {error}") from error
+            raise ValueError(
+                f"export: the file takes no other numbers of sequences and steps: {error}"
+            ) from error
         return [value.numpy() for value in (outputs if isinstance(outputs, tuple) else (outputs,))]
     import onnxruntime
 

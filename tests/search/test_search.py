@@ -158,6 +158,13 @@ def test_another_search_on_the_same_storage_is_refused(place, command, capsys):
     assert len(study(place).trials) == count and (place / "no.db").read_text().startswith("this is no")
 
 
+def test_a_space_with_a_weight_that_the_method_lacks_is_refused_at_once(place, command, capsys):
+    (place / "space.yaml").write_text("training.weights.kl_statics: [0.1, 1]\n")
+    assert command(2, storage="none.db") == 2
+    assert "training.weights.kl_statics: " in (said := capsys.readouterr().err) and "no such term" in said
+    assert not (place / "none.db").exists() and not (place / "runs" / "search-none").exists()
+
+
 def test_the_score_is_that_of_the_weights_that_are_kept(tmp_path):
     (tmp_path / "metrics.csv").write_text(
         "step,split,reconstruction\n5,train,9\n5,validation,3\n10,validation,2\n15,validation,4\n"

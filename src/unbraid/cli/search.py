@@ -57,10 +57,10 @@ def search(
     from unbraid.recipes import read_recipe, resolve_recipe
     from unbraid.registry import protocol
     from unbraid.search.score import default_score, read_score
-    from unbraid.search.space import check_space, read_space
+    from unbraid.search.space import check_space, first_values, read_space
     from unbraid.search.study import open_study
     from unbraid.search.worker import Worker, best_trial, write_best
-    from unbraid.training.run import load_run_data
+    from unbraid.training.run import check_weights, load_run_data
 
     check_whole("trials", trials, 1)
     read = read_recipe(recipe)
@@ -72,8 +72,9 @@ def search(
     taken = protocol(wanted.protocol).options if wanted.protocol else {}
     options = {name: value for name, value in given.items() if value is not None and name in taken}
     folder = runs or Path("runs") / f"search-{Path(storage.rpartition('/')[2]).stem}"
-    study = open_study(storage, folder, config, ranges, wanted, prune, seed)
     data = load_run_data(config)
+    check_weights(resolve_recipe(read, {**changes, **first_values(ranges)}), data)
+    study = open_study(storage, folder, config, ranges, wanted, prune, seed)
     worker = Worker(study, read, changes, data, ranges, wanted, prune, results / "trials.csv", options, _tell)
     try:
         worker.work(trials)

@@ -16,7 +16,7 @@ import yaml
 
 from unbraid.words import nearest
 
-__all__ = ["SPACES", "Range", "Space", "check_space", "list_spaces", "read_space"]
+__all__ = ["SPACES", "Range", "Space", "check_space", "first_values", "list_spaces", "read_space"]
 
 SPACES = Path(__file__).parent / "spaces"
 PARTS = ("low", "high", "log", "step")
@@ -89,6 +89,12 @@ def check_space(space: Space, accept: Callable[[dict[str, Value]], object]) -> N
     for names, part in space.items():
         for value in part.choices or (part.low, part.high):
             accept(dict.fromkeys(names.split(), value))
+
+
+def first_values(space: Space) -> dict[str, Value]:
+    """One value of each setting of a space: the first, or the lowest."""
+    firsts = {names: part.choices[0] if part.choices else part.low for names, part in space.items()}
+    return {name: value for names, value in firsts.items() for name in names.split()}
 
 
 def _range(space: str, setting: str, values: Any) -> Range:

@@ -1,6 +1,6 @@
 """A run: one training in one folder, from its settings to its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -55,6 +55,7 @@ from unbraid.training.train import Beside, console_of_first, train
 __all__ = [
     "Run",
     "check_same_data",
+    "check_weights",
     "fit",
     "load_run_data",
     "new_folder",
@@ -293,6 +294,21 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_model(model, data.observation, **(settings | counted))
+
+
+def check_weights(config: Mapping[str, Any], data: Sequences) -> None:
+    """Refuse weights of terms that a model lacks, by its terms of two sequences.
+
+    Args:
+        config: every setting of a run.
+        data: its data set.
+
+    Raises:
+        ValueError: names the weight.
+    """
+    settings, training = dict(config["model"]), TrainingConfig(**config["training"])
+    with float32_by_default():
+        _try_one_batch(Plan(_build(data, settings.pop("name"), settings, training.seed), data, training))
 
 
 def _try_one_batch(plan: Plan) -> list[str]:
