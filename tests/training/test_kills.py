@@ -44,7 +44,7 @@ x = np.random.default_rng(0).random((20, 3, 5), dtype=np.float32)
 data = Sequences.from_arrays(x, name="noise", feature_names=tuple("abcde"))
 
 def train(run):
-    fit(data, folder=run, settings=SETTINGS, training=training, quiet=True)
+    fit(data, "dbse", folder=run, settings=SETTINGS, training=training, quiet=True)
 
 def result(run):
     weights = load_file(run / "model" / "model.safetensors")
@@ -111,7 +111,8 @@ x = np.random.default_rng(0).random((20, 3, 5), dtype=np.float32)
 np.save(folder / "x.npy", x)
 settings = {"width": 4, "static_size": 3, "dynamic_size": 4, "features": 8, "hidden": 6}
 training = TrainingConfig(max_epochs=1, batch_size=8, device="cpu")
-run = fit(Sequences.from_arrays(x), folder=folder / "run", settings=settings, training=training, quiet=True).folder
+data = Sequences.from_arrays(x)
+run = fit(data, "dbse", folder=folder / "run", settings=settings, training=training, quiet=True).folder
 
 def encode(output, *more):
     assert main(["encode", str(run), str(folder / "x.npy"), "--output", str(output), *more]) == 0

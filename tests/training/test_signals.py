@@ -35,7 +35,7 @@ Metrics.on_train_batch_end = announce
 
 def train(words):
     training = TrainingConfig(**TRAINING | {{"checkpoint_minutes": 100.0}})
-    fit(tiny_data(), folder=Path(words[0]), settings=SETTINGS, training=training)
+    fit(tiny_data(), "dbse", folder=Path(words[0]), settings=SETTINGS, training=training)
 unbraid.cli.resume.main = train  # the command line round a training of these tests' data
 sys.exit(main(["resume", sys.argv[1]]))
 """
