@@ -14,7 +14,17 @@ from unbraid.words import nearest
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
 
-__all__ = ["PATHS", "TABLE_ENDINGS", "fetch", "info", "load", "option_names", "own_kind", "own_loader"]
+__all__ = [
+    "PATHS",
+    "TABLE_ENDINGS",
+    "absolute",
+    "fetch",
+    "info",
+    "load",
+    "option_names",
+    "own_kind",
+    "own_loader",
+]
 
 PATHS = ("root", "cache", "labels", "outcomes")
 """Settings of data that name places on this machine. They become absolute, so that a run resumes from anywhere."""
@@ -58,14 +68,15 @@ def _source(name_or_path: str | Path, options: Mapping[str, Any]) -> dict[str, A
     given = {name: value for name, value in options.items() if value is not None}
     for name in PATHS:
         if isinstance(given.get(name), str | Path):
-            given[name] = _absolute(given[name])
+            given[name] = absolute(given[name])
     if not _is_plain(given):
         return None
     name = str(name_or_path)
-    return {"name": name if name in DATASETS else _absolute(name_or_path), **given}
+    return {"name": name if name in DATASETS else absolute(name_or_path), **given}
 
 
-def _absolute(path: str | Path) -> str:
+def absolute(path: str | Path) -> str:
+    """The path from the root of the file system, as settings keep it."""
     return str(Path(path).expanduser().resolve())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from unbraid.data.load import PATHS, own_kind, own_loader
+from unbraid.data.load import PATHS, absolute, own_kind, own_loader
 from unbraid.parameters import Parameter, parameters
 from unbraid.recipes.reading import PARTS, Recipe, list_recipes, read_recipe
 from unbraid.registry import DATASETS, dataset_loader, model_class
@@ -77,7 +77,7 @@ def resolve_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] = NOT
     TrainingConfig(**config["training"])  # refuses numbers out of range
     for name in (*PATHS, *(() if config["data"]["name"] in DATASETS else ("name",))):
         if config["data"].get(name) is not None:
-            config["data"][name] = str(Path(config["data"][name]).expanduser().resolve())
+            config["data"][name] = absolute(config["data"][name])
     return config
 
 

@@ -77,21 +77,7 @@ def fit(
     loggers: Sequence[str | Logger] = (),
     quiet: bool = False,
 ) -> Run:
-    """Train a model on a data set's train split.
-
-    Under `torchrun` the processes train as one; see docs/training.md.
-
-    Args:
-        data: with splits `train` and `validation`.
-        model: a registered name, or a model that is built.
-        folder: where the run goes; it must not exist, or be empty. By default `runs/<data>-<model>-<number>`.
-        settings: of the model, when it is given by name.
-        training: how to train.
-        config: what `config.yaml` says of the data (and the recipe), so that the run can be repeated and resumed by
-            name.
-        callbacks: of Lightning, called after those of the library; each sees the plan (`plan.model`, `plan.step`).
-        loggers: of Lightning, or names of them ("tensorboard", "wandb", "mlflow", ...), that get each row of metrics.csv.
-        quiet: print nothing.
+    """Train a model: `unbraid.fit` once method and training are known; see there for the arguments.
 
     Raises:
         ValueError: settings, weights or data that do not fit, before training starts.

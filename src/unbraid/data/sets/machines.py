@@ -21,8 +21,7 @@ Dynamic factors, one value for each window:
 
 A swap of these factors has one right answer that the series themselves tell, without labels: the changed series that is nearest to
 the one that gave the phase. So most sensors show the phase, whatever the coupling, and waves of different frequency overlap in a
-window. In version 1 neither held (two of four sensors lagged; slow and fast waves, of 1 and 2 turns, were orthogonal at any phase),
-and the phase of a swap was a convention that no method could know.
+window.
 
 All factors are drawn independently of one another. A tenth of the values is missing, half of them one by one, half of them in
 blocks of one sensor. Splits are by machine, at random.
