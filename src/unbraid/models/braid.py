@@ -82,7 +82,8 @@ class Braid(SequentialVAE):
         dynamic_hidden: size of the LSTM before the dynamic code, in each direction.
         bidirectional: whether the LSTM before d reads in both directions.
         summaries: "plain" (mean, deviation, bounds), "texture" (with shares of fixed convolutions), "ordered" (with the ends,
-            the slope and quarters as well) or "halves" (means, in directions that two halves of a sequence agree on).
+            the slope and quarters as well), "halves" (means, in directions that two halves of a sequence agree on) or "voiced"
+            (the same with means over the loud steps, for speech).
         static_net: whether a net adds to the summaries; without one, s is the summaries, and only its deviation is learned.
         closed_form: whether the straight lines start in closed form.
         normalise: whether d reads the sequence normalised by a mean and a deviation, and s gives level and scale.

@@ -10,7 +10,9 @@ A sequence is read as a series with features (`unbraid.nn.series`). Columns come
 
 Columns are standardised by the train split, bounded, and divided by the square root of their block's width. Then principal
 components of the train split, whitened, give z. "halves" instead takes the plain means alone, and the directions in which
-two halves of a training sequence agree.
+two halves of a training sequence agree. "voiced" does the same with weighted means, for mel bands of speech: a step counts
+sigmoid(4 e), where e is the mean of the lower half of the bands less its mean over the sequence. Vowels are loud there, and
+tell a voice better than silence and hiss do.
 """
 
 import itertools
@@ -38,13 +40,14 @@ from unbraid.types import Batch
 
 __all__ = ["Summaries", "SummaryName"]
 
-SummaryName = Literal["plain", "texture", "ordered", "halves"]
+SummaryName = Literal["plain", "texture", "ordered", "halves", "voiced"]
 
 BLOCKS: dict[SummaryName, tuple[str, ...]] = {
     "plain": ("plain",),
     "texture": ("plain", "texture"),
     "ordered": ("plain", "texture", "ordered"),
     "halves": (),
+    "voiced": (),
 }
 BOUND = 6.0  # of standardised columns
 LEAST = 0.05  # deviation that is added before its logarithm is taken
@@ -54,6 +57,7 @@ KERNEL = 9
 THRESHOLD_SEQUENCES = 40
 SOFT = 0.02  # of an output's deviation: the width in which a share goes from 0 to 1, so that rounding changes none
 GRADUAL = 0.5  # the same where gradients are wanted
+LOUD = 4.0  # how steeply the weight of a step rises with its loudness
 RIDGE = 0.01  # added to the variance within sequences, of whitened means
 LEAST_WITHIN = 0.02  # added to the variance of summaries within sequences
 
@@ -64,7 +68,7 @@ class Summaries(nn.Module):
     Args:
         observation: shape `*X` of one observation.
         size: number K of summaries. Where the train split has fewer directions, the last ones are 0.
-        which: "plain"; "texture" (with the plain ones); "ordered" (with both); or "halves".
+        which: "plain"; "texture" (with the plain ones); "ordered" (with both); "halves"; or "voiced".
     """
 
     weights: Tensor
@@ -81,6 +85,7 @@ class Summaries(nn.Module):
     def __init__(self, observation: tuple[int, ...], size: int, which: SummaryName) -> None:
         super().__init__()
         self.which, self.size = which, size
+        self.by_halves = not BLOCKS[which]  # whether z is what two halves of a sequence agree on
         features = _features(observation)
         weights = torch.full((84, KERNEL), -1.0)
         for row, places in enumerate(itertools.combinations(range(KERNEL), 3)):
@@ -132,7 +137,7 @@ class Summaries(nn.Module):
         )
         if "texture" in self.blocks:
             self._fit_texture(series, observed)
-        halves = [self._raw(*half) for half in two_halves(series, observed)] if self.which == "halves" else []
+        halves = [self._raw(*half) for half in two_halves(series, observed)] if self.by_halves else []
         raw = torch.cat(
             [self._raw(*part) for part in zip(series.split(256), observed.split(256), strict=True)]
         )
@@ -141,7 +146,7 @@ class Summaries(nn.Module):
         self.scale.copy_(torch.where(deviation > 1e-6, deviation, CONSTANT))
         columns = self._scaled(raw)
         self.middle.copy_(columns.mean(0))
-        if self.which == "halves":
+        if self.by_halves:
             directions = _agreed(columns, *(self._scaled(half) for half in halves))
         else:
             directions = _components(columns)
@@ -174,6 +179,8 @@ class Summaries(nn.Module):
     def _raw(
         self, series: Float[Tensor, "B L F"], observed: Bool[Tensor, "B L F"], gradual: bool = False
     ) -> Float[Tensor, "B columns"]:
+        if self.which == "voiced":
+            return _voiced_mean(series, observed)
         if self.which == "halves":
             return mean_of_rows(series, observed)
         blocks: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -185,7 +192,7 @@ class Summaries(nn.Module):
 
     def _scaled(self, raw: Float[Tensor, "B columns"]) -> Float[Tensor, "B columns"]:
         """Standardised, bounded columns, each divided by the square root of its block's width."""
-        if self.which == "halves":
+        if self.by_halves:
             return (raw - self.center) / self.scale
         weight = torch.cat([raw.new_full((width,), width**-0.5) for width in self.blocks.values()])
         return ((raw - self.center) / self.scale).clamp(-BOUND, BOUND) * weight
@@ -250,6 +257,15 @@ def _plain(series: Tensor, observed: Tensor) -> Float[Tensor, "B plain"]:
     bounds = [torch.where(count > 0, bound, 0.0) for bound in (least, largest)]
     share = count / inside_rows(observed).sum(1, keepdim=True).clamp_min(1)
     return torch.cat([mean, deviation, (deviation + LEAST).log(), *bounds, share], 1)
+
+
+def _voiced_mean(series: Tensor, observed: Tensor) -> Float[Tensor, "B F"]:
+    """Mean of each band, weighted by how loud a step's lower half of the bands is."""
+    lower = slice(max(1, series.shape[2] // 2))
+    loudness = mean_of_rows(series[:, :, lower].mT, observed[:, :, lower].mT).unsqueeze(2)  # (B, L, 1)
+    level = mean_of_rows(loudness, observed.any(2, keepdim=True)).unsqueeze(1)
+    weight = torch.sigmoid(LOUD * (loudness - level)) * observed
+    return (series * weight).sum(1) / weight.sum(1).clamp_min(1e-6)
 
 
 def _ordered(series: Tensor, observed: Tensor) -> Float[Tensor, "B ordered"]:
