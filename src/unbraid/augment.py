@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
+from torch.nn.functional import affine_grid, avg_pool1d, grid_sample, max_pool2d, pad
 
 from unbraid.kinds import KINDS, Kind, kind_of
 from unbraid.masks import observed_steps, widen, zero_unobserved
@@ -41,6 +41,7 @@ __all__ = [
     "change_scale",
     "change_spectrum",
     "change_stroke",
+    "change_voice",
     "check_views",
     "draw_views",
     "scatter_steps",
@@ -50,6 +51,9 @@ __all__ = [
 ]
 
 GREY = (0.299, 0.587, 0.114)
+import os
+ENVELOPE = 4  # bands on each side that the envelope of a spectrum is averaged over
+PITCH = float(os.environ.get("UB_PITCH", "0.4"))  # most that the logarithm of the pitch changes
 
 
 def draw_views(
@@ -228,17 +232,45 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
     deviations: log mel bands are taken to be scaled.
     """
     x = zero_unobserved(batch.x, batch.mask)
+    stretch, offset = _another_spectrum(x, generator)
+    return _stretched(x, batch.mask, stretch, offset)
+
+
+def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Change the spectrum as `change_spectrum` does, and stretch the harmonics by a factor of their own, as another pitch would.
+
+    The harmonics are what is left of a step when it is averaged over `2 * ENVELOPE + 1` bands. Their factor is exp(u), u even
+    between -PITCH and PITCH.
+    """
+    x = zero_unobserved(batch.x, batch.mask)
+    stretch, offset = _another_spectrum(x, generator)
+    pitch = (PITCH * (2 * uniform((len(x), 1), x, generator) - 1)).exp()
+    envelope = avg_pool1d(pad(x, (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1)
+    harmonics = _stretched(x - envelope, None, 1 / pitch, torch.zeros_like(offset)).x
+    view = _stretched(envelope, batch.mask, stretch, offset)
+    return View(zero_unobserved(view.x + harmonics, view.mask), view.mask)
+
+
+def _another_spectrum(
+    x: Float[Tensor, "B T F"], generator: torch.Generator | None
+) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B F"]]:
+    """How far to stretch the mel axis of each sequence, and what to add to its bands."""
     n, bands = len(x), x.shape[-1]
     stretch = 1 + 0.1 * (2 * uniform((n, 1), x, generator) - 1)
     level, tilt = 0.5 * standard_normal((2, n, 1), x, generator, sequences=1)
+    return stretch, level + tilt * torch.linspace(-1, 1, bands, device=x.device, dtype=x.dtype)
+
+
+def _stretched(
+    x: Float[Tensor, "B T F"], mask: Tensor | None, stretch: Float[Tensor, "B 1"], offset: Float[Tensor, "B F"]
+) -> View:
+    """Bands read at places multiplied by `stretch`, and moved by an offset."""
+    bands = x.shape[-1]
     place = (torch.arange(bands, device=x.device, dtype=x.dtype) * stretch).clamp_max(bands - 1)
     low = place.long().clamp_max(bands - 2)
     share = (place - low).unsqueeze(1)
     low = low.unsqueeze(1).expand(-1, x.shape[1], -1)
-    values = torch.lerp(x.gather(2, low), x.gather(2, low + 1), share.expand_as(x))
-    slope = torch.linspace(-1, 1, bands, device=x.device, dtype=x.dtype)
-    values = values + (level + tilt * slope).unsqueeze(1)
-    mask = batch.mask
+    values = torch.lerp(x.gather(2, low), x.gather(2, low + 1), share.expand_as(x)) + offset.unsqueeze(1)
     if mask is not None and mask.ndim == 3:
         mask = (mask.gather(2, low) | (share >= 1)) & (mask.gather(2, low + 1) | (share <= 0))
     return View(zero_unobserved(values, mask), mask)
@@ -270,6 +302,7 @@ WAYS = {
     "stroke": Way(change_stroke, ("frames",)),
     "scale": Way(change_scale, ("vectors", "windows", "sound")),
     "spectrum": Way(change_spectrum, ("vectors", "sound"), least_values=8),
+    "voice": Way(change_voice, ("vectors", "sound"), least_values=8),
 }
 """Name to way."""
 

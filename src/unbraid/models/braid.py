@@ -157,7 +157,7 @@ class Braid(SequentialVAE):
         hide: float = 0.0,
         jitter: float = 0.0,
         weigh_rare: bool = False,
-        dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum"] = "none",
+        dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum", "voice"] = "none",
         swaps: bool = False,
     ) -> None:
         super().__init__(locals())
