@@ -97,8 +97,6 @@ class Braid(SequentialVAE):
         weigh_rare: whether errors of a feature are divided by its share of observed values.
         dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
         swaps: whether training compares swaps of pairs of sequences, with two more terms.
-        edges: of vectors and frames, share of the reconstruction error that counts differences between neighbouring values, at
-            least 0 and below 1: with mel bands, harmonics count more.
 
     Raises:
         ValueError: settings out of range, or observations without a codec.
@@ -161,7 +159,6 @@ class Braid(SequentialVAE):
         weigh_rare: bool = False,
         dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum", "voice"] = "none",
         swaps: bool = False,
-        edges: float = 0.0,
     ) -> None:
         super().__init__(locals())
         if not 0 <= hide <= 0.5:
@@ -187,7 +184,7 @@ class Braid(SequentialVAE):
         self.dynamic_line = nn.Linear(values, dynamic_size) if lines else None
         self.dynamic_prior = LSTMPrior(dynamic_size, hidden)
         self.decoder = LineDecoder(
-            observation, static_size, dynamic_size, width, lines and decoder_line, self.normalise, edges
+            observation, static_size, dynamic_size, width, lines and decoder_line, self.normalise
         )
         self.register_buffer("feature_weights", torch.ones(last))
         self.level_of_summaries = self.normalise and level == "summaries"

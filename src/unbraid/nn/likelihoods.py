@@ -17,7 +17,7 @@ class SquaredErrorNormal(Normal):
 
     Args:
         mean: mean of each value.
-        edges: share of the reconstruction error that counts differences between neighbouring values in place of values;
+        edges: share of the reconstruction error that counts differences between neighbouring pixels in place of pixels;
             see `reconstruction_error`. The log density of single values leaves it out.
     """
 
@@ -85,12 +85,10 @@ def reconstruction_error(
 ) -> Float[Tensor, "B T"]:
     """-log p(x) of every step, summed over the observed values of the step.
 
-    For `SquaredErrorNormal` the constant is dropped, so the figure is the squared error itself. With `edges` above 0, a share
-    of it counts the differences of neighbouring pixels, or of neighbouring values of a vector (ours): edges and harmonics
-    count more, colours of large areas and the slope of a spectrum less. With r = x - mean:
+    For `SquaredErrorNormal` the constant is dropped, so the figure is the squared error itself. With `edges` above 0, for
+    frames, a share of it counts the differences of neighbouring pixels (ours): edges count more, colours of large areas less:
 
-        frames:   (1 - edges) |r|^2 + edges / 2 (|difference of rows of r|^2 + |difference of columns of r|^2)
-        vectors:  (1 - edges) |r|^2 + edges |difference of neighbours of r|^2
+        (1 - edges) |r|^2 + edges / 2 (|difference of rows of r|^2 + |difference of columns of r|^2),   r = x - mean
 
     Args:
         p: distribution over x.
@@ -105,9 +103,8 @@ def reconstruction_error(
     error = _step_sums(rest.square(), mask, weights)
     if not p.edges:
         return error
-    axes = (3, 4) if x.ndim == 5 else (2,)
-    steep = [_step_sums(rest.diff(dim=axis).square(), _pairs(mask, axis), None) for axis in axes]
-    return (1 - p.edges) * error + p.edges / len(axes) * torch.stack(steep).sum(0)
+    rows, columns = (_step_sums(rest.diff(dim=axis).square(), _pairs(mask, axis), None) for axis in (3, 4))
+    return (1 - p.edges) * error + p.edges / 2 * (rows + columns)
 
 
 def _step_sums(error: Tensor, mask: Tensor | None, weights: Tensor | None) -> Float[Tensor, "B T"]:

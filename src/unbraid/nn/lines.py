@@ -27,7 +27,6 @@ class LineDecoder(nn.Module):
         width: of the net, see `unbraid.nn.codecs.build_decoder`.
         line: whether a straight line stands beside the net.
         level: whether s gives the level and the scale of each feature (vectors and windows).
-        edges: of vectors, share of the reconstruction error that counts differences between neighbouring values.
     """
 
     def __init__(
@@ -38,10 +37,8 @@ class LineDecoder(nn.Module):
         width: int,
         line: bool,
         level: bool,
-        edges: float = 0.0,
     ) -> None:
         super().__init__()
-        self.edges = edges
         self.static_size, self.observation = static_size, observation
         self.of_windows = kind_of(observation) == "windows"
         latent = static_size + dynamic_size
@@ -66,11 +63,11 @@ class LineDecoder(nn.Module):
     def likelihood(self, y: Tensor) -> Distribution:
         """p(x): normals of a learned deviation for windows, of a fixed one for vectors and frames."""
         if self.level is None:
-            return BoundedNormal(*y.unbind(2)) if self.of_windows else SquaredErrorNormal(y, self.edges)
+            return BoundedNormal(*y.unbind(2)) if self.of_windows else SquaredErrorNormal(y)
         *parts, level, log_scale = y.unbind(2)
         scale = log_scale.exp()
         if not self.of_windows:
-            return SquaredErrorNormal(level + scale * parts[0], self.edges)
+            return SquaredErrorNormal(level + scale * parts[0])
         inner = BoundedNormal(*parts)
         return Normal(level + scale * inner.mean, scale * inner.stddev, validate_args=False)
 
