@@ -334,13 +334,24 @@ class Braid(SequentialVAE):
         return linear(z.double(), weight, bias).to(z.dtype)
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
+        import os
+        if os.environ.get("UB_CENTRE_G"):
+            g = self._centred(g, mask)
         normal = self.dynamic_head(self.dynamic_path(g, steps))
+        if os.environ.get("UB_CENTRE"):
+            line = self.dynamic_line(values.flatten(2)) if self.dynamic_line is not None else 0.0
+            return Normal(self._centred(normal.mean + line, mask), normal.stddev, validate_args=False)
         if self.dynamic_line is None:
             return normal
         line = self.dynamic_line(values.flatten(2))
         if mask is not None:
             line = zero_unobserved(line, observed_steps(mask))
         return Normal(normal.mean + line, normal.stddev, validate_args=False)
+
+    @staticmethod
+    def _centred(d: Tensor, mask: Tensor | None) -> Tensor:
+        d = d - (mean_shares(d, mask).unsqueeze(2) * d).sum(1, keepdim=True)
+        return d if mask is None else zero_unobserved(d, observed_steps(mask))
 
     # ---- values -------------------------------------------------------------------------------------
 
