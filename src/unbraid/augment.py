@@ -52,6 +52,7 @@ __all__ = [
 
 GREY = (0.299, 0.587, 0.114)
 import os
+ROUNDS = int(os.environ.get("UB_ROUNDS", "8"))
 LOBES = 3  # of the interpolation of harmonics (Lanczos)
 ENVELOPE = 4  # bands on each side that the envelope of a spectrum is averaged over
 PITCH = float(os.environ.get("UB_PITCH", "0.4"))  # most that the logarithm of the pitch changes
@@ -246,7 +247,11 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
     x = zero_unobserved(batch.x, batch.mask)
     stretch, offset = _another_spectrum(x, generator)
     pitch = (PITCH * (2 * uniform((len(x), 1), x, generator) - 1)).exp()
-    envelope = avg_pool1d(pad(x, (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1)
+    envelope = x
+    for _ in range(ROUNDS):
+        envelope = avg_pool1d(
+            pad(torch.maximum(x, envelope), (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1
+        )
     bands = torch.arange(x.shape[-1], device=x.device, dtype=x.dtype)
     gap = bands.unsqueeze(1) - bands / pitch.unsqueeze(2)  # (B, read, written)
     kernel = torch.where(gap.abs() < LOBES, torch.sinc(gap) * torch.sinc(gap / LOBES), 0.0)
