@@ -253,7 +253,9 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
             pad(torch.maximum(x, envelope), (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1
         )
     bands = torch.arange(x.shape[-1], device=x.device, dtype=x.dtype)
-    gap = bands.unsqueeze(1) - bands / pitch.unsqueeze(2)  # (B, read, written)
+    place = bands / pitch  # reflected at the last band
+    place = bands[-1] - (bands[-1] - place).abs()
+    gap = bands.unsqueeze(1) - place.unsqueeze(1)  # (B, read, written)
     kernel = torch.where(gap.abs() < LOBES, torch.sinc(gap) * torch.sinc(gap / LOBES), 0.0)
     harmonics = (x - envelope) @ kernel
     view = _stretched(envelope, batch.mask, stretch, offset)
