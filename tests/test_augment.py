@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from unbraid import augment
 from unbraid.augment import WAYS, check_views, draw_views
 from unbraid.types import Batch
 
@@ -214,6 +215,29 @@ def test_spectrum_moves_a_peak_by_a_tenth_at_most():
     assert 35 <= at.min() < 39 and 41 < at.max() <= 45
 
 
+def test_a_voice_changes_the_pitch_apart_from_the_envelope():
+    """A hill with harmonics every five bands: their spacing changes by exp(0.8) at most, the hill's place by a tenth."""
+    bands = torch.arange(80.0)
+    hill = 3 * torch.exp(-0.5 * ((bands - 40) / 9) ** 2)
+    x = (hill + torch.cos(2 * torch.pi * bands / 5) - 1).expand(200, 2, 80)
+    changed = view("voice", Batch(x)).x[:, 0]
+    smooth = torch.nn.functional.avg_pool1d(changed.unsqueeze(1), 15, 1, 7)[:, 0]
+    at = smooth[:, 20:60].argmax(1) + 20
+    assert 33 <= at.min() < 38 and 42 < at.max() <= 47
+    power = torch.fft.rfft(changed[:, :64] - smooth[:, :64]).abs()
+    spacing = 64 / (power[:, 4:].argmax(1) + 4)
+    assert 2.1 <= spacing.min() < 3.2 and 7 < spacing.max() <= 11.5
+
+
+def test_the_envelope_runs_along_the_peaks_and_a_pitch_of_1_changes_nothing():
+    x = torch.cos(2 * torch.pi * torch.arange(80.0) / 7).expand(2, 3, 80)
+    envelope = augment._envelope(x)
+    assert (envelope[:, :, 7:-7] > 0.8).all() and (envelope <= 1).all()
+    torch.testing.assert_close(augment._at_pitch(x, torch.ones(2, 1)), x, atol=1e-5, rtol=0)
+    lower = augment._at_pitch(x, torch.full((2, 1), 0.5))[0, 0]
+    torch.testing.assert_close(lower[:36], x[0, 0, :72:2], atol=0.1, rtol=0)
+
+
 def test_scale_is_undone_by_a_line():
     """Each feature of a view is a linear function of the sequence's."""
     batch = batch_of((4,), size=5, steps=30)
@@ -238,6 +262,7 @@ def test_auto_goes_by_the_shape():
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
         ("spectrum", (3, 16, 16), 5, "give auto, shuffle, scatter, early, late, colour, crop, stroke"),
         ("spectrum", (4,), 5, "needs vectors of at least 8 bands"),
+        ("voice", (4,), 5, "needs vectors of at least 8 bands"),
         ("color", (3, 16, 16), 5, "there is auto, shuffle, scatter, early, late, colour"),
     ],
 )

@@ -15,6 +15,7 @@ was. A stretch of a sequence is moved to the beginning and padded.
 | `stroke`   | frames                  | motion | `colour`, then makes bright lines thicker or thinner               |
 | `scale`    | vectors, windows        | motion | scales and shifts each feature                                     |
 | `spectrum` | vectors of mel bands    | motion | gain, tilt and a stretch of the mel axis, as by another voice      |
+| `voice`    | vectors of mel bands    | motion | `spectrum` of the envelope, and harmonics at another pitch         |
 | `auto`     | everything              | motion | `colour` for frames, `scale` for vectors and windows               |
 
 C-DSVAE's paper (https://arxiv.org/abs/2110.12091) names the kinds of change (frames permuted; colour distortion, blur,
@@ -51,11 +52,10 @@ __all__ = [
 ]
 
 GREY = (0.299, 0.587, 0.114)
-import os
-ROUNDS = int(os.environ.get("UB_ROUNDS", "8"))
+PITCH = 0.8  # most that the logarithm of the pitch changes
+ENVELOPE = 4  # bands on each side that a spectral envelope is averaged over
+ROUNDS = 8  # in which the envelope is raised to the peaks
 LOBES = 3  # of the interpolation of harmonics (Lanczos)
-ENVELOPE = 4  # bands on each side that the envelope of a spectrum is averaged over
-PITCH = float(os.environ.get("UB_PITCH", "0.4"))  # most that the logarithm of the pitch changes
 
 
 def draw_views(
@@ -239,27 +239,37 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
 
 
 def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View:
-    """Change the spectrum as `change_spectrum` does, and stretch the harmonics by a factor of their own, as another pitch would.
+    """Change the envelope of the spectrum as `change_spectrum` does, and stretch the harmonics as another pitch would.
 
-    The harmonics are what is left of a step when it is averaged over `2 * ENVELOPE + 1` bands. Their factor is exp(u), u even
-    between -PITCH and PITCH.
+    The envelope runs along the peaks: bands are averaged over their neighbours, and what lies below a peak is raised to the
+    average, several times. The rest are the harmonics. They are stretched along the mel axis, from 0, by a factor of exp(u) with
+    u between -0.8 and 0.8; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. So d cannot tell the
+    pitch, but how it moves.
     """
     x = zero_unobserved(batch.x, batch.mask)
     stretch, offset = _another_spectrum(x, generator)
     pitch = (PITCH * (2 * uniform((len(x), 1), x, generator) - 1)).exp()
+    envelope = _envelope(x)
+    view = _stretched(envelope, batch.mask, stretch, offset)
+    return View(zero_unobserved(view.x + _at_pitch(x - envelope, pitch), view.mask), view.mask)
+
+
+def _envelope(x: Float[Tensor, "B T F"]) -> Float[Tensor, "B T F"]:
+    """A smooth line along the peaks of each spectrum."""
     envelope = x
     for _ in range(ROUNDS):
-        envelope = avg_pool1d(
-            pad(torch.maximum(x, envelope), (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1
-        )
-    bands = torch.arange(x.shape[-1], device=x.device, dtype=x.dtype)
-    place = bands / pitch  # reflected at the last band
-    place = bands[-1] - (bands[-1] - place).abs()
+        raised = pad(torch.maximum(x, envelope), (ENVELOPE, ENVELOPE), "replicate")
+        envelope = avg_pool1d(raised, 2 * ENVELOPE + 1, 1)
+    return envelope
+
+
+def _at_pitch(harmonics: Float[Tensor, "B T F"], pitch: Float[Tensor, "B 1"]) -> Float[Tensor, "B T F"]:
+    """Harmonics stretched by a factor; above the last band they are reflected, so that a lower pitch leaves no gap."""
+    bands = torch.arange(harmonics.shape[-1], device=harmonics.device, dtype=harmonics.dtype)
+    place = bands[-1] - (bands[-1] - bands / pitch).abs()
     gap = bands.unsqueeze(1) - place.unsqueeze(1)  # (B, read, written)
     kernel = torch.where(gap.abs() < LOBES, torch.sinc(gap) * torch.sinc(gap / LOBES), 0.0)
-    harmonics = (x - envelope) @ kernel
-    view = _stretched(envelope, batch.mask, stretch, offset)
-    return View(zero_unobserved(view.x + harmonics, view.mask), view.mask)
+    return harmonics @ kernel
 
 
 def _another_spectrum(
@@ -273,7 +283,10 @@ def _another_spectrum(
 
 
 def _stretched(
-    x: Float[Tensor, "B T F"], mask: Tensor | None, stretch: Float[Tensor, "B 1"], offset: Float[Tensor, "B F"]
+    x: Float[Tensor, "B T F"],
+    mask: Tensor | None,
+    stretch: Float[Tensor, "B 1"],
+    offset: Float[Tensor, "B F"],
 ) -> View:
     """Bands read at places multiplied by `stretch`, and moved by an offset."""
     bands = x.shape[-1]

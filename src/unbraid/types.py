@@ -40,7 +40,7 @@ __all__ = [
 Terms = dict[str, Tensor]
 """Named, unweighted terms of an objective: `(B,)` each, or 0-dim for estimates over a whole batch."""
 
-MotionView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum"]
+MotionView = Literal["auto", "colour", "crop", "stroke", "scale", "spectrum", "voice"]
 """Ways of `unbraid.augment` that keep the motion and change what stays: views that the dynamic code is read from."""
 
 

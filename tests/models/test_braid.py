@@ -205,6 +205,20 @@ def test_the_view_is_read_by_the_dynamic_code_alone():
     assert not torch.allclose(terms["kl_dynamic"], plain["kl_dynamic"])
 
 
+@pytest.mark.parametrize("centre", [True, False])
+def test_centred_features_hide_what_stays(centre):
+    """The same number added to all features of a sequence reaches d only where they are not centred."""
+    model = braid((16,), centre=centre, lines=False).eval()
+    x = torch.randn(3, 7, 16, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(7) < torch.tensor([[7], [4], [6]])
+    before = model.posterior(x, mask).dynamic
+    with torch.no_grad():
+        model.encoder[-1].bias += 1
+    after = model.posterior(x, mask).dynamic
+    for one, other in ((before.mean, after.mean), (before.stddev, after.stddev)):
+        assert torch.allclose(one[mask], other[mask], atol=1e-5) == centre
+
+
 @pytest.mark.parametrize(
     ("settings", "message"), [({"hide": 0.6}, "model.hide"), ({"jitter": -1.0}, "model.jitter")]
 )

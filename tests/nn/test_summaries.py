@@ -99,7 +99,7 @@ def test_few_sequences_have_few_directions_and_the_others_are_0():
     assert (z[:, 2:] == 0).all() and (z[:, :2] != 0).any()
 
 
-@pytest.mark.parametrize("which", ["plain", "texture", "ordered", "halves"])
+@pytest.mark.parametrize("which", ["plain", "texture", "ordered", "halves", "voiced"])
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 def test_padding_and_unobserved_values_change_nothing(which, observation):
     generator = torch.Generator().manual_seed(3)
@@ -142,6 +142,37 @@ def test_halves_find_what_two_halves_agree_on():
     z = fitted("halves", x, size=1)(x)
     correlation = torch.corrcoef(torch.stack([z[:, 0], lasting[:, 0], changing.mean(1)]))
     assert correlation[0, 1].abs() > 0.95 > 0.2 > correlation[0, 2].abs()
+
+
+def test_voiced_means_weigh_the_steps_by_their_lower_bands():
+    x = series(3, 10, 5)
+    mask = torch.ones(3, 10, dtype=torch.bool)
+    mask[0, 6:] = False
+    found = raw("voiced", x, mask)
+    for row in range(3):
+        values = x[row][mask[row]].double().numpy()
+        loudness = values[:, :2].mean(1)
+        weight = 1 / (1 + np.exp(-4 * (loudness - loudness.mean())))
+        np.testing.assert_allclose(found[row], weight @ values / weight.sum(), rtol=1e-4, atol=1e-6)
+
+
+def test_voiced_summaries_tell_the_voice_and_not_the_words_quiet_sounds():
+    """Loud steps have the voice in band 9; quiet ones have another sound there, which lasts over both halves of a word."""
+    generator = torch.Generator().manual_seed(0)
+    voice, word = torch.randn(2, 300, 1, generator=generator)
+    x = 0.2 * torch.randn(300, 20, 10, generator=generator)
+    loud = torch.arange(20) % 2 == 0
+    x[:, loud, :5] += 2
+    x[:, ~loud, :5] -= 2
+    x[:, loud, 9] += voice
+    x[:, ~loud, 9] += 3 * word
+
+    def told(which):
+        z = fitted(which, x, size=1)(x)[:, 0]
+        return torch.corrcoef(torch.stack([z, voice[:, 0], word[:, 0]]))[0, 1:].abs()
+
+    assert told("voiced")[0] > 0.95 and told("voiced")[1] < 0.2
+    assert told("halves")[1] > 0.9  # the mean tells the word, three times as loud there
 
 
 def test_the_global_random_state_is_left_alone():

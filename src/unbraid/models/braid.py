@@ -61,7 +61,7 @@ from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.series import as_series, mean_and_deviation
 from unbraid.nn.summaries import Summaries, SummaryName
-from unbraid.types import Batch, Codes, Posterior, Terms, standard_normal, uniform
+from unbraid.types import Batch, Codes, MotionView, Posterior, Terms, standard_normal, uniform
 
 __all__ = ["Braid"]
 
@@ -96,6 +96,7 @@ class Braid(SequentialVAE):
         jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
         weigh_rare: whether errors of a feature are divided by its share of observed values.
         dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
+        centre: whether d reads features less their mean over the sequence.
         swaps: whether training compares swaps of pairs of sequences, with two more terms.
 
     Raises:
@@ -118,6 +119,7 @@ class Braid(SequentialVAE):
             {"summaries": "plain", "lines": False, "closed_form": False, "normalise": False},
             {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
             {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
+            {"summaries": "voiced", "static_net": False, "bidirectional": True, "centre": True},
             {"swaps": True},
             {"level": "summaries", "swaps": True},
             {"level": "summaries", "decoder_line": False},
@@ -157,7 +159,8 @@ class Braid(SequentialVAE):
         hide: float = 0.0,
         jitter: float = 0.0,
         weigh_rare: bool = False,
-        dynamic_view: Literal["none", "auto", "colour", "crop", "stroke", "scale", "spectrum", "voice"] = "none",
+        dynamic_view: Literal["none", MotionView] = "none",
+        centre: bool = False,
         swaps: bool = False,
     ) -> None:
         super().__init__(locals())
@@ -169,7 +172,7 @@ class Braid(SequentialVAE):
         self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
         self.normalise = normalise and kind_of(observation) != "frames"
         self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
-        self.swaps = swaps
+        self.swaps, self.centre = swaps, centre
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
         self.summaries = Summaries(observation, static_size, summaries)
@@ -318,8 +321,7 @@ class Braid(SequentialVAE):
         return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
 
     def _static(self, z: Float[Tensor, "B K"], mask: Tensor | None, g: Tensor) -> Normal:
-        mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
-        h = self.static_path(torch.cat([mean, z.to(mean.dtype)], 1))
+        h = self.static_path(torch.cat([_mean(g, mask), z.to(g.dtype)], 1))
         deviation = (0.5 * self.static_log_variance(h).float()).exp()
         line = self._static_line(z)
         return Normal(
@@ -334,24 +336,16 @@ class Braid(SequentialVAE):
         return linear(z.double(), weight, bias).to(z.dtype)
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
-        import os
-        if os.environ.get("UB_CENTRE_G"):
-            g = self._centred(g, mask)
+        if self.centre:
+            observed = None if mask is None else observed_steps(mask)
+            g = zero_unobserved(g - _mean(g, mask).unsqueeze(1), observed)
         normal = self.dynamic_head(self.dynamic_path(g, steps))
-        if os.environ.get("UB_CENTRE"):
-            line = self.dynamic_line(values.flatten(2)) if self.dynamic_line is not None else 0.0
-            return Normal(self._centred(normal.mean + line, mask), normal.stddev, validate_args=False)
         if self.dynamic_line is None:
             return normal
         line = self.dynamic_line(values.flatten(2))
         if mask is not None:
             line = zero_unobserved(line, observed_steps(mask))
         return Normal(normal.mean + line, normal.stddev, validate_args=False)
-
-    @staticmethod
-    def _centred(d: Tensor, mask: Tensor | None) -> Tensor:
-        d = d - (mean_shares(d, mask).unsqueeze(2) * d).sum(1, keepdim=True)
-        return d if mask is None else zero_unobserved(d, observed_steps(mask))
 
     # ---- values -------------------------------------------------------------------------------------
 
@@ -380,3 +374,8 @@ class Braid(SequentialVAE):
         share = 2 * self.hide * uniform((len(x),), x, generator)
         drawn = uniform(tuple(x.shape), x, generator)
         return observed_values(x, mask) & (drawn >= share.view(-1, *[1] * (x.ndim - 1)))
+
+
+def _mean(g: Float[Tensor, "B T features"], mask: Tensor | None) -> Float[Tensor, "B features"]:
+    """Mean of the features over the observed steps."""
+    return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
