@@ -232,10 +232,10 @@ def test_a_voice_changes_the_pitch_apart_from_the_envelope():
 def test_the_envelope_runs_along_the_peaks_and_a_pitch_of_1_changes_nothing():
     x = torch.cos(2 * torch.pi * torch.arange(80.0) / 7).expand(2, 3, 80)
     envelope = augment._envelope(x)
-    assert (envelope[:, :, 7:-7] > 0.8).all() and (envelope <= 1).all()
+    assert (envelope[:, :, 7:-7] > 0.7).all() and (envelope <= 1).all()  # a plain average is near 0
     torch.testing.assert_close(augment._at_pitch(x, torch.ones(2, 1)), x, atol=1e-5, rtol=0)
     lower = augment._at_pitch(x, torch.full((2, 1), 0.5))[0, 0]
-    torch.testing.assert_close(lower[:36], x[0, 0, :72:2], atol=0.1, rtol=0)
+    torch.testing.assert_close(lower[:36], x[0, 0, :72:2], atol=1e-5, rtol=0)
 
 
 def test_scale_is_undone_by_a_line():
