@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 GREY = (0.299, 0.587, 0.114)
-PITCH = 0.8  # most that the logarithm of the pitch changes
+PITCH = 0.6  # most that the logarithm of the pitch changes
 ENVELOPE = 4  # bands on each side that a spectral envelope is averaged over
 ROUNDS = 8  # in which the envelope is raised to the peaks
 LOBES = 3  # of the interpolation of harmonics (Lanczos)
@@ -243,7 +243,7 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
 
     The envelope runs along the peaks: bands are averaged over their neighbours, and what lies below a peak is raised to the
     average, several times. The rest are the harmonics. They are stretched along the mel axis, from 0, by a factor of exp(u) with
-    u between -0.8 and 0.8; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. So d cannot tell the
+    u between -0.6 and 0.6; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. So d cannot tell the
     pitch, but how it moves.
     """
     x = zero_unobserved(batch.x, batch.mask)
