@@ -37,7 +37,7 @@ little. The second keeps what the first leaves open, such as the phase.
 While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
 stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
 sound, another voice). The errors count all observed values. With `centre` the LSTM reads g_t less its mean over the
-sequence, so that what stays does not reach d.
+sequence: what shows in the mean of the features does not reach d.
 
 Level and scale as separate parts of an autoencoder of series are usual (instance normalisation); shares of fixed
 convolutions as features are those of MiniRocket (Dempster, Schmidt, Webb, KDD 2021, https://arxiv.org/abs/2012.08791).
