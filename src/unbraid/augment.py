@@ -256,10 +256,11 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
 
 def _envelope(x: Float[Tensor, "B T F"]) -> Float[Tensor, "B T F"]:
     """A smooth line along the peaks of each spectrum."""
+    each = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    average = avg_pool1d(pad(each, (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1)
     envelope = x
     for _ in range(ROUNDS):
-        raised = pad(torch.maximum(x, envelope), (ENVELOPE, ENVELOPE), "replicate")
-        envelope = avg_pool1d(raised, 2 * ENVELOPE + 1, 1)
+        envelope = torch.maximum(x, envelope) @ average
     return envelope
 
 

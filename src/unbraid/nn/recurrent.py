@@ -46,7 +46,7 @@ class MaskedLSTM(nn.Module):
         if steps is None or not self.lstm.bidirectional:
             return self.lstm(x)[0]
         lengths = steps.sum(1).clamp_min(1)  # a sequence without steps is read as one step of zeros
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or not x.is_cuda:
             return self._unpacked(x, lengths)
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
@@ -54,9 +54,11 @@ class MaskedLSTM(nn.Module):
     def _unpacked(
         self, x: Float[Tensor, "B T features"], lengths: Int[Tensor, "B"]
     ) -> Float[Tensor, "B T output"]:
-        """The outputs of a bidirectional net without packing, for exported graphs, whose steps are a free size.
+        """The outputs of a bidirectional net without packing.
 
-        Each direction is a net of its own; the backward one reads every sequence from its last step to its first.
+        Each direction is a net of its own; the backward one reads every sequence from its last step to its first. For exported
+        graphs, whose steps are a free size, and for CPUs, where the gradients of a packed sequence take time that grows with
+        the square of its steps.
         """
         steps = steps_below(lengths, x.shape[1])
         times = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
@@ -65,9 +67,9 @@ class MaskedLSTM(nn.Module):
         start = [x.new_zeros(1, x.shape[0], size) for _ in range(2)]
         weights = [tuple(of_direction) for of_direction in self.lstm.all_weights]
         for ahead, back in zip(weights[::2], weights[1::2], strict=True):
-            forward = torch.lstm(x, start, ahead, True, 1, 0.0, False, False, True)[0]
+            forward = torch.lstm(x, start, ahead, True, 1, 0.0, self.training, False, True)[0]
             turned = x.gather(1, backwards.expand(-1, -1, x.shape[2]))
-            backward = torch.lstm(turned, start, back, True, 1, 0.0, False, False, True)[0]
+            backward = torch.lstm(turned, start, back, True, 1, 0.0, self.training, False, True)[0]
             x = torch.cat([forward, backward.gather(1, backwards.expand(-1, -1, size))], 2)
         return torch.where(steps.unsqueeze(2), x, 0.0)
 
