@@ -1,5 +1,6 @@
 """Models on disk: weights as safetensors, settings as JSON; loading runs no code from the files."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from unbraid.data.features import Features
+from unbraid.data.scaling import Scaling
 from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
@@ -18,6 +20,7 @@ __all__ = [
     "StoredType",
     "load_features",
     "load_model",
+    "load_scaling",
     "model_fingerprint",
     "save_features",
     "save_model",
@@ -152,6 +155,17 @@ def load_features(folder: str | Path) -> Features:
         if str(error).startswith(str(path)):
             raise
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def load_scaling(folder: str | Path) -> Scaling | None:
+    """The scaling of the features that a model reads, from a run's folder or its `model/`; None where they are not scaled.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return load_features(folder).scaling
+    return None
 
 
 def model_fingerprint(folder: str | Path) -> str:
