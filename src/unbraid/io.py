@@ -15,6 +15,8 @@ from unbraid.data.scaling import Scaling
 from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
+from unbraid.registry import MODELS
+from unbraid.words import nearest
 
 __all__ = [
     "StoredType",
@@ -68,7 +70,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
 
     Raises:
         FileNotFoundError: there is no model in the folder.
-        ValueError: a file is damaged, or the weights are not those that were saved.
+        ValueError: a file is damaged, the weights are not those that were saved, or the method is not registered.
     """
     folder = _folder_of_model(folder)
     description = read_json(folder / "model.json")
@@ -77,6 +79,11 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         settings = dict(description["settings"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
+    if isinstance(name, str) and name not in MODELS:
+        raise ValueError(
+            f"{folder / 'model.json'}: was trained by {name!r}, which is not registered{nearest(name, MODELS)}; for a method of "
+            f"your own first call unbraid.registry.register_model({name!r}, 'module:Class')"
+        )
     try:
         model = build_model(name, observation, **settings)
     except (TypeError, ValueError, RuntimeError) as error:
