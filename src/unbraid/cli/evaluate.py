@@ -32,7 +32,7 @@ def evaluate(
         accept_weak_judge: score although the judge is right on less than 99% of real clips, for some label.
     """
     from unbraid import workflow
-    from unbraid.cli.show import show_errors, show_run
+    from unbraid.cli.show import say_protocols, show_errors, show_run
     from unbraid.training import open_run
     from unbraid.training.run import load_run_data
 
@@ -45,11 +45,11 @@ def evaluate(
     data = load_run_data(opened.config)
     names = tuple(protocols or workflow.protocols_of(opened, data))
     options = {"split": split, "seed": seed, "accept_weak_judge": accept_weak_judge}
-    print(f"Scoring {', '.join(names)} on the {split} split.", flush=True)
+    say_protocols(opened, data, names, split)
     errors = workflow.score(
         opened, data, names, options if repeats is None else options | {"repeats": repeats}
     )
-    if len(errors) < len(names):
+    if not names or len(errors) < len(names):
         workflow.report(opened, data)
         show_run(run)
     if errors:
