@@ -177,6 +177,15 @@ def test_a_row_of_a_table_is_read_as_the_whole_table_is(vitals):
         read_one(f"{table.with_name('other.csv')}:0", run, "a")
 
 
+def test_a_table_that_is_written_otherwise_than_the_run_s_is_refused_with_the_run_s_options(vitals):
+    run, table, _, _ = vitals
+    table.write_text(table.read_text().replace("p0,0,", "p0,01/02/2020,"))
+    with pytest.raises(
+        ValueError, match=r"input: .*01/02/2020.*time_format=.h..*write new\.csv like that table"
+    ):
+        open_corpus(str(table), run)
+
+
 def test_an_array_is_scaled_as_the_run_s_table_was(vitals):
     run, _, array, scaled = vitals
     ((_, whole),) = read_parts(open_corpus(str(array), run))

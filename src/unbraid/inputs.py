@@ -331,11 +331,19 @@ def _read_table(path: Path, run: Run, argument: str) -> Sequences:
         *("id", "time", "variable", "value", "windows", "duplicates", "unusable"),
         *("time_format", "time_zone", "missing", "decimal"),
     ]
-    return read_series(
-        path,
-        features=features.names,
-        step=f"{round(1e6 / features.sampling_rate)}us",
-        window=run.model.observation[0] if kind_of(run.model.observation) == "windows" else 1,
-        scaling=features.scaling,
-        **{name: value for name, value in run.config["data"].items() if name in same},
-    )[1]
+    options = {name: value for name, value in run.config["data"].items() if name in same}
+    try:
+        return read_series(
+            path,
+            features=features.names,
+            step=f"{round(1e6 / features.sampling_rate)}us",
+            window=run.model.observation[0] if kind_of(run.model.observation) == "windows" else 1,
+            scaling=features.scaling,
+            **options,
+        )[1]
+    except ValueError as error:
+        used = ", ".join(f"{name}={value!r}" for name, value in options.items() if value is not None)
+        raise ValueError(
+            f"{argument}: {error}. {run.folder} reads every table with the options of its own ({used}); write {path.name} "
+            "like that table"
+        ) from error
