@@ -464,6 +464,23 @@ def test_what_a_protocol_left_out_is_said(tmp_path, capsys):
     assert "downstream: ward is not scored: all sequences are of one class." in capsys.readouterr().out
 
 
+def test_data_that_were_moved_are_named(clips, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        DBSE, "card", replace(DBSE.card, capabilities=frozenset({"encode"}))
+    )  # nothing to score
+    copied = shutil.copytree(run, tmp_path / "run")
+    config = (copied / "config.yaml").read_text()
+    (copied / "config.yaml").write_text(config.replace(str(clips), str(tmp_path / "gone")))
+    assert main(["evaluate", str(copied)]) == 2
+    assert "gone; if the data were moved, name their place with --data PATH" in error_line(capsys)
+    assert main(["evaluate", str(copied), "--data", str(clips)]) == 0
+    fewer = tmp_path / "fewer"
+    shutil.copytree(clips, fewer)
+    shutil.rmtree(fewer / "clip0")
+    assert main(["evaluate", str(copied), "--data", str(fewer)]) == 2
+    assert "data: fingerprint" in capsys.readouterr().err
+
+
 def test_a_run_that_no_protocol_scores_says_why(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(DBSE, "card", replace(DBSE.card, capabilities=frozenset({"encode"})))
     copied = shutil.copytree(run, tmp_path / "run")
