@@ -177,6 +177,12 @@ def test_a_term_that_the_model_lacks_is_refused_before_a_study_is_made(place, co
     assert not (place / "none.db").exists() and not (place / "runs" / "search-none").exists()
 
 
+def test_a_search_without_a_score_is_told_of_one_that_any_data_have(place, command, capsys):
+    (place / "space.yaml").write_text(SPACE)
+    assert main(["search", "recipe.yaml", "--space", "space.yaml"]) == 2
+    assert "such as --score=-terms/reconstruction, or a column" in capsys.readouterr().err
+
+
 def test_a_study_without_a_score_takes_another_one(place, command, capsys):
     (place / "space.yaml").write_text(SPACE)
     assert command(1, "--score", "generation/nothing", storage="empty.db") == 2
