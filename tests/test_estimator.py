@@ -1,6 +1,7 @@
 """The scikit-learn estimator: scikit-learn's own checks; codes, masks, names and units are right."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import unbraid as ub
 from unbraid import SequenceDisentangler
+from unbraid.remarks import Remark
 
 # Checks of scikit-learn that fail, with the reason. None at present.
 EXPECTED_FAILURES: dict[str, str] = {}
@@ -237,6 +239,32 @@ def test_data_frames_keep_the_order_of_their_columns():
     frames[2]["pressure"] = "high"
     with pytest.raises(ValueError, match=r"X\[2\]: .*give columns of numbers"):
         SequenceDisentangler().fit(frames)
+
+
+def test_a_column_of_series_is_a_list_of_them():
+    pandas = pytest.importorskip("pandas")
+    series = [rows[: 14 - place % 3] for place, rows in enumerate(made_up())]
+    objects = np.empty(len(series), dtype=object)
+    objects[:] = series
+    expected = small().fit(series).transform(series)
+    for several in (objects, pandas.Series(series, index=range(5, 17))):
+        np.testing.assert_array_equal(small().fit(several).transform(several), expected)
+    with pytest.raises(ValueError, match=r"different lengths; give each as an array \(T, 1\)"):
+        small().fit(pandas.Series([rows[:, 0] for rows in series]))
+
+
+def test_a_data_frame_with_few_columns_is_said_to_be_read_as_series_of_one_feature():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(np.random.default_rng(0).random((60, 2)), columns=["heart", "pressure"])
+    with pytest.warns(
+        Remark, match="read as 60 series of one feature, with the steps heart, pressure; if these"
+    ):
+        small().fit(table)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small().fit(table[:12].rename(columns=str))
+        small().fit(table.to_numpy())
+    assert not [warning for warning in caught if "is read as" in str(warning.message)]
 
 
 def test_series_of_one_feature_and_different_lengths_are_explained():

@@ -9,8 +9,10 @@ from PIL import Image
 
 import unbraid as ub
 from unbraid.cli import main
+from unbraid.data.features import Features
 from unbraid.generation import encode
 from unbraid.inputs import open_corpus, read_one, read_parts
+from unbraid.io import save_features
 from unbraid.kinds import KINDS
 from unbraid.machine import choose_precision
 from unbraid.models.build import build_model
@@ -132,6 +134,72 @@ def test_what_cannot_be_read_is_refused_in_plain_words(folder, tmp_path, monkeyp
             call()
 
 
+# ---- tables, and arrays in the units of a table -----------------------------------------------------------
+
+
+@pytest.fixture
+def vitals(tmp_path):
+    """A run on a table with options of its own, and new series: as a table, and as an array in the same units."""
+    names, values = ["heart", "breath"], np.random.default_rng(0).normal((70, 16), (9, 2), (6, 12, 2))
+
+    def write(file, values, columns):
+        lines = [",".join(["who", "hour", *columns])]
+        for who, hour in np.ndindex(6, 12):
+            row = dict(zip(names, values[who, hour], strict=True))
+            lines.append(",".join([f"p{who}", str(hour), *(str(row[name]) for name in columns)]))
+        (tmp_path / file).write_text("\n".join(lines) + "\n")
+        return tmp_path / file
+
+    options = {"id": "who", "time": "hour", "time_format": "h", "window": 3}
+    trained_on = ub.load(write("old.csv", values, names), **options, cache=tmp_path / "cache")
+    new = write("new.csv", values[::-1] + 30, names[::-1])  # columns in another order
+    raw = (values[::-1] + 30).reshape(6, 4, 3, 2).astype(np.float32)
+    np.save(tmp_path / "new.npy", raw)
+    run = made_run(tmp_path / "run", (3, 2), {"name": str(tmp_path / "old.csv"), **options})
+    scaling = trained_on.scaling
+    save_features(Features(tuple(names), None, scaling, trained_on.sampling_rate), run.folder)
+    return run, new, tmp_path / "new.npy", scaling.apply(raw)
+
+
+def test_a_row_of_a_table_is_read_as_the_whole_table_is(vitals):
+    run, table, _, scaled = vitals
+    ((names, whole),) = read_parts(open_corpus(str(table), run))
+    assert names == [f"p{who}" for who in range(6)]
+    np.testing.assert_allclose(whole.x, scaled, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(read_one(f"{table}:4", run).x, whole.x[4:5])
+    for text, message in (
+        (f"{table}", rf"a: name a row of {table}, as in {table}:0"),
+        (f"{table}:6", r"a: .*new\.csv has 6 sequences, 0 to 5; there is no 6"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_one(text, run, "a")
+    with pytest.raises(FileNotFoundError, match=r"a: there is no file .*other\.csv"):
+        read_one(f"{table.with_name('other.csv')}:0", run, "a")
+
+
+def test_a_table_that_is_written_otherwise_than_the_run_s_is_refused_with_the_run_s_options(vitals):
+    run, table, _, _ = vitals
+    table.write_text(table.read_text().replace("p0,0,", "p0,01/02/2020,"))
+    with pytest.raises(
+        ValueError, match=r"input: .*01/02/2020.*time_format=.h..*write new\.csv like that table"
+    ):
+        open_corpus(str(table), run)
+
+
+def test_an_array_is_scaled_as_the_run_s_table_was(vitals):
+    run, _, array, scaled = vitals
+    ((_, whole),) = read_parts(open_corpus(str(array), run))
+    np.testing.assert_allclose(whole.x, scaled, rtol=1e-6)
+    np.testing.assert_array_equal(read_one(f"{array}:4", run).x, whole.x[4:5])
+
+
+def test_a_row_of_another_file_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    run = made_run(tmp_path, (6,), {"name": "x.npy"})
+    with pytest.raises(ValueError, match=r"a: .*notes\.txt has no numbered rows; .*\.npy, .*\.csv"):
+        read_one(f"{tmp_path}/notes.txt:0", run, "a")
+
+
 # ---- commands on padded sequences -----------------------------------------------------------------------
 
 
@@ -227,7 +295,7 @@ def test_what_a_method_cannot_do_is_one_clear_line(padded, words, capability, tm
 def test_a_data_set_is_looked_for_where_the_run_found_it(given, found, monkeypatch):
     asked = []
     monkeypatch.setattr("unbraid.inputs.load_run_data", lambda config: asked.append(config["data"]))
-    monkeypatch.setattr("unbraid.inputs._rows", lambda sequences, run: None)
+    monkeypatch.setattr("unbraid.inputs._Rows", lambda sequences, run: None)
     config = {"data": {"name": "sprites", "root": "/raw", "cache": "/cache", "size": 64}}
     open_corpus("sprites", Run(Path("run"), build_model("dbse", (3, 32, 32), **SMALL), config), **given)
     assert (asked[0]["root"], asked[0]["cache"], asked[0]["size"]) == (*found, 64)

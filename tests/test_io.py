@@ -62,6 +62,17 @@ def test_values_that_make_no_model_are_named(folder, change):
     assert "\n" not in str(raised.value)
 
 
+def test_a_method_that_is_not_registered_is_named(folder):
+    content = json.loads((folder / "model.json").read_text())
+    content.pop("checksum")
+    (folder / "model.json").write_text(json.dumps(with_checksum(content | {"model": "my_method"})))
+    with pytest.raises(
+        ValueError, match=r"trained by 'my_method', which is not registered; .*register_model"
+    ) as raised:
+        load_model(folder)
+    assert "damaged" not in str(raised.value)
+
+
 def test_a_model_loads_as_float32_whatever_the_default(folder):
     expected = values(load_model(folder))
     torch.set_default_dtype(torch.float64)

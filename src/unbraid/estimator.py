@@ -4,7 +4,7 @@
     make_pipeline(features, StandardScaler(), LogisticRegression()).fit(X, y)
 
 X is `(N, T, F)`, NaN where a value is missing, or a list of `(T_i, F)` arrays. A 2-D X `(N, T)` is N series of one
-feature, and so is a list of lists of numbers.
+feature, and so is a list of lists of numbers. A pandas Series or an array of objects that holds series is as a list of them.
 """
 
 import csv
@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from unbraid.data.checks import check_whole, say_unlikely_axes
+from unbraid.data.checks import UNLIKELY, check_whole, say_unlikely_axes
 from unbraid.data.formats.windows import cut_windows, default_window, scale_windows
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation.advice import advice
@@ -35,6 +35,7 @@ __all__ = ["SequenceDisentangler"]
 
 OUTPUTS = ("both", "static", "dynamic")
 FORMS = ("windows", "summary")
+FEW_COLUMNS = 10  # of a data frame; series have more steps
 FEWEST = 3  # series: two to train on, one for validation
 
 
@@ -309,6 +310,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         """The series of X, each `(T, F)` and cut after its last observed value."""
         fewest = FEWEST if reset else 1
         rules: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+        if _holds_series(X):
+            X = list(X)  # noqa: N806
         if isinstance(X, list | tuple) and any(np.ndim(rows) == 2 for rows in X):
             if len(X) < fewest:
                 raise ValueError(f"X: {len(X)} series are too few; {fewest} are needed")
@@ -326,6 +329,8 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
                 "X: series of one feature and of different lengths; give each as an array (T, 1)"
             )
         else:
+            if reset:
+                _say_unlikely_frame(X)
             values = validate_data(self, X, reset=reset, ensure_min_samples=fewest, **rules)
             series, flat = list(values[:, :, None]), True
         if reset:
@@ -351,6 +356,22 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
                     f"X: series {i} has {count} features, but {type(self).__name__} is expecting {expected} "
                     "features as input"
                 )
+
+
+def _holds_series(X: Any) -> bool:  # noqa: N803
+    """Whether X is a 1-D array or a pandas Series whose items are series."""
+    return getattr(X, "ndim", 0) == 1 and X.dtype == object and any(np.ndim(rows) for rows in X)
+
+
+def _say_unlikely_frame(X: Any) -> None:  # noqa: N803
+    """Say how a data frame is read, where its few named columns are more likely features than steps."""
+    names = list(getattr(X, "columns", []))
+    few = 0 < len(names) <= FEW_COLUMNS and UNLIKELY * len(names) < len(X)
+    if few and all(isinstance(name, str) for name in names):
+        remark(
+            f"X: is read as {len(X)} series of one feature, with the steps {', '.join(names)}; if these are features, give a list "
+            "of data frames, one for each series"
+        )
 
 
 def _read_one(rows: Any, name: str, rules: dict[str, Any]) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from unbraid import __version__
 from unbraid.data.scaling import Scaling
 from unbraid.files import replacing, write_atomically
-from unbraid.io import load_features, weights_sha256
+from unbraid.io import load_features, load_scaling, weights_sha256
 from unbraid.kinds import kind_of
 from unbraid.masks import inside, widen, zero_unobserved
 from unbraid.models.base import SequenceModel
@@ -112,7 +112,7 @@ def export(run: Run, folder: str | Path, format: Format = "onnx") -> list[Path]:
     """
     run.model.require("export", "encode", "decode")
     _check_libraries(format)
-    scaling = _scaling(run.folder)
+    scaling = load_scaling(run.folder)
     files = exported_files(folder, format)
     graphs: dict[str, nn.Module] = {
         "encode": Encode(run.model, scaling).eval(),
@@ -125,12 +125,6 @@ def export(run: Run, folder: str | Path, format: Format = "onnx") -> list[Path]:
             check_exported(temporary, name, graph, _example(run.model, name, 5, 4))
     write_atomically(files["description"], json.dumps(_describe(run, format), indent=2) + "\n")
     return list(files.values())
-
-
-def _scaling(folder: Path) -> Scaling | None:
-    with contextlib.suppress(FileNotFoundError):
-        return load_features(folder).scaling
-    return None
 
 
 def _check_libraries(format: Format) -> None:

@@ -19,9 +19,10 @@ from unbraid.data.load import load
 from unbraid.data.mapped import give_back
 from unbraid.data.own.arrays import ARRAY_ENDINGS
 from unbraid.data.own.tables import read_series
+from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
 from unbraid.data.splits import SPLITS
-from unbraid.io import load_features
+from unbraid.io import load_features, load_scaling
 from unbraid.kinds import kind_of
 from unbraid.registry import DATASETS
 from unbraid.sources import Clip, Reader, Source, reader
@@ -45,8 +46,9 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
     """The one sequence that a text names.
 
     Args:
-        text: `test:12` for a row of a split of the run's data, `FILE.npy:3` for a row of an array, or the path of a
-            video, of a folder of images or of a sound (which gives all the sequences that it is cut into).
+        text: `test:12` for a row of a split of the run's data, `FILE.npy:3` for a row of an array, `FILE.csv:3` for a
+            sequence of a table, or the path of a video, of a folder of images or of a sound (which gives all the
+            sequences that it is cut into).
         run: the run whose model will read it.
         argument: what error messages call the text.
 
@@ -62,7 +64,7 @@ def read_one(text: str, run: Run, argument: str = "input") -> Sequences:
         raise FileNotFoundError(
             f"{argument}: there is no file {text}; to name a row of the run's data write test:12"
         )
-    if path.suffix.lower() in ARRAY_ENDINGS:
+    if path.suffix.lower() in ARRAY_ENDINGS or table_ending(path) in TABLE_ENDINGS:
         raise ValueError(f"{argument}: name a row of {text}, as in {text}:0")
     recordings = reader(path, run, None)
     sources = recordings.sources()
@@ -147,11 +149,12 @@ class Corpus(ABC):
 
 
 class _Rows(Corpus):
-    """Sequences of one data set, array or table."""
+    """Sequences of one data set, array or table; scaled as they are read, where a scaling is given."""
 
-    def __init__(self, data: Sequences, names: Sequence[str], run: Run) -> None:
+    def __init__(self, data: Sequences, run: Run, scaling: Scaling | None = None) -> None:
         _check(data, run, "input")
-        self.data, self.names = data, names
+        self.data, self.scaling = data, scaling
+        self.names = data.names or [str(row) for row in range(len(data))]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -169,7 +172,7 @@ class _Rows(Corpus):
 
     def read(self, item: range) -> Part:
         rows = slice(item.start, item.stop)
-        return list(self.names[rows]), self.data.take(rows)
+        return list(self.names[rows]), _scaled(self.data.take(rows), self.scaling)
 
     def parts(self, read: Iterable[Part], size: int) -> Iterator[Part]:
         for part in read:
@@ -259,12 +262,11 @@ def open_corpus(
     if text in DATASETS:
         options = run.config["data"] if run.config["data"]["name"] == text else {}
         given = {name: place for name, place in (("root", root), ("cache", cache)) if place is not None}
-        return _rows(load_run_data({"data": {**options, "name": text, **given}}), run)
+        return _Rows(load_run_data({"data": {**options, "name": text, **given}}), run)
     if path.suffix.lower() in ARRAY_ENDINGS:
-        return _rows(_load_array(text, "input"), run)
+        return _Rows(_load_array(text, "input"), run, load_scaling(run.folder))
     if table_ending(path) in TABLE_ENDINGS:
-        names, sequences = _read_table(path, run)
-        return _Rows(sequences, names, run)
+        return _Rows(_read_table(path, run, "input"), run)
     if path.exists():
         return _Recordings(reader(path, run, steps or run.config["data"].get("steps") or STEPS))
     close = nearest(text, DATASETS) if "/" not in text and "." not in text else ""
@@ -272,26 +274,37 @@ def open_corpus(
 
 
 def _read_row(place: str, row: int, run: Run, argument: str) -> Sequences:
-    """One row of a split of the run's data, or of an array file."""
-    sequences = load_same_data(run).split(place) if place in SPLITS else _load_array(place, argument)
+    """One row of a split of the run's data, of an array file or of a table."""
+    path, scaling = Path(place).expanduser(), None
+    if place in SPLITS:
+        sequences = load_same_data(run).split(place)
+    elif table_ending(path) in TABLE_ENDINGS:
+        sequences = _read_table(path, run, argument)
+    else:
+        sequences, scaling = _load_array(place, argument), load_scaling(run.folder)
     _check(sequences, run, argument)
     if row >= len(sequences):
         last = len(sequences) - 1
         raise ValueError(
             f"{argument}: {place} has {len(sequences)} sequences, 0 to {last}; there is no {row}"
         )
-    return sequences.take(np.array([row]))
+    return _scaled(sequences.take(np.array([row])), scaling)
 
 
-def _load_array(path: str, argument: str) -> Sequences:
-    if not Path(path).expanduser().is_file():
-        raise FileNotFoundError(f"{argument}: there is no file {path}, and no split of that name")
-    return load(Path(path))
+def _load_array(text: str, argument: str) -> Sequences:
+    """The sequences of an array file, in the units of the file."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{argument}: there is no file {text}, and no split of that name")
+    if path.suffix.lower() not in ARRAY_ENDINGS:
+        endings = ", ".join((*ARRAY_ENDINGS, *TABLE_ENDINGS))
+        raise ValueError(f"{argument}: {text} has no numbered rows; only files that end in {endings} have")
+    return load(path)
 
 
-def _rows(sequences: Sequences, run: Run) -> Corpus:
-    """Sequences by their names, or else their numbers."""
-    return _Rows(sequences, sequences.names or [str(row) for row in range(len(sequences))], run)
+def _scaled(sequences: Sequences, scaling: Scaling | None) -> Sequences:
+    """The sequences of an array in the units of the run's data, as the model reads them."""
+    return sequences if scaling is None else sequences.rescaled(scaling)
 
 
 def _check(sequences: Sequences, run: Run, argument: str) -> None:
@@ -305,24 +318,32 @@ def _check(sequences: Sequences, run: Run, argument: str) -> None:
 # ---- tables ---------------------------------------------------------------------------------------------
 
 
-def _read_table(path: Path, run: Run) -> Part:
+def _read_table(path: Path, run: Run, argument: str) -> Sequences:
     """The series of a table, with the columns, the steps and the scaling of the run's table."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{argument}: there is no file {path}")
     features = load_features(run.folder)
     if features.sampling_rate is None:
         raise ValueError(
-            f"input: {run.folder} was trained on data without a time step; {path} cannot be read"
+            f"{argument}: {run.folder} was trained on data without a time step; {path} cannot be read"
         )
     same = [
         *("id", "time", "variable", "value", "windows", "duplicates", "unusable"),
         *("time_format", "time_zone", "missing", "decimal"),
     ]
-    names, sequences = read_series(
-        path,
-        features=features.names,
-        step=f"{round(1e6 / features.sampling_rate)}us",
-        window=run.model.observation[0] if kind_of(run.model.observation) == "windows" else 1,
-        scaling=features.scaling,
-        **{name: value for name, value in run.config["data"].items() if name in same},
-    )
-    _check(sequences, run, "input")
-    return names, sequences
+    options = {name: value for name, value in run.config["data"].items() if name in same}
+    try:
+        return read_series(
+            path,
+            features=features.names,
+            step=f"{round(1e6 / features.sampling_rate)}us",
+            window=run.model.observation[0] if kind_of(run.model.observation) == "windows" else 1,
+            scaling=features.scaling,
+            **options,
+        )[1]
+    except ValueError as error:
+        used = ", ".join(f"{name}={value!r}" for name, value in options.items() if value is not None)
+        raise ValueError(
+            f"{argument}: {error}. {run.folder} reads every table with the options of its own ({used}); write {path.name} "
+            "like that table"
+        ) from error

@@ -1,5 +1,6 @@
 """Models on disk: weights as safetensors, settings as JSON; loading runs no code from the files."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -10,14 +11,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from unbraid.data.features import Features
+from unbraid.data.scaling import Scaling
 from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
+from unbraid.registry import MODELS
+from unbraid.words import nearest
 
 __all__ = [
     "StoredType",
     "load_features",
     "load_model",
+    "load_scaling",
     "model_fingerprint",
     "save_features",
     "save_model",
@@ -65,7 +70,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
 
     Raises:
         FileNotFoundError: there is no model in the folder.
-        ValueError: a file is damaged, or the weights are not those that were saved.
+        ValueError: a file is damaged, the weights are not those that were saved, or the method is not registered.
     """
     folder = _folder_of_model(folder)
     description = read_json(folder / "model.json")
@@ -74,6 +79,11 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         settings = dict(description["settings"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
+    if isinstance(name, str) and name not in MODELS:
+        raise ValueError(
+            f"{folder / 'model.json'}: was trained by {name!r}, which is not registered{nearest(name, MODELS)}; for a method of "
+            f"your own first call unbraid.registry.register_model({name!r}, 'module:Class')"
+        )
     try:
         model = build_model(name, observation, **settings)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -152,6 +162,17 @@ def load_features(folder: str | Path) -> Features:
         if str(error).startswith(str(path)):
             raise
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def load_scaling(folder: str | Path) -> Scaling | None:
+    """The scaling of the features that a model reads, from a run's folder or its `model/`; None where they are not scaled.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return load_features(folder).scaling
+    return None
 
 
 def model_fingerprint(folder: str | Path) -> str:

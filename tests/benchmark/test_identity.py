@@ -147,6 +147,7 @@ def test_a_run_is_named_by_recipe_settings_and_seed():
     assert run_name(settings("sprites/dbse", training__seed=4, data__root="/x")).endswith(
         f"{settings_hash(plain)}-seed4"
     )
+    assert run_name(plain | {"recipe": "from /my runs/r"}) == f"from-my-runs-r-{settings_hash(plain)}-seed0"
     assert run_name(plain | {"recipe": "/there/mine.yaml"}) == f"mine-{settings_hash(plain)}-seed0"
 
 

@@ -65,6 +65,16 @@ def test_the_same_settings_under_another_recipe_s_name_replace_the_row(make_run,
     assert [f"scores/{path.name}" for path in (ledger.parent / "scores").iterdir()] == [row["scores"]]
 
 
+@pytest.mark.parametrize("recipe", ["from r", "from /my runs/r", "my recipe.yaml", "a(b)"])
+def test_whatever_a_recipe_is_called_its_row_is_read_again(make_run, ledger, recipe):
+    run = make_run()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"recipe": recipe}))
+    record(run, ledger)
+    (trained,) = read_ledger(ledger)
+    assert trained.config["recipe"] == recipe
+
+
 def test_an_edited_recipe_changes_no_recorded_row(make_run, ledger, tmp_path):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("# mine\nextends: sprites/dbse\nmodel: {width: 16}\n")

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from unbraid.cli import COMMANDS, main
 from unbraid.cli.demo import RECIPES
 from unbraid.cli.show import show_run
 from unbraid.machine import choose_precision
+from unbraid.models.dbse import DBSE
 from unbraid.nn.folded import evaluation_precision
 from unbraid.recipes import list_recipes
 
@@ -451,6 +454,40 @@ def test_scores_are_shown_beside_their_floors(tmp_path, capsys, monkeypatch):
     words = [line.split() for line in output.splitlines()]
     assert ["skin", "static", "17.0", "96.0", "16.7", "99.5"] in words
     assert ["motion", "dynamic", "98.7", "95.0", "11.1", "100.0"] in words
+
+
+def test_what_a_protocol_left_out_is_said(tmp_path, capsys):
+    (tmp_path / "evaluation").mkdir()
+    content = {"tasks": {}, "left_out": {"ward": "all sequences are of one class"}, "protocol": {}}
+    (tmp_path / "evaluation" / "downstream.json").write_text(json.dumps(content))
+    assert show_run(tmp_path) == 0
+    assert "downstream: ward is not scored: all sequences are of one class." in capsys.readouterr().out
+
+
+def test_data_that_were_moved_are_named(clips, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        DBSE, "card", replace(DBSE.card, capabilities=frozenset({"encode"}))
+    )  # nothing to score
+    copied = shutil.copytree(run, tmp_path / "run")
+    config = (copied / "config.yaml").read_text()
+    (copied / "config.yaml").write_text(config.replace(str(clips), str(tmp_path / "gone")))
+    assert main(["evaluate", str(copied)]) == 2
+    assert "gone; if the data were moved, name their place with --data PATH" in error_line(capsys)
+    assert main(["evaluate", str(copied), "--data", str(clips)]) == 0
+    fewer = tmp_path / "fewer"
+    shutil.copytree(clips, fewer)
+    shutil.rmtree(fewer / "clip0")
+    assert main(["evaluate", str(copied), "--data", str(fewer)]) == 2
+    assert "data: fingerprint" in capsys.readouterr().err
+
+
+def test_a_run_that_no_protocol_scores_says_why(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(DBSE, "card", replace(DBSE.card, capabilities=frozenset({"encode"})))
+    copied = shutil.copytree(run, tmp_path / "run")
+    assert main(["evaluate", str(copied)]) == 0
+    output = capsys.readouterr().out
+    assert "No protocol scores this run (generation: the method has no decode; downstream: " in output
+    assert "Scoring" not in output and (copied / "report.html").is_file()
 
 
 def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """`unbraid table`: its list, its mistakes, and what it prints."""
 
 import pytest
+from made_runs import scores, settings, write_run
 
 from unbraid.benchmark.tables import list_tables
 from unbraid.cli import main
@@ -40,6 +41,21 @@ def test_missing_data_are_named_and_the_published_scores_are_printed(tmp_path, c
     text = capsys.readouterr().out
     assert "DBSE, seed 2: cannot be trained" in text and "Nothing to train." in text
     assert not (tmp_path / "runs").exists()
+
+
+def test_columns_without_a_score_are_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(
+        "title: A\nrows: [{title: DBSE, recipe: sprites/dbse}]\n"
+        "columns: [accuracy, {e: {heading: error, score: generation/error/reconstruction}}]\n"
+    )
+    words = ["table", "mine.yaml", "--recorded", "--seeds", "1"]
+    assert main(words) == 0
+    assert "left out" not in capsys.readouterr().out  # nothing is trained yet
+    write_run(tmp_path / "runs" / "a", settings("sprites/dbse"), {"generation": scores(0.9)})
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "no row has a score for them: error (generation/error/reconstruction)\n" in text and "90.0" in text
 
 
 def test_with_recorded_nothing_is_trained(tmp_path, capsys, monkeypatch):

@@ -251,6 +251,20 @@ def test_codes_of_another_model_or_corpus_are_kept(run, sounds, whole, tmp_path,
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
 
+def test_a_manifest_of_something_else_is_refused(run, sounds, tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text("{}")
+    assert main(["encode", str(run), str(sounds), "--output", str(tmp_path)]) == 2
+    assert "manifest.json: was not written by `unbraid encode`" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("name", ["codes.csv", "codes.csv.gz", "codes.parquet", "codes.npy", "codes.json"])
+def test_a_file_of_a_kind_that_is_not_written_is_refused(run, sounds, tmp_path, name):
+    with pytest.raises(ValueError, match=rf"output: .*{name} cannot be written; name a file .*\.npz"):
+        encode_corpus(run, str(sounds), tmp_path / name, **OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_that_cannot_be_read_stop_no_others(run, tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 13)
     for number in (7, 8):

@@ -21,7 +21,7 @@ pytestmark = [
 
 def floors(name, folder, cache, tasks):
     data = load(name, root=Path(str(REAL)) / folder, cache=cache, form="official")
-    views = {split: raw_inputs(data.split(split)) for split in data.splits}
+    views = raw_inputs({split: data.split(split) for split in data.splits})
     draws = intervals.draw_weights(np.arange(len(data.splits["test"])), 300, seed=0)
     return {
         task.name: {

@@ -22,6 +22,7 @@ from unbraid.evaluation import (
     leakage,
     read_scores,
     run_protocols,
+    why_no_protocol,
     write_scores,
 )
 from unbraid.registry import DATASETS, PROTOCOLS, protocol
@@ -102,6 +103,14 @@ def test_ones_own_data_are_scored_by_their_kind_and_labels():
     assert fitting_protocols("my/wavs", wavs, MODEL) == ("verification",)
     without_speakers = replace(sequences(8, labels=("dynamic",)), sound=Sound("mel80", 8000))
     assert fitting_protocols("my/wavs", without_speakers, MODEL) == ("generation",)
+
+
+def test_why_a_protocol_is_left_out_is_said(monkeypatch):
+    assert "downstream: the data have neither labels nor targets" in why_no_protocol(
+        "my.csv", sequences(4, 5, labels=()), MODEL
+    )
+    monkeypatch.setattr(MODEL, "card", replace(MODEL.card, capabilities=frozenset({"encode"})))
+    assert "generation: the method has no decode" in why_no_protocol("puppets", sequences(3, 16, 16), MODEL)
 
 
 def test_a_method_is_not_scored_by_what_it_cannot_do():

@@ -291,12 +291,12 @@ def test_rich_summaries_of_a_line_with_a_gap():
 
 def test_boosting_finds_what_no_line_tells():
     random = np.random.default_rng(9)
-    truth, parts = {}, {}
+    truth, rows = {}, {}
     for split, n in {"train": 300, "validation": 150, "test": 200}.items():
         sign = random.choice([-1.0, 1.0], (n, 1, 2))
         truth[split] = (sign[:, 0].prod(1) > 0).astype(int)
-        parts[split] = raw_inputs(Sequences((sign + random.normal(0, 0.1, (n, 5, 2))).astype(np.float32)))
-    floors = plain_floors(Task("it", "binary", "sequence", ("no", "yes"), truth), parts)
+        rows[split] = Sequences((sign + random.normal(0, 0.1, (n, 5, 2))).astype(np.float32))
+    floors = plain_floors(Task("it", "binary", "sequence", ("no", "yes"), truth), raw_inputs(rows))
     accuracy = {name: (r.guesses["test"].argmax(1) == truth["test"]).mean() for name, r in floors.items()}
     assert accuracy["raw_boosting"] > 0.95 > 0.7 > accuracy["raw_linear"]
 
@@ -307,7 +307,8 @@ def test_the_raw_inputs_of_windows():
     mask[:, 0] = True
     mask[2, 2:] = False
     data = Sequences(x, mask=mask)
-    part = raw_inputs(data)
+    spoilt = Sequences(np.where(mask, x, 5).astype(np.float32), mask=mask)
+    part, spoilt = raw_inputs({"train": data, "test": spoilt}).values()
     np.testing.assert_array_equal(part.steps, inside(data.observed()))
     assert part.steps[2].tolist() == [True, True, False, False]
     assert part.path.shape == (6, 4, 12) and part.table.shape == (6, 8)
@@ -315,9 +316,21 @@ def test_the_raw_inputs_of_windows():
     np.testing.assert_allclose(part.means[0, 0], np.nanmean(shown[0, 0], 0), atol=1e-6)
     np.testing.assert_allclose(part.table[:, :2], np.nanmean(shown, (1, 2)), atol=1e-6)
     np.testing.assert_allclose(part.table[:, 4:6], np.nanstd(shown, (1, 2)), atol=1e-6)
-    spoilt = raw_inputs(Sequences(np.where(mask, x, 5).astype(np.float32), mask=mask))
     for name in ("path", "table", "means"):
         np.testing.assert_array_equal(getattr(part, name), getattr(spoilt, name))
+
+
+def test_the_splits_have_the_same_columns_where_one_alone_has_missing_values():
+    x = generator.normal(size=(6, 4, 3, 2)).astype(np.float32)
+    mask = np.ones(x.shape, dtype=bool)
+    whole = Sequences(x)
+    assert {part.path.shape[2] for part in raw_inputs({"train": whole, "test": whole}).values()} == {6}
+    mask[0, 1, 2, 0] = False
+    for parts in (
+        {"train": Sequences(x, mask=mask), "test": whole},
+        {"train": whole, "test": Sequences(x, mask=mask)},
+    ):
+        assert {part.path.shape[2] for part in raw_inputs(parts).values()} == {12}
 
 
 def test_steps_up_to_the_last_observed_one_are_inside():
@@ -331,13 +344,12 @@ def test_steps_up_to_the_last_observed_one_are_inside():
 
 def test_nearest_neighbour_and_centre():
     centres = np.array([[0.0, 0], [4, 0], [0, 4]])
-    rows, parts, truth = {}, {}, {}
+    rows, truth = {}, {}
     for split, n in SIZES.items():
         truth[split] = generator.integers(0, 3, n)
         x = centres[truth[split]][:, None] + generator.normal(0, 0.5, (n, 6, 2))
         rows[split] = Sequences(x.astype(np.float32))
-        parts[split] = raw_inputs(rows[split])
-    floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), parts)
+    floors = plain_floors(Task("it", "classes", "sequence", tuple("abc"), truth), raw_inputs(rows))
     plain = ("raw_linear", "raw_chosen", "raw_rich", "raw_boosting", "raw_neighbour", "raw_centroid")
     assert set(floors) == {"constant", *plain}
     for name in ("raw_neighbour", "raw_centroid", "raw_linear"):

@@ -37,6 +37,26 @@ def test_a_run_s_model_is_written_whole(made_run, tmp_path):
     ).read_text()
 
 
+@pytest.mark.parametrize(
+    ("start", "recipe", "shown"),
+    [
+        ("{folder}/secret/first", "from {folder}/secret/first", ("first", "from first")),
+        ("user/first", "from user/first", ("user/first", "from user/first")),
+        (None, "{folder}/secret/mine.yaml", (None, "mine.yaml")),
+    ],
+)
+def test_where_training_started_is_named_without_its_place(made_run, tmp_path, start, recipe, shown):
+    run = shutil.copytree(made_run, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["training"]["start_from"] = start and start.format(folder=tmp_path)
+    config["recipe"] = recipe.format(folder=tmp_path)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    folder = ub.open_run(run).model.save_pretrained(tmp_path / "out")
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (saved["training"]["start_from"], saved["recipe"]) == shown
+    assert all(b"secret" not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def test_the_card_says_what_the_model_is(made_run, tmp_path):
     folder = ub.open_run(made_run).model.save_pretrained(tmp_path / "out", licence="mit", name="ann/mine")
     card = (folder / "README.md").read_text()

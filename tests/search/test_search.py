@@ -10,6 +10,7 @@ import yaml
 
 from unbraid.cli import main
 from unbraid.files import locked
+from unbraid.recipes import resolve_recipe
 from unbraid.search.study import RECIPE_SCORE
 from unbraid.search.worker import last_validation
 from unbraid.training.callbacks.checkpoints import Checkpoints
@@ -140,7 +141,7 @@ def test_another_search_on_the_same_storage_is_refused(place, command, capsys):
     command(3)
     count = len(study(place).trials)
     for change, said in (
-        (["--training.max_epochs", "3"], "training.max_epochs is 2.0, not 3.0"),
+        (["--training.max_epochs", "3"], "other settings: training.max_epochs is 2, not 3"),
         (["--seed", "1"], "another seed: 0, not 1"),
     ):
         assert command(5, *change) == 2
@@ -163,6 +164,53 @@ def test_a_space_with_a_weight_that_the_method_lacks_is_refused_at_once(place, c
     assert command(2, storage="none.db") == 2
     assert "training.weights.kl_statics: " in (said := capsys.readouterr().err) and "no such term" in said
     assert not (place / "none.db").exists() and not (place / "runs" / "search-none").exists()
+
+
+def test_a_term_that_the_model_lacks_is_refused_before_a_study_is_made(place, command, capsys):
+    (place / "space.yaml").write_text(SPACE)
+    for words, said in (
+        (["--score=-terms/recon"], "score: the model has no term 'recon'"),
+        (["--prune", "kl_dinamic"], "prune: the model has no term 'kl_dinamic'; did you mean 'kl_dynamic'"),
+    ):
+        assert command(1, *words, storage="none.db") == 2
+        assert said in capsys.readouterr().err
+    assert not (place / "none.db").exists() and not (place / "runs" / "search-none").exists()
+
+
+def test_a_search_without_a_score_is_told_of_one_that_any_data_have(place, command, capsys):
+    (place / "space.yaml").write_text(SPACE)
+    assert main(["search", "recipe.yaml", "--space", "space.yaml"]) == 2
+    assert "such as --score=-terms/reconstruction, or a column" in capsys.readouterr().err
+
+
+def test_a_study_without_a_score_takes_another_one(place, command, capsys):
+    (place / "space.yaml").write_text(SPACE)
+    assert command(1, "--score", "generation/nothing", storage="empty.db") == 2
+    assert "hold no generation/nothing" in capsys.readouterr().err
+    assert command(1, storage="empty.db") == 0
+    assert study(place, "empty.db").user_attrs["score"] == "-terms/reconstruction"
+    assert command(1, "--score=-terms/kl_dynamic", storage="empty.db") == 2
+    assert "another score" in capsys.readouterr().err
+
+
+def test_a_moved_study_knows_its_runs(place, command, capsys):
+    (place / "space.yaml").write_text(SPACE)
+    assert command(1, storage="before.db") == 0
+    (place / "before.db").rename(place / "after.db")
+    capsys.readouterr()
+    assert command(1, storage="after.db") == 0
+    assert f"{place / 'runs' / 'search-before' / 'trial-0000'}" in capsys.readouterr().out
+    assert not (place / "runs" / "search-after").exists()
+
+
+def test_the_best_trial_finds_data_of_a_relative_path(place, command, tmp_path, monkeypatch):
+    (place / "space.yaml").write_text(SPACE)
+    (place / "recipe.yaml").write_text(RECIPE.replace("DATA", "series.npy"))
+    assert command(1, storage="relative.db") == 0
+    best = place / "runs" / "search-relative" / "best.yaml"
+    assert yaml.safe_load(best.read_text())["data"] == {"name": str(place / "series.npy")}
+    monkeypatch.chdir(tmp_path)
+    assert resolve_recipe(str(best))["data"]["name"] == str(place / "series.npy")
 
 
 def test_the_score_is_that_of_the_weights_that_are_kept(tmp_path):

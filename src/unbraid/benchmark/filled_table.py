@@ -9,7 +9,7 @@ from unbraid.benchmark.runs import Trained, titles_by_data
 from unbraid.benchmark.score_columns import ScoreColumn, figure_at, show
 from unbraid.benchmark.tables import TableSpec
 
-__all__ = ["fill_table"]
+__all__ = ["columns_without_scores", "fill_table"]
 
 TextRows = list[list[str]]
 Floors = tuple[tuple[str, ...], ...]
@@ -50,6 +50,11 @@ def fill_table(table: TableSpec, trained: Mapping[tuple[str, int], Trained]) -> 
             rows.append(_published_row(name, scores, table))
     rows = [row for row in rows if any(row[2:]) or row[1]]
     return _without_empty_columns([["", "seeds", *(column.heading for column in table.columns)], *rows])
+
+
+def columns_without_scores(table: TableSpec, rows: TextRows) -> list[ScoreColumn]:
+    """The columns of a table that `fill_table` left out of its rows, because no row has a score for them."""
+    return [column for column in table.columns if column.heading not in rows[0]]
 
 
 def _trained_row(title: str, table: TableSpec, runs: list[Trained], codes: str) -> list[str]:

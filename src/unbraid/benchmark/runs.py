@@ -1,6 +1,7 @@
 """Finished trainings: what a run's folder says of its training and its scores."""
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from unbraid.training.environment import read_environment
 from unbraid.training.run_folder import read_config
 
 __all__ = ["Trained", "folder_for", "read_run", "read_runs", "run_name", "titles_by_data"]
+
+NO_LETTER = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,13 @@ def titles_by_data(groups: Mapping[str, list[Trained]]) -> dict[tuple[str, str],
 
 
 def run_name(config: Config) -> str:
-    """The name of a training: its recipe, the hash of its settings and its seed, as in `sprites-dbse-1a2b3c4d-seed0`."""
+    """The name of a training: its recipe, the hash of its settings and its seed, as in `sprites-dbse-1a2b3c4d-seed0`.
+
+    It is the name of a file on every system: whatever is no letter, digit, dot, dash or underscore becomes a dash.
+    """
     recipe = str(config["recipe"])
-    stem = Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe.replace("/", "-")
-    return f"{stem}-{settings_hash(config)}-seed{config['training']['seed']}"
+    stem = Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe
+    return f"{NO_LETTER.sub('-', stem)}-{settings_hash(config)}-seed{config['training']['seed']}"
 
 
 def folder_for(config: Config, runs: str | Path) -> Path:

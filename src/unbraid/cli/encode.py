@@ -43,7 +43,7 @@ def encode(
         run: folder of the run whose model encodes, or name of a pretrained model (puppets/dbse).
         input: name of a data set, a folder of videos, of image folders or of sounds, one video or sound, a .npy or .npz
             file, or a table of series (.csv, .parquet) with the columns of the run's table. It is read and scaled as the
-            training data were.
+            training data were; arrays are in the units of those data.
         output: a .npz file (NumPy), a .h5 file (HDF5), or a folder of shards for large corpora.
         format: of the shards of a folder.
         engine: this process, or workers of Ray Data (extra `ray`), which write the same shards.

@@ -19,6 +19,7 @@ def evaluate(
     split: str = "test",
     seed: int = 0,
     accept_weak_judge: bool = False,
+    data: Path | None = None,
 ) -> int:
     """Score a trained model, draw its pictures, write its report.
 
@@ -30,9 +31,11 @@ def evaluate(
         split: the split that is scored: test, or validation to choose settings by.
         seed: of the random draws.
         accept_weak_judge: score although the judge is right on less than 99% of real clips, for some label.
+        data: where the run's data are now, if they were moved: the file or folder, or the raw files of a built-in data set.
     """
     from unbraid import workflow
-    from unbraid.cli.show import show_errors, show_run
+    from unbraid.cli.show import say_protocols, show_errors, show_run
+    from unbraid.registry import DATASETS
     from unbraid.training import open_run
     from unbraid.training.run import load_run_data
 
@@ -42,15 +45,23 @@ def evaluate(
             f"run: {run} is a pretrained model, in whose folder nothing is written; save it into a folder of yours first, in "
             f'Python: unbraid.from_pretrained("{run.as_posix()}").save_pretrained(FOLDER)'
         )
-    data = load_run_data(opened.config)
-    names = tuple(protocols or workflow.protocols_of(opened, data))
+    settings = dict(opened.config["data"])
+    if data is not None:
+        settings["root" if settings["name"] in DATASETS else "name"] = data
+    try:
+        sequences = load_run_data({"data": settings})
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}; if the data were moved, name their place with --data PATH"
+        ) from error
+    names = tuple(protocols or workflow.protocols_of(opened, sequences))
     options = {"split": split, "seed": seed, "accept_weak_judge": accept_weak_judge}
-    print(f"Scoring {', '.join(names)} on the {split} split.", flush=True)
+    say_protocols(opened, sequences, names, split)
     errors = workflow.score(
-        opened, data, names, options if repeats is None else options | {"repeats": repeats}
+        opened, sequences, names, options if repeats is None else options | {"repeats": repeats}
     )
-    if len(errors) < len(names):
-        workflow.report(opened, data)
+    if not names or len(errors) < len(names):
+        workflow.report(opened, sequences)
         show_run(run)
     if errors:
         first = next(iter(errors))

@@ -19,7 +19,7 @@ def interpolate(
 
     Args:
         run: folder of the run, or name of a pretrained model (puppets/dbse).
-        a: a video, a folder of images, FILE.npy:ROW, or a row of the run's own data: test:12.
+        a: a video, a folder of images, FILE.npy:ROW, TABLE.csv:ROW, or a row of the run's own data: test:12.
         b: the same.
         steps: how many static codes, A's and B's included; at least 2.
         output: .gif, .png (a row per clip, a column per step) or .npy.

@@ -48,7 +48,7 @@ def search(
         storage: a file, or the address of a database, that holds the study.
         prune: a term of the objective: a trial whose validation is worse in it than the median of the others ends early.
         seed: of the draws.
-        runs: folder of the runs; by default runs/search-STORAGE.
+        runs: folder of the runs; by default that of the study, or of a new one runs/search-STORAGE.
         results: folder of trials.csv.
         accept_weak_judge: score although a judge is below 99% on some label of real clips.
         clips: the most clips of validation that are scored.
@@ -56,9 +56,9 @@ def search(
     from unbraid.data.checks import check_whole
     from unbraid.recipes import read_recipe, resolve_recipe
     from unbraid.registry import protocol
-    from unbraid.search.score import default_score, read_score
+    from unbraid.search.score import check_terms, default_score, read_score
     from unbraid.search.space import check_space, first_values, read_space
-    from unbraid.search.study import open_study
+    from unbraid.search.study import kept_folder, open_study
     from unbraid.search.worker import Worker, best_trial, write_best
     from unbraid.training.run import check_weights, load_run_data
 
@@ -71,9 +71,11 @@ def search(
     given = {"accept_weak_judge": accept_weak_judge or None, "clips": clips}
     taken = protocol(wanted.protocol).options if wanted.protocol else {}
     options = {name: value for name, value in given.items() if value is not None and name in taken}
-    folder = runs or Path("runs") / f"search-{Path(storage.rpartition('/')[2]).stem}"
     data = load_run_data(config)
-    check_weights(resolve_recipe(read, {**changes, **first_values(ranges)}), data)
+    terms = check_weights(resolve_recipe(read, {**changes, **first_values(ranges)}), data)
+    if not config["training"]["track_information"]:  # which adds further columns to the validation
+        check_terms({"score": wanted.term, "prune": prune}, terms)
+    folder = runs or kept_folder(storage) or Path("runs") / f"search-{Path(storage.rpartition('/')[2]).stem}"
     study = open_study(storage, folder, config, ranges, wanted, prune, seed)
     worker = Worker(study, read, changes, data, ranges, wanted, prune, results / "trials.csv", options, _tell)
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unbraid.evaluation.scores import Figure
     from unbraid.training import Run
 
-__all__ = ["score_and_show", "show_errors", "show_run"]
+__all__ = ["say_protocols", "score_and_show", "show_errors", "show_run"]
 
 
 def score_and_show(
@@ -37,7 +37,7 @@ def score_and_show(
 
     try:
         names = tuple(protocols or workflow.protocols_of(run, data))
-        print(f"Scoring {', '.join(names)} on the test split.", flush=True)
+        say_protocols(run, data, names, "test")
         errors = workflow.score(run, data, names, {"split": "test", "seed": 0, **(options or {})})
     except KeyboardInterrupt:
         print(
@@ -53,6 +53,17 @@ def score_and_show(
     return 0
 
 
+def say_protocols(run: "Run", data: "Sequences", names: "Sequence[str]", split: str) -> None:
+    """Print by which protocols a run is scored, or why there is none."""
+    from unbraid.evaluation import why_no_protocol
+
+    if names:
+        print(f"Scoring {', '.join(names)} on the {split} split.", flush=True)
+    else:
+        reasons = why_no_protocol(run.config["data"]["name"], data, run.model)
+        print(f"No protocol scores this run ({reasons}).", flush=True)
+
+
 def show_errors(folder: Path, errors: "Mapping[str, Exception]") -> None:
     """Print why there are no scores of some protocols."""
     for protocol, error in errors.items():
@@ -62,7 +73,7 @@ def show_errors(folder: Path, errors: "Mapping[str, Exception]") -> None:
 
 
 def show_run(folder: Path) -> int:
-    """Print a run's scores, where it has any, and where its report is."""
+    """Print a run's scores, where it has any, what each protocol left out, and where the report is."""
     from unbraid.evaluation import read_scores
 
     for protocol, scores in read_scores(folder).items():
@@ -70,6 +81,8 @@ def show_run(folder: Path) -> int:
             show_generation(scores)
         else:
             show_figures(protocol, scores)
+        for name, reason in scores.get("left_out", {}).items():
+            print(f"{protocol}: {name} is not scored: {reason}.")
     print(f"Report: {folder / 'report.html'}")
     return 0
 

@@ -34,7 +34,8 @@ def swap(
 
     Args:
         run: folder of the run, or name of a pretrained model (puppets/dbse).
-        a: a video, a folder of images, a sound file, FILE.npy:ROW, or a row of the run's own data: test:12.
+        a: a video, a folder of images, a sound file, FILE.npy:ROW, TABLE.csv:ROW, or a row of the run's own data:
+            test:12.
         b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence
             that has A's static code and B's dynamic codes.

@@ -66,7 +66,7 @@ def table(
         dry_run: only print what would be trained, and about how long it takes.
         recorded: train nothing; print the table with the scores that the ledger and the runs hold.
     """
-    from unbraid.benchmark.filled_table import fill_table
+    from unbraid.benchmark.filled_table import columns_without_scores, fill_table
     from unbraid.benchmark.runner import find_all, forecast, run_table
     from unbraid.benchmark.tables import planned_trainings, read_table_spec, with_rows
     from unbraid.benchmark.text_tables import latex, markdown
@@ -91,6 +91,10 @@ def table(
         "in brackets the mean deviation over repeats of the scoring of one trained model. Published: as the paper gives "
         f"it.\n\n{markdown(filled)}\n\n{latex(filled)}"
     )
+    absent = columns_without_scores(declared, filled)
+    if trained and absent:
+        named = ", ".join(f"{column.heading} ({column.score})" for column in absent)
+        print(f"\nColumns that are left out, because no row has a score for them: {named}")
     for error in errors:
         raise error
     return 0

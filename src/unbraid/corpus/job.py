@@ -14,6 +14,7 @@ from unbraid.corpus.joined import join_shards
 from unbraid.corpus.manifest import MANIFEST, Manifest, Plan, one_job, read_manifest, remove_shards
 from unbraid.corpus.shards import Format
 from unbraid.data.formats.paths import refuse_broken
+from unbraid.data.formats.tables import TABLE_ENDINGS, table_ending
 from unbraid.generation import Precision
 from unbraid.inputs import Corpus, open_corpus
 from unbraid.io import model_fingerprint
@@ -24,6 +25,14 @@ from unbraid.training import Run, open_run
 __all__ = ["FILES", "Encoded", "encode_corpus"]
 
 FILES = (".npz", ".h5")
+NO_FOLDERS = (
+    ".npy",
+    ".hdf5",
+    ".safetensors",
+    ".json",
+    ".pt",
+    ".pkl",
+)  # endings of files that are no names of folders
 READERS = 2  # threads that read ahead
 
 
@@ -107,6 +116,11 @@ def encode_corpus(
     joined = output.suffix in FILES
     if joined and output.exists() and not force:
         raise FileExistsError(f"output: {output} exists; give another name, or --force to overwrite it")
+    if not output.is_dir() and (output.suffix in NO_FOLDERS or table_ending(output) in TABLE_ENDINGS):
+        raise ValueError(
+            f"output: {output} cannot be written; name a file that ends in .npz or .h5, or a folder, whose shards --format parquet "
+            "makes tables"
+        )
     if not joined and output.exists() and not output.is_dir():
         raise ValueError(f"output: {output} is a file; name a folder, or a file that ends in .npz or .h5")
     opened = open_run(run)

@@ -128,12 +128,15 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds none.
-        ValueError: it is damaged.
+        ValueError: it is damaged, or was not written by `unbraid encode`.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: holds no {MANIFEST}; give a folder that `unbraid encode` wrote")
-    return read_json(path)
+    content = read_json(path)
+    if content.get("unbraid") != "codes":
+        raise ValueError(f"{path}: was not written by `unbraid encode`; choose another folder")
+    return content
 
 
 def read_shards(folder: str | Path) -> Iterator[Shard]:

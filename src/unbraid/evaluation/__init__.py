@@ -7,7 +7,7 @@ from unbraid.evaluation.factors import evaluate_factors
 from unbraid.evaluation.generation import evaluate_generation
 from unbraid.evaluation.judge import Judge, judge_probabilities, load_judge, save_judge, train_judge
 from unbraid.evaluation.leakage import evaluate_leakage
-from unbraid.evaluation.protocol import Protocol, fitting_protocols, run_protocols
+from unbraid.evaluation.protocol import Protocol, fitting_protocols, run_protocols, why_no_protocol
 from unbraid.evaluation.scores import Figure, Scores, figures, read_scores, write_scores
 from unbraid.evaluation.verification import evaluate_verification
 
@@ -32,5 +32,6 @@ __all__ = [
     "run_protocols",
     "save_judge",
     "train_judge",
+    "why_no_protocol",
     "write_scores",
 ]

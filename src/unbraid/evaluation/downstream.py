@@ -297,7 +297,7 @@ def _floors(
         except ValueError:
             pass  # damaged: compute it again
     series = data.kind != "frames"
-    inputs = {name: raw_inputs(part) for name, part in parts.items()} if series else None
+    inputs = raw_inputs(parts) if series else None
     readings = {name: [reading] for name, reading in plain_floors(task, inputs).items()}
     if inputs is not None:
         seeds = [seed_of_repeat(seed, repeat) for repeat in range(repeats)]

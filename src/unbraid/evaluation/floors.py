@@ -133,16 +133,22 @@ def _nearest(
     return Reading(guesses, {})
 
 
-def raw_inputs(data: Sequences) -> RawInputs:
-    """The raw series as a path and as tables, in the units of `data.x`.
+def raw_inputs(parts: Mapping[str, Sequences]) -> dict[str, RawInputs]:
+    """The raw series of each split as a path and as tables, in the units of x.
 
-    A step of the path holds its values (0 where unobserved) and, unless all are observed, which of them are. A step of
-    `means`, which the linear reader of steps gets, holds the mean of each feature over the step's observed values.
+    A step of the path holds its values (0 where unobserved) and, unless all of all splits are observed, which of them are. A
+    step of `means`, which the linear reader of steps gets, holds the mean of each feature over the step's observed values.
     """
+    whole = all(part.observed().all() for part in parts.values())
+    return {split: _raw_inputs(part, whole) for split, part in parts.items()}
+
+
+def _raw_inputs(data: Sequences, whole: bool) -> RawInputs:
+    """The raw series of one split; `whole` where every value of every split is observed."""
     x, observed = _values(data)
     steps, windows = x.shape[1], x.shape[2]
     flat = x.reshape(len(x), steps, -1)
-    path = flat if observed.all() else np.concatenate([flat, observed.reshape(flat.shape)], 2)
+    path = flat if whole else np.concatenate([flat, observed.reshape(flat.shape)], 2)
     means = x.sum(2) / np.maximum(observed.sum(2), 1)
     features = x.shape[-1]
     series = x.reshape(len(x), steps * windows, features), observed.reshape(len(x), -1, features)

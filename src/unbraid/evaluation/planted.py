@@ -211,10 +211,9 @@ def _raw_inputs(data: Sequences, parts: Mapping[str, Sequences]) -> dict[str, In
             name: Inputs(table[:, :0], np.zeros((*part.x.shape[:2], 0)), inside(part.observed()), table)
             for (name, part), table in zip(parts.items(), tables, strict=True)
         }
-    raw = {name: raw_inputs(part) for name, part in parts.items()}
     return {
         name: Inputs(of.static, of.path, of.steps, np.concatenate([of.table, _parts(of.means, of.steps)], 1))
-        for name, of in raw.items()
+        for name, of in raw_inputs(parts).items()
     }
 
 

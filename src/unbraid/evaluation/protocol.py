@@ -19,7 +19,7 @@ from unbraid.models.base import SequenceModel
 from unbraid.registry import DATASETS, PROTOCOLS, protocol
 from unbraid.words import nearest
 
-__all__ = ["Protocol", "fitting_protocols", "run_protocols"]
+__all__ = ["Protocol", "fitting_protocols", "run_protocols", "why_no_protocol"]
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,24 @@ def fitting_protocols(name: str, data: Sequences, model: SequenceModel | None = 
         data: the data set.
         model: the model; None to choose by the data alone.
     """
+    return tuple(each for each, reason in _why_not(name, data, model).items() if not reason)
+
+
+def why_no_protocol(name: str, data: Sequences, model: SequenceModel | None = None) -> str:
+    """Why `fitting_protocols` leaves protocols out, in words; see there for the arguments."""
+    reasons = _why_not(name, data, model)
+    return "; ".join(f"{each}: {reason}" for each, reason in reasons.items() if reason)
+
+
+def _why_not(name: str, data: Sequences, model: SequenceModel | None) -> dict[str, str]:
+    """The usual protocols of a data set, and why each does not fit; "" where it does."""
     if name in DATASETS:
-        names = info(name).protocols
-        return tuple(each for each in names if model is None or not protocol(each).lacking(model))
+        lacking = {
+            each: [] if model is None else protocol(each).lacking(model) for each in info(name).protocols
+        }
+        return {each: f"the method has no {names[0]}" if names else "" for each, names in lacking.items()}
     every = [protocol(each) for each in PROTOCOLS]
-    return tuple(each.name for each in every if not each.on_request and not each.why_not(data, model))
+    return {each.name: each.why_not(data, model) for each in every if not each.on_request}
 
 
 def run_protocols(

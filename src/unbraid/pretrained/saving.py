@@ -69,17 +69,32 @@ def save_pretrained(
 def _copy_run(run: Path, folder: Path) -> None:
     """Copy what says how a run was trained and what its model reads, without the paths of the machine."""
     config = read_config(run)
-    config["data"] = without_places(config["data"])
+    config = without_places(config)
     write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     shutil.copy(run / "environment.json", folder / "environment.json")
     if (run / "model" / "features.json").is_file():
         shutil.copy(run / "model" / "features.json", folder / "model" / "features.json")
 
 
-def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of data without paths of the machine; data that are no data set keep the last part of their path."""
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without paths of the machine: of the data, the recipe and the model that training started from, the last part stays."""
+    data, training = config["data"], config["training"]
     name = data["name"] if data["name"] in DATASETS else Path(data["name"]).name
-    return {**data, "name": name, **{setting: None for setting in PATHS if setting in data}}
+    clean = {**config, "data": {**data, "name": name, **{place: None for place in PATHS if place in data}}}
+    if training.get("start_from"):
+        clean["training"] = {**training, "start_from": _last_part(training["start_from"])}
+    recipe = str(config.get("recipe", ""))
+    if recipe.startswith("from "):  # a recipe of `recipe_from_run`
+        clean["recipe"] = f"from {_last_part(recipe.removeprefix('from '))}"
+    elif recipe.endswith((".yaml", ".yml")):
+        clean["recipe"] = Path(recipe).name
+    return clean
+
+
+def _last_part(text: str) -> str:
+    """The last part of a path; the name of a pretrained model as it is."""
+    path = Path(text).expanduser()
+    return path.name if path.is_absolute() or path.exists() else text
 
 
 def _same_weights(folder: Path, run: Path) -> bool:

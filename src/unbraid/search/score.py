@@ -1,6 +1,6 @@
 """The score that a search maximises: a figure of a validation split, never of the test split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from unbraid.data.load import info
 from unbraid.registry import DATASETS, PROTOCOLS, protocol
 from unbraid.words import nearest
 
-__all__ = ["SearchScore", "default_score", "read_score"]
+__all__ = ["SearchScore", "check_terms", "default_score", "read_score"]
 
 TERMS = "terms"
 DEFAULTS = {"generation": "accuracy", "verification": "eer_gap"}
@@ -72,8 +72,27 @@ def default_score(data: str) -> str:
     """
     first = info(data).protocols[0] if data in DATASETS else ""
     if first not in DEFAULTS:
-        raise ValueError("score: name what is maximised on validation, as --score month_accuracy")
+        raise ValueError(
+            "score: name what is maximised on validation, such as --score=-terms/reconstruction, or a column of the tables"
+        )
     return DEFAULTS[first]
+
+
+def check_terms(named: Mapping[str, str | None], terms: Sequence[str]) -> None:
+    """Refuse names of terms that a model lacks.
+
+    Args:
+        named: the term that an argument names, by the argument; None for no term.
+        terms: of the model.
+
+    Raises:
+        ValueError: names the argument and the term.
+    """
+    columns = [*terms, "total"]
+    for argument, term in named.items():
+        if term is not None and term not in columns:
+            hint = nearest(term, columns) or f"; its terms are {', '.join(columns)}"
+            raise ValueError(f"{argument}: the model has no term {term!r}{hint}")
 
 
 def read_score(text: str) -> SearchScore:

@@ -20,10 +20,12 @@ from unbraid.search.space import Space
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Claim", "Study", "open_study", "values_of"]
+__all__ = ["Claim", "Study", "kept_folder", "open_study", "values_of"]
 
 OPTIONAL = "search: needs Optuna; install it with: pip install '.[search]' in the folder of unbraid's source"
 RECIPE_SCORE = "recipe_score"
+FOLDER = "folder"
+OTHER = {"settings": "other settings"}
 
 
 @dataclass
@@ -148,6 +150,8 @@ def open_study(
 ) -> Study:
     """Make a study, or join one that was made with the same recipe, space and score.
 
+    A study in which nothing has a score yet takes another score, for nothing is compared with it.
+
     Args:
         storage: a file of SQLite, or the address of a database (`postgresql://...`).
         folder: of the runs, which is made.
@@ -191,11 +195,32 @@ def open_study(
         made = study.user_attrs
         if not made:
             about |= {"sampler": "TPE, multivariate=False, constant_liar=False", "optuna": optuna.__version__}
+            about[FOLDER] = str(folder.resolve())
             for name, value in about.items():
                 study.set_user_attr(name, value)
+    opened = Study(study, folder.resolve(), seed)
     if made:
+        with opened.claim_recipe() as mine:
+            if mine and not study.trials and made.get("score") != about["score"]:
+                _check_same(storage, {**made, "score": about["score"]}, about)
+                study.set_user_attr("score", about["score"])
+                return opened
         _check_same(storage, made, about)
-    return Study(study, folder.resolve(), seed)
+    return opened
+
+
+def kept_folder(storage: str) -> Path | None:
+    """The folder of the runs of a study; None where there is no study, or no such folder on this machine."""
+    if "://" not in storage and not Path(storage).is_file():
+        return None
+    try:
+        import optuna
+
+        study = optuna.load_study(study_name="unbraid", storage=_storage(storage))
+        kept = study.user_attrs.get(FOLDER)
+    except Exception:  # `open_study` says what is wrong with the storage
+        return None
+    return Path(kept) if kept and Path(kept).is_dir() else None
 
 
 def _storage(storage: str) -> Any:
@@ -212,7 +237,7 @@ def _check_same(storage: str, made: Mapping[str, Any], wanted: Mapping[str, Any]
     for name, value in wanted.items():
         if made.get(name) != value:
             raise ValueError(
-                f"storage: {storage} holds a study with another {name}: {_difference(made.get(name), value)}; "
+                f"storage: {storage} holds a study with {OTHER.get(name, f'another {name}')}: {_difference(made.get(name), value)}; "
                 "nothing was changed. Give another --storage, or the command that it was made with"
             )
 
@@ -222,6 +247,13 @@ def _difference(made: Any, wanted: Any) -> str:
     try:
         before, now = json.loads(made), json.loads(wanted)
         names = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
-        return ", ".join(f"{name} is {before.get(name)}, not {now.get(name)}" for name in sorted(names))
+        return ", ".join(
+            f"{name} is {_plain(before.get(name))}, not {_plain(now.get(name))}" for name in sorted(names)
+        )
     except (TypeError, ValueError, AttributeError):
         return f"{made!r}, not {wanted!r}"
+
+
+def _plain(value: Any) -> Any:
+    """A value of a setting; whole numbers without a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -13,6 +13,7 @@ import yaml
 
 from unbraid import workflow
 from unbraid.benchmark.trials import add_trial, changes_in_words
+from unbraid.data.load import PATHS
 from unbraid.data.sequences import Sequences
 from unbraid.evaluation.scores import read_scores
 from unbraid.files import write_atomically
@@ -209,7 +210,14 @@ def write_best(worker: Worker) -> tuple[Path, Path] | None:
     content: dict[str, Any] = {
         "extends": str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name
     }
-    for dotted, value in {**changes, **values}.items():
+    # A place that the recipe names relative to the present folder has to be found from any other.
+    written = {} if isinstance(worker.recipe, str) else worker.recipe.data
+    places = {
+        f"data.{part}": config["data"][part]
+        for part in ("name", *PATHS)
+        if written.get(part) is not None and written[part] != config["data"][part]
+    }
+    for dotted, value in {**places, **changes, **values}.items():
         place, (*outer, last) = content, dotted.split(".")
         for part in outer:
             place = place.setdefault(part, {})

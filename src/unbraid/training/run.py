@@ -282,19 +282,24 @@ def _build(data: Sequences, model: str | SequenceModel, settings: dict[str, Any]
         return build_model(model, data.observation, **(settings | counted))
 
 
-def check_weights(config: Mapping[str, Any], data: Sequences) -> None:
+def check_weights(config: Mapping[str, Any], data: Sequences) -> list[str]:
     """Refuse weights of terms that a model lacks, by its terms of two sequences.
 
     Args:
         config: every setting of a run.
         data: its data set.
 
+    Returns:
+        The names of the terms.
+
     Raises:
         ValueError: names the weight.
     """
     settings, training = dict(config["model"]), TrainingConfig(**config["training"])
     with float32_by_default():
-        _try_one_batch(Plan(_build(data, settings.pop("name"), settings, training.seed), data, training))
+        return _try_one_batch(
+            Plan(_build(data, settings.pop("name"), settings, training.seed), data, training)
+        )
 
 
 def _try_one_batch(plan: Plan) -> list[str]:
