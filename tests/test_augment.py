@@ -229,6 +229,14 @@ def test_a_voice_changes_the_pitch_apart_from_the_envelope():
     assert 2.6 <= spacing.min() < 3.4 and 7 < spacing.max() <= 9.3
 
 
+def test_a_voice_is_drawn_alike_under_autocast():
+    batch = batch_of((80,))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = view("voice", batch).x
+    assert under.dtype == torch.float32
+    torch.testing.assert_close(under, view("voice", batch).x)
+
+
 def test_the_envelope_runs_along_the_peaks_and_a_pitch_of_1_changes_nothing():
     x = torch.cos(2 * torch.pi * torch.arange(80.0) / 7).expand(2, 3, 80)
     envelope = augment._envelope(x)

@@ -249,9 +249,11 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
     x = zero_unobserved(batch.x, batch.mask)
     stretch, offset = _another_spectrum(x, generator)
     pitch = (PITCH * (2 * uniform((len(x), 1), x, generator) - 1)).exp()
-    envelope = _envelope(x)
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round what is left of the harmonics
+        envelope = _envelope(x)
+        harmonics = _at_pitch(x - envelope, pitch)
     view = _stretched(envelope, batch.mask, stretch, offset)
-    return View(zero_unobserved(view.x + _at_pitch(x - envelope, pitch), view.mask), view.mask)
+    return View(zero_unobserved(view.x + harmonics, view.mask), view.mask)
 
 
 def _envelope(x: Float[Tensor, "B T F"]) -> Float[Tensor, "B T F"]:

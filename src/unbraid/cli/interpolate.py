@@ -26,7 +26,7 @@ def interpolate(
         force: overwrite the output.
     """
     from unbraid import generation
-    from unbraid.cli.output import CLIPS, check_output, write_clips
+    from unbraid.cli.output import CLIPS, check_output, in_units, write_clips
     from unbraid.inputs import read_one
     from unbraid.masks import inside_steps
     from unbraid.training import open_run
@@ -41,6 +41,6 @@ def interpolate(
     whole = first.batch(slice(None))
     inside = inside_steps(whole.x, whole.mask)
     line = generation.interpolate(opened.model, codes_a, codes_b, steps, inside)
-    write_clips(output, list(line[:, 0, inside[0]].numpy()))
+    write_clips(output, list(in_units(opened, line[:, 0, inside[0]].numpy())))
     print(f"wrote {output}")
     return 0

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unbraid.files import replacing
+from unbraid.io import load_scaling
 
-__all__ = ["CLIPS", "check_output", "write_clips"]
+if TYPE_CHECKING:
+    from unbraid.training import Run
+
+__all__ = ["CLIPS", "check_output", "in_units", "write_clips"]
 
 CLIPS = (".gif", ".png", ".npy")
 _GAP = 2
@@ -30,6 +35,12 @@ def check_output(path: Path, endings: Sequence[str], force: bool) -> None:
         raise ValueError(f"output: {path} must end in {', '.join(endings)}")
     if path.exists() and not force:
         raise FileExistsError(f"output: {path} exists; give another name, or --force to overwrite it")
+
+
+def in_units(run: "Run", x: np.ndarray) -> np.ndarray:
+    """Decoded values `(..., F)` in the units of the run's data; the model knows scaled ones, where they were scaled."""
+    scaling = load_scaling(run.folder)
+    return x if scaling is None else scaling.invert(x)
 
 
 def write_clips(path: Path, clips: Sequence[np.ndarray]) -> None:

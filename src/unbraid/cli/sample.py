@@ -32,7 +32,7 @@ def sample(
     """
     import torch
 
-    from unbraid.cli.output import CLIPS, check_output, write_clips
+    from unbraid.cli.output import CLIPS, check_output, in_units, write_clips
     from unbraid.generation import decode, evaluating
     from unbraid.training import open_run
     from unbraid.training.run import load_run_data
@@ -52,6 +52,6 @@ def sample(
     with evaluating(opened.model) as model:
         codes = model.draw(n, length, generator)
     x = decode(model, codes, generator=generator)
-    write_clips(output, list(x.numpy()))
+    write_clips(output, list(in_units(opened, x.numpy())))
     print(f"wrote {output}")
     return 0

@@ -54,7 +54,7 @@ def swap(
     check_output(output, (".wav", ".npy") if sound else CLIPS, force)
     opened.model.require("encode", "decode")
     take = _taking(opened, components or [])
-    (_swap_sounds if sound else _swap_clips)(opened.model, first, second, output, take)
+    (_swap_sounds if sound else _swap_clips)(opened, first, second, output, take)
     print(f"wrote {output}")
     return 0
 
@@ -79,38 +79,40 @@ def _taking(run: "Run", numbers: list[int]) -> "Take":
 
 
 def _swap_sounds(
-    model: "SequenceModel", voice: "Sequences", words: "Sequences", output: Path, take: "Take"
+    run: "Run", voice: "Sequences", words: "Sequences", output: Path, take: "Take"
 ) -> None:
     """Write what one recording says in the voice of another."""
     import numpy as np
 
+    from unbraid.cli.output import in_units
     from unbraid.files import replacing
     from unbraid.sounds import exchange, hear, write_wav
 
-    x = exchange(model, voice, words, take)
+    x = exchange(run.model, voice, words, take)
     with replacing(output) as temporary:
         if output.suffix == ".npy":
-            np.save(temporary, x)
+            np.save(temporary, in_units(run, x))
         elif words.sound is not None:
             write_wav(temporary, hear(x, words), words.sound.sampling_rate)
 
 
-def _swap_clips(model: "SequenceModel", a: "Sequences", b: "Sequences", output: Path, take: "Take") -> None:
+def _swap_clips(run: "Run", a: "Sequences", b: "Sequences", output: Path, take: "Take") -> None:
     """Write two clips and the two that have the static code of one and the dynamic codes of the other."""
     import numpy as np
 
     from unbraid import generation
-    from unbraid.cli.output import write_clips
+    from unbraid.cli.output import in_units, write_clips
     from unbraid.files import replacing
     from unbraid.masks import inside_steps
 
+    model = run.model
     batches = [clip.batch(slice(None)) for clip in (a, b)]
     steps_a, steps_b = (inside_steps(batch.x, batch.mask) for batch in batches)
     codes_a, codes_b = generation.encode(model, a), generation.encode(model, b)
     swapped = generation.decode(model, take(codes_b, codes_a), steps=steps_b)[0, steps_b[0]].numpy()
     if output.suffix == ".npy":
         with replacing(output) as temporary:
-            np.save(temporary, swapped)
+            np.save(temporary, in_units(run, swapped))
         return
     other = generation.decode(model, take(codes_a, codes_b), steps=steps_a)[0, steps_a[0]].numpy()
     originals = [
