@@ -9,6 +9,7 @@ from PIL import Image
 
 import unbraid as ub
 from unbraid.cli import main
+from unbraid.cli.output import in_units
 from unbraid.data.features import Features
 from unbraid.generation import encode
 from unbraid.inputs import open_corpus, read_one, read_parts
@@ -191,6 +192,13 @@ def test_an_array_is_scaled_as_the_run_s_table_was(vitals):
     ((_, whole),) = read_parts(open_corpus(str(array), run))
     np.testing.assert_allclose(whole.x, scaled, rtol=1e-6)
     np.testing.assert_array_equal(read_one(f"{array}:4", run).x, whole.x[4:5])
+
+
+def test_values_are_written_in_the_units_in_which_they_are_read(vitals):
+    run, _, array, scaled = vitals
+    np.testing.assert_allclose(in_units(run, scaled), np.load(array), rtol=1e-5)
+    frames = made_run(array.parent / "frames", (3, 16, 16), {"name": "x.npy"})
+    assert in_units(frames, scaled) is scaled
 
 
 def test_a_row_of_another_file_is_refused(tmp_path):

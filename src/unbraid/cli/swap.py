@@ -8,7 +8,6 @@ from unbraid.cli.parser import call
 
 if TYPE_CHECKING:
     from unbraid.data.sequences import Sequences
-    from unbraid.models.base import SequenceModel
     from unbraid.training import Run
     from unbraid.types import Codes
 
@@ -78,9 +77,7 @@ def _taking(run: "Run", numbers: list[int]) -> "Take":
     return lambda codes, other: found.exchange(codes, other, tuple(numbers))
 
 
-def _swap_sounds(
-    run: "Run", voice: "Sequences", words: "Sequences", output: Path, take: "Take"
-) -> None:
+def _swap_sounds(run: "Run", voice: "Sequences", words: "Sequences", output: Path, take: "Take") -> None:
     """Write what one recording says in the voice of another."""
     import numpy as np
 
