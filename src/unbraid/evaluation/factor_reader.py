@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unbraid.data.sequences import Sequences
 from unbraid.data.store import cache_folder
@@ -29,6 +28,7 @@ from unbraid.evaluation.planted_factors import is_binary
 from unbraid.evaluation.readers import Task
 from unbraid.files import write_atomically
 from unbraid.masks import apply_to_steps, inside_steps, mean_over_steps, observed_values, zero_unobserved
+from unbraid.nn.recurrent import bidirectional_outputs
 from unbraid.progress import progress_bar
 
 __all__ = ["FactorReader", "read_factors", "train_factor_reader"]
@@ -80,8 +80,7 @@ class FactorReader(nn.Module):
             seen = observed_values(x, mask).to(x.dtype)
             shown = torch.cat([shown.flatten(2), seen.flatten(2)], 2)
         features = apply_to_steps(self.trunk, shown, steps)
-        packed = pack_padded_sequence(features, steps.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.path(packed)[0], batch_first=True, total_length=x.shape[1])
+        states = bidirectional_outputs(self.path, features, steps)
         whole = mean_over_steps(states, steps)
         out = [
             head(states if task.level == "step" else whole)

@@ -1,7 +1,7 @@
 """Recurrent posteriors and priors of the dynamic code."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from unbraid.masks import last_step, steps_below
 from unbraid.types import draw
 
-__all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "last_outputs"]
+__all__ = ["GaussianHead", "LSTMPrior", "MaskedLSTM", "bidirectional_outputs", "last_outputs"]
 
 
 class GaussianHead(nn.Module):
@@ -45,33 +45,38 @@ class MaskedLSTM(nn.Module):
         """Outputs at every step; zeros outside `steps` for a bidirectional net."""
         if steps is None or not self.lstm.bidirectional:
             return self.lstm(x)[0]
-        lengths = steps.sum(1).clamp_min(1)  # a sequence without steps is read as one step of zeros
-        if torch.compiler.is_compiling() or not x.is_cuda:
-            return self._unpacked(x, lengths)
+        return bidirectional_outputs(self.lstm, x, steps)
+
+
+def bidirectional_outputs(
+    lstm: nn.LSTM, x: Float[Tensor, "B T features"], steps: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T output"]:
+    """The outputs of a bidirectional LSTM over the first steps of each sequence; zeros at the others.
+
+    On CUDA the sequences are packed. Elsewhere, where the gradients of packed sequences take time that grows with the square of
+    their steps, and in exported graphs, whose steps are a free size, each direction is a net of its own; the backward one reads
+    every sequence from its last step to its first.
+
+    Args:
+        lstm: with any number of layers, `batch_first`.
+        x: what it reads.
+        steps: True up to the last step of each sequence; a sequence without steps is read as one step of zeros.
+    """
+    lengths = steps.sum(1).clamp_min(1)
+    if x.is_cuda and not torch.compiler.is_compiling():
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
-
-    def _unpacked(
-        self, x: Float[Tensor, "B T features"], lengths: Int[Tensor, "B"]
-    ) -> Float[Tensor, "B T output"]:
-        """The outputs of a bidirectional net without packing.
-
-        Each direction is a net of its own; the backward one reads every sequence from its last step to its first. For exported
-        graphs, whose steps are a free size, and for CPUs, where the gradients of a packed sequence take time that grows with
-        the square of its steps.
-        """
-        steps = steps_below(lengths, x.shape[1])
-        times = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
-        backwards = torch.where(steps, lengths.unsqueeze(1) - 1 - times, times).unsqueeze(2)
-        size = self.lstm.hidden_size
-        start = [x.new_zeros(1, x.shape[0], size) for _ in range(2)]
-        weights = [tuple(of_direction) for of_direction in self.lstm.all_weights]
-        for ahead, back in zip(weights[::2], weights[1::2], strict=True):
-            forward = torch.lstm(x, start, ahead, True, 1, 0.0, self.training, False, True)[0]
-            turned = x.gather(1, backwards.expand(-1, -1, x.shape[2]))
-            backward = torch.lstm(turned, start, back, True, 1, 0.0, self.training, False, True)[0]
-            x = torch.cat([forward, backward.gather(1, backwards.expand(-1, -1, size))], 2)
-        return torch.where(steps.unsqueeze(2), x, 0.0)
+        return pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+    steps = steps_below(lengths, x.shape[1])
+    times = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
+    backwards = torch.where(steps, lengths.unsqueeze(1) - 1 - times, times).unsqueeze(2)
+    start = [x.new_zeros(1, x.shape[0], lstm.hidden_size) for _ in range(2)]
+    weights = [tuple(of_direction) for of_direction in lstm.all_weights]
+    for ahead, back in zip(weights[::2], weights[1::2], strict=True):
+        turned = x.gather(1, backwards.expand(-1, -1, x.shape[2]))
+        forward = torch.lstm(x, start, ahead, True, 1, 0.0, lstm.training, False, True)[0]
+        backward = torch.lstm(turned, start, back, True, 1, 0.0, lstm.training, False, True)[0]
+        x = torch.cat([forward, backward.gather(1, backwards.expand(-1, -1, lstm.hidden_size))], 2)
+    return torch.where(steps.unsqueeze(2), x, 0.0)
 
 
 def last_outputs(
