@@ -22,7 +22,7 @@ def interpolate(
         a: a video, a folder of images, FILE.npy:ROW, TABLE.csv:ROW, or a row of the run's own data: test:12.
         b: the same.
         steps: how many static codes, A's and B's included; at least 2.
-        output: .gif, .png (a row per clip, a column per step) or .npy.
+        output: .gif, .png (a row per clip, a column per step) or .npy (series in the units of the data).
         force: overwrite the output.
     """
     from unbraid import generation

@@ -26,7 +26,7 @@ def sample(
         run: folder of the run, or name of a pretrained model (puppets/dbse).
         n: how many, at least 1.
         length: steps of each, at least 1; by default as in the run's data.
-        output: .gif (side by side), .png (a row per clip, a column per step) or .npy.
+        output: .gif (side by side), .png (a row per clip, a column per step) or .npy (series in the units of the data).
         seed: of the random draws.
         force: overwrite the output.
     """

@@ -37,7 +37,7 @@ def swap(
             test:12.
         b: the same.
         output: .gif, .png (a row per clip, a column per step), or .npy or .wav (of sound) with only the sequence
-            that has A's static code and B's dynamic codes.
+            that has A's static code and B's dynamic codes; .npy is in the units of the data.
         components: exchange only these components of the static code, numbered from 0; for videos and images the report
             draws them with their numbers.
         force: overwrite the output.
