@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from unbraid import registry
 from unbraid.data.features import Features
 from unbraid.data.scaling import Scaling
 from unbraid.files import read_json, with_checksum, write_atomically
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model
-from unbraid.registry import MODELS
 from unbraid.words import nearest
 
 __all__ = [
@@ -79,9 +79,9 @@ def load_model(folder: str | Path, device: str = "cpu") -> SequenceModel:
         settings = dict(description["settings"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'model.json'}: is damaged ({type(error).__name__}: {error})") from error
-    if isinstance(name, str) and name not in MODELS:
+    if isinstance(name, str) and name not in registry.MODELS:
         raise ValueError(
-            f"{folder / 'model.json'}: was trained by {name!r}, which is not registered{nearest(name, MODELS)}; for a method of "
+            f"{folder / 'model.json'}: was trained by {name!r}, which is not registered{nearest(name, registry.MODELS)}; for a method of "
             f"your own first call unbraid.registry.register_model({name!r}, 'module:Class')"
         )
     try:
