@@ -243,8 +243,7 @@ def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View
 
     The envelope runs along the peaks: bands are averaged over their neighbours, and what lies below a peak is raised to the
     average, several times. The rest are the harmonics. They are stretched along the mel axis, from 0, by a factor of exp(u) with
-    u between -0.6 and 0.6; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. So d cannot tell the
-    pitch, but how it moves.
+    u between -0.6 and 0.6; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. How the pitch moves stays.
     """
     x = zero_unobserved(batch.x, batch.mask)
     stretch, offset = _another_spectrum(x, generator)

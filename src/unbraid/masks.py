@@ -18,6 +18,8 @@ __all__ = [
     "inside",
     "inside_steps",
     "last_step",
+    "less_mean",
+    "mean_of_features",
     "mean_over_steps",
     "mean_shares",
     "observed_steps",
@@ -90,6 +92,18 @@ def mean_shares(x: Float[Tensor, "B T *X"], mask: Tensor | None) -> Float[Tensor
     """Share of each step in the mean over the observed ones, in x's type; all 0 where none is observed."""
     observed = x.new_ones(x.shape[:2]) if mask is None else observed_steps(mask).to(x.dtype)
     return observed / observed.sum(1, keepdim=True).clamp_min(1)
+
+
+def mean_of_features(g: Float[Tensor, "B T features"], mask: Tensor | None) -> Float[Tensor, "B features"]:
+    """Mean of the features of each step, weighted by the shares of `mean_shares`."""
+    return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
+
+
+def less_mean(g: Float[Tensor, "B T features"], mask: Tensor | None) -> Float[Tensor, "B T features"]:
+    """Features of each step less their mean over the sequence; zeros at steps that are not observed."""
+    return zero_unobserved(
+        g - mean_of_features(g, mask).unsqueeze(1), None if mask is None else observed_steps(mask)
+    )
 
 
 def mean_over_steps(values: Any, steps: Any) -> Any:

@@ -21,7 +21,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence
 from torch.optim.swa_utils import AveragedModel
 
 from unbraid.data.sequences import Sequences
@@ -29,6 +28,7 @@ from unbraid.data.store import cache_folder
 from unbraid.evaluation.metrics import accuracy
 from unbraid.files import check_checksum, with_checksum, write_atomically
 from unbraid.masks import apply_to_steps, inside, zero_unobserved
+from unbraid.nn.recurrent import bidirectional_outputs, last_outputs
 from unbraid.progress import progress_bar
 
 __all__ = [
@@ -77,16 +77,9 @@ class Judge(nn.Module):
         mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
     ) -> dict[str, Float[Tensor, "B K"]]:
         """Logits of every label. Values outside `mask` and steps after the last observed one have no influence."""
-        if mask is None:
-            _, (last, _) = self.steps(apply_to_steps(self.trunk, x))
-        else:
-            valid = inside(mask)
-            features = apply_to_steps(self.trunk, zero_unobserved(x, mask), valid)
-            lengths = valid.sum(1).cpu()
-            path = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
-            _, (last, _) = self.steps(path)
-        # last: the state forward after the last step, backward after the first
-        summary = torch.cat([last[0], last[1]], 1)
+        steps = inside(mask)
+        features = apply_to_steps(self.trunk, zero_unobserved(x, mask), steps)
+        summary = last_outputs(bidirectional_outputs(self.steps, features, steps), steps)
         return {name: head(summary) for name, head in zip(self.classes, self.heads.values(), strict=True)}
 
     @property

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, mean_shares
+from unbraid.masks import inside, mean_of_features
 from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior
@@ -84,8 +84,7 @@ class Template(SequentialVAE):
     ) -> Posterior:
         """q(s | x) and q(d | x)."""
         g = encode_steps(self.encoder, x, mask)
-        mean = (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
-        return Posterior(self.static_head(mean), self.dynamic_head(g))
+        return Posterior(self.static_head(mean_of_features(g, mask)), self.dynamic_head(g))
 
     def terms(self, batch: Batch, generator: torch.Generator | None = None, phase: str = "fit") -> Terms:
         """Reconstruction error and the two KLs; `(B,)` each."""

@@ -54,7 +54,15 @@ from torch.nn.functional import linear
 
 from unbraid.cards import ModelCard
 from unbraid.kinds import kind_of
-from unbraid.masks import inside, inside_steps, mean_shares, observed_steps, observed_values, zero_unobserved
+from unbraid.masks import (
+    inside,
+    inside_steps,
+    less_mean,
+    mean_of_features,
+    observed_steps,
+    observed_values,
+    zero_unobserved,
+)
 from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_encoder, encode_steps
 from unbraid.nn.likelihoods import reconstruction_error
@@ -322,7 +330,7 @@ class Braid(SequentialVAE):
         return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
 
     def _static(self, z: Float[Tensor, "B K"], mask: Tensor | None, g: Tensor) -> Normal:
-        h = self.static_path(torch.cat([_mean(g, mask), z.to(g.dtype)], 1))
+        h = self.static_path(torch.cat([mean_of_features(g, mask), z.to(g.dtype)], 1))
         deviation = (0.5 * self.static_log_variance(h).float()).exp()
         line = self._static_line(z)
         return Normal(
@@ -338,8 +346,7 @@ class Braid(SequentialVAE):
 
     def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
         if self.centre:
-            observed = None if mask is None else observed_steps(mask)
-            g = zero_unobserved(g - _mean(g, mask).unsqueeze(1), observed)
+            g = less_mean(g, mask)
         normal = self.dynamic_head(self.dynamic_path(g, steps))
         if self.dynamic_line is None:
             return normal
@@ -375,8 +382,3 @@ class Braid(SequentialVAE):
         share = 2 * self.hide * uniform((len(x),), x, generator)
         drawn = uniform(tuple(x.shape), x, generator)
         return observed_values(x, mask) & (drawn >= share.view(-1, *[1] * (x.ndim - 1)))
-
-
-def _mean(g: Float[Tensor, "B T features"], mask: Tensor | None) -> Float[Tensor, "B features"]:
-    """Mean of the features over the observed steps."""
-    return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)

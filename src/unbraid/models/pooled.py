@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from unbraid.cards import ModelCard
-from unbraid.masks import inside, mean_shares, observed_steps
+from unbraid.masks import inside, less_mean, mean_of_features
 from unbraid.models.sequential_vae import SequentialVAE
 from unbraid.nn.codecs import build_decoder, build_encoder, encode_steps, encode_view
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM, last_outputs
@@ -255,18 +255,13 @@ class Pooled(SequentialVAE):
         LSTM over them.
         """
         if self.subtract:
-            g = g - self._mean(g, mask).unsqueeze(1)
-            g = g if mask is None else torch.where(observed_steps(mask).unsqueeze(2), g, 0.0)
+            g = less_mean(g, mask)
         return g if self.both_ways is None else self.both_ways(g, inside(mask))
-
-    def _mean(self, g: Tensor, mask: Tensor | None) -> Tensor:
-        """The mean of the observed steps' features."""
-        return (mean_shares(g, mask).unsqueeze(2) * g).sum(1)
 
     def _static(self, g: Tensor, h: Tensor | None, mask: Tensor | None) -> Normal:
         """q(s | x) from the features g, or from the bidirectional LSTM's outputs h (computed here when None)."""
         if self.static_from == "mean":
-            return self.static_head(self.static_path(self._mean(g, mask)))
+            return self.static_head(self.static_path(mean_of_features(g, mask)))
         h = self._hidden(g, mask) if h is None else h
         return self.static_head(last_outputs(h, inside(mask)))
 

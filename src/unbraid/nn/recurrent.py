@@ -43,13 +43,11 @@ class MaskedLSTM(nn.Module):
         self, x: Float[Tensor, "B T features"], steps: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B T output"]:
         """Outputs at every step; zeros outside `steps` for a bidirectional net."""
-        if steps is None or not self.lstm.bidirectional:
-            return self.lstm(x)[0]
-        return bidirectional_outputs(self.lstm, x, steps)
+        return bidirectional_outputs(self.lstm, x, steps) if self.lstm.bidirectional else self.lstm(x)[0]
 
 
 def bidirectional_outputs(
-    lstm: nn.LSTM, x: Float[Tensor, "B T features"], steps: Bool[Tensor, "B T"]
+    lstm: nn.LSTM, x: Float[Tensor, "B T features"], steps: Bool[Tensor, "B T"] | None = None
 ) -> Float[Tensor, "B T output"]:
     """The outputs of a bidirectional LSTM over the first steps of each sequence; zeros at the others.
 
@@ -60,8 +58,10 @@ def bidirectional_outputs(
     Args:
         lstm: with any number of layers, `batch_first`.
         x: what it reads.
-        steps: True up to the last step of each sequence; a sequence without steps is read as one step of zeros.
+        steps: True up to the last step of each sequence; None for all steps. A sequence without steps is read as one step of zeros.
     """
+    if steps is None:
+        return lstm(x)[0]
     lengths = steps.sum(1).clamp_min(1)
     if x.is_cuda and not torch.compiler.is_compiling():
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
