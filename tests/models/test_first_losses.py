@@ -1,4 +1,4 @@
-"""A change of behaviour shows: the first ten losses of every recipe are those that are stored."""
+"""A change of behaviour shows: the first losses of every recipe are those that are stored."""
 
 import json
 
