@@ -174,7 +174,7 @@ def test_hidden_values_are_counted_but_not_read():
     assert shares.mean().item() == pytest.approx(0.5, abs=0.05) and shares.std() > 0.2
     read = []
     posterior = model._posterior
-    model._posterior = lambda x, mask, z: read.append(mask) or posterior(x, mask, z)
+    model._posterior = lambda x, mask, *rest: read.append(mask) or posterior(x, mask, *rest)
     terms = model.terms(Batch(x), torch.Generator().manual_seed(0))
     assert not read[0].all()
     assert model.eval().terms(Batch(x))["reconstruction"].shape == terms["reconstruction"].shape

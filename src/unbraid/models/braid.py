@@ -70,7 +70,7 @@ from unbraid.nn.lines import LineDecoder, principal_lines, ridge_line, shrink
 from unbraid.nn.recurrent import GaussianHead, LSTMPrior, MaskedLSTM
 from unbraid.nn.series import as_series, mean_and_deviation
 from unbraid.nn.summaries import Summaries, SummaryName
-from unbraid.types import Batch, Codes, MotionView, Posterior, Terms, standard_normal, uniform
+from unbraid.types import Batch, Codes, MotionView, Posterior, Terms, View, standard_normal, uniform
 
 __all__ = ["Braid"]
 
@@ -279,13 +279,8 @@ class Braid(SequentialVAE):
         shown = self._shown(x, mask, generator) if self.training and self.hide else mask
         changed = self.training and (self.hide or self.jitter)
         z = self.summaries(x, shown, exact=False) if changed else self._summaries_of(batch)
-        posterior = self._posterior(x, shown, z)
-        if self.views and self.training:
-            view = batch.view("dynamic")
-            values = self._normalised(view.x, view.mask)
-            g = encode_steps(self.encoder, values, view.mask)
-            steps = inside(view.mask)
-            posterior = Posterior(posterior.static, self._dynamic(values, g, view.mask, steps))
+        view = batch.view("dynamic") if self.views and self.training else None
+        posterior = self._posterior(x, shown, z, view)
         codes = posterior.sample(generator)
         steps = inside(mask)
         weights = self.feature_weights if self.weigh_rare else None
@@ -323,11 +318,18 @@ class Braid(SequentialVAE):
             self.kept.update({place[row]: part for row, part in zip(new, z, strict=True)})
         return torch.stack([self.kept[number] for number in place])
 
-    def _posterior(self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"]) -> Posterior:
-        steps = inside(mask)
+    def _posterior(
+        self, x: Tensor, mask: Tensor | None, z: Float[Tensor, "B K"], view: View | None = None
+    ) -> Posterior:
+        """q(s | x) and q(d | x); with a view q(d | view)."""
         values = self._normalised(x, mask, z)
         g = encode_steps(self.encoder, values, mask)
-        return Posterior(self._static(z, mask, g), self._dynamic(values, g, mask, steps))
+        static = self._static(z, mask, g)
+        if view is not None:
+            mask = view.mask
+            values = self._normalised(view.x, mask)
+            g = encode_steps(self.encoder, values, mask)
+        return Posterior(static, self._dynamic(values, g, mask))
 
     def _static(self, z: Float[Tensor, "B K"], mask: Tensor | None, g: Tensor) -> Normal:
         h = self.static_path(torch.cat([mean_of_features(g, mask), z.to(g.dtype)], 1))
@@ -344,10 +346,10 @@ class Braid(SequentialVAE):
         weight, bias = self.static_line.weight.double(), self.static_line.bias.double()
         return linear(z.double(), weight, bias).to(z.dtype)
 
-    def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None, steps: Tensor | None) -> Distribution:
+    def _dynamic(self, values: Tensor, g: Tensor, mask: Tensor | None) -> Distribution:
         if self.centre:
             g = less_mean(g, mask)
-        normal = self.dynamic_head(self.dynamic_path(g, steps))
+        normal = self.dynamic_head(self.dynamic_path(g, inside(mask)))
         if self.dynamic_line is None:
             return normal
         line = self.dynamic_line(values.flatten(2))
