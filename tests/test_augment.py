@@ -1,14 +1,18 @@
 """Views keep what they promise to keep and change the rest; seeded, masked, the same on every step."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from unbraid import augment
 from unbraid.augment import WAYS, check_views, draw_views
 from unbraid.types import Batch
 
 SHAPES = {"vectors": (12,), "windows": (6, 4), "frames": (3, 16, 16)}
-CASES = [(name, SHAPES[kind]) for name, way in WAYS.items() for kind in way.kinds if kind in SHAPES] + [
+DRAWN = {
+    name: way for name, way in WAYS.items() if name != "voice"
+}  # from x alone; `voice` shows what the data hold
+CASES = [(name, SHAPES[kind]) for name, way in DRAWN.items() for kind in way.kinds if kind in SHAPES] + [
     (name, (1, 16, 16)) for name in ("shuffle", "scatter", "early", "late", "colour", "crop", "stroke")
 ]
 CHANGES = [case for case in CASES if case[0] not in ("shuffle", "scatter", "early", "late")]
@@ -215,35 +219,22 @@ def test_spectrum_moves_a_peak_by_a_tenth_at_most():
     assert 35 <= at.min() < 39 and 41 < at.max() <= 45
 
 
-def test_a_voice_changes_the_pitch_apart_from_the_envelope():
-    """A hill with harmonics every five bands: their spacing changes by exp(0.6) at most, the hill's place by a tenth."""
-    bands = torch.arange(80.0)
-    hill = 9 * torch.exp(-0.5 * ((bands - 40) / 9) ** 2)
-    x = (hill + torch.cos(2 * torch.pi * bands / 5) - 1).expand(200, 2, 80)
-    changed = view("voice", Batch(x)).x[:, 0]
-    smooth = torch.nn.functional.avg_pool1d(changed.unsqueeze(1), 15, 1, 7)[:, 0]
-    peak = augment._envelope(changed.unsqueeze(1))[:, 0].argmax(1)
-    assert 34 <= peak.min() < 38 and 42 < peak.max() <= 47
-    power = torch.fft.rfft(changed[:, :64] - smooth[:, :64]).abs()
-    spacing = 64 / (power[:, 4:].argmax(1) + 4)
-    assert 2.6 <= spacing.min() < 3.4 and 7 < spacing.max() <= 9.3
+def test_a_voice_is_one_of_those_that_the_data_hold():
+    """Each sequence shows one of its voices whole, all are shown in time, and padding stays zero."""
+    batch = batch_of((12,), size=200)
+    voices = torch.rand(200, 3, 5, 12, generator=generator(1)).half()
+    mask = torch.ones(200, 5, dtype=torch.bool)
+    mask[:, 4] = False
+    changed = view("voice", replace(batch, mask=mask, other_voices=voices))
+    same = (changed.x[:, None, :4] == voices[:, :, :4].float()).flatten(2).all(2)
+    assert changed.x.dtype == batch.x.dtype and (same.sum(1) == 1).all()
+    assert (same.sum(0) > 40).all() and not changed.x[:, 4].any()
+    assert torch.equal(changed.mask, mask)
 
 
-def test_a_voice_is_drawn_alike_under_autocast():
-    batch = batch_of((80,))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        under = view("voice", batch).x
-    assert under.dtype == torch.float32
-    torch.testing.assert_close(under, view("voice", batch).x)
-
-
-def test_the_envelope_runs_along_the_peaks_and_a_pitch_of_1_changes_nothing():
-    x = torch.cos(2 * torch.pi * torch.arange(80.0) / 7).expand(2, 3, 80)
-    envelope = augment._envelope(x)
-    assert (envelope[:, :, 7:-7] > 0.7).all() and (envelope <= 1).all()  # a plain average is near 0
-    torch.testing.assert_close(augment._at_pitch(x, torch.ones(2, 1)), x, atol=1e-5, rtol=0)
-    lower = augment._at_pitch(x, torch.full((2, 1), 0.5))[0, 0]
-    torch.testing.assert_close(lower[:36], x[0, 0, :72:2], atol=1e-5, rtol=0)
+def test_a_voice_of_data_that_hold_none_is_refused():
+    with pytest.raises(ValueError, match="load sounds with other_voices=8"):
+        view("voice", batch_of((12,)))
 
 
 def test_scale_is_undone_by_a_line():
@@ -270,7 +261,7 @@ def test_auto_goes_by_the_shape():
         ("colour", (12,), 5, "'colour' .the static view. does not suit observations of shape"),
         ("spectrum", (3, 16, 16), 5, "give auto, shuffle, scatter, early, late, colour, crop, stroke"),
         ("spectrum", (4,), 5, "needs vectors of at least 8 bands"),
-        ("voice", (4,), 5, "needs vectors of at least 8 bands"),
+        ("voice", (6, 4), 5, "'voice' .the static view. does not suit observations of shape"),
         ("color", (3, 16, 16), 5, "there is auto, shuffle, scatter, early, late, colour"),
     ],
 )

@@ -15,7 +15,7 @@ was. A stretch of a sequence is moved to the beginning and padded.
 | `stroke`   | frames                  | motion | `colour`, then makes bright lines thicker or thinner               |
 | `scale`    | vectors, windows        | motion | scales and shifts each feature                                     |
 | `spectrum` | vectors of mel bands    | motion | gain, tilt and a stretch of the mel axis, as by another voice      |
-| `voice`    | vectors of mel bands    | motion | `spectrum` of the envelope, and harmonics at another pitch         |
+| `voice`    | mel bands of sound      | motion | shows one of the other voices that the data hold (`other_voices`)  |
 | `auto`     | everything              | motion | `colour` for frames, `scale` for vectors and windows               |
 
 C-DSVAE's paper (https://arxiv.org/abs/2110.12091) names the kinds of change (frames permuted; colour distortion, blur,
@@ -28,7 +28,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool1d, grid_sample, max_pool2d, pad
+from torch.nn.functional import affine_grid, grid_sample, max_pool2d, pad
 
 from unbraid.kinds import KINDS, Kind, kind_of
 from unbraid.masks import observed_steps, widen, zero_unobserved
@@ -52,10 +52,6 @@ __all__ = [
 ]
 
 GREY = (0.299, 0.587, 0.114)
-PITCH = 0.6  # most that the logarithm of the pitch changes
-ENVELOPE = 4  # bands on each side that a spectral envelope is averaged over
-ROUNDS = 8  # in which the envelope is raised to the peaks
-LOBES = 3  # of the interpolation of harmonics (Lanczos)
 
 
 def draw_views(
@@ -234,72 +230,36 @@ def change_spectrum(batch: Batch, generator: torch.Generator | None = None) -> V
     deviations: log mel bands are taken to be scaled.
     """
     x = zero_unobserved(batch.x, batch.mask)
-    stretch, offset = _another_spectrum(x, generator)
-    return _stretched(x, batch.mask, stretch, offset)
-
-
-def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View:
-    """Change the envelope of the spectrum as `change_spectrum` does, and stretch the harmonics as another pitch would.
-
-    The envelope runs along the peaks: bands are averaged over their neighbours, and what lies below a peak is raised to the
-    average, several times. The rest are the harmonics. They are stretched along the mel axis, from 0, by a factor of exp(u) with
-    u between -0.6 and 0.6; mel bands below 1 kHz are nearly linear in frequency, as harmonics are. How the pitch moves stays.
-    """
-    x = zero_unobserved(batch.x, batch.mask)
-    stretch, offset = _another_spectrum(x, generator)
-    pitch = (PITCH * (2 * uniform((len(x), 1), x, generator) - 1)).exp()
-    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round what is left of the harmonics
-        envelope = _envelope(x)
-        harmonics = _at_pitch(x - envelope, pitch)
-    view = _stretched(envelope, batch.mask, stretch, offset)
-    return View(zero_unobserved(view.x + harmonics, view.mask), view.mask)
-
-
-def _envelope(x: Float[Tensor, "B T F"]) -> Float[Tensor, "B T F"]:
-    """A smooth line along the peaks of each spectrum."""
-    each = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    average = avg_pool1d(pad(each, (ENVELOPE, ENVELOPE), "replicate"), 2 * ENVELOPE + 1, 1)
-    envelope = x
-    for _ in range(ROUNDS):
-        envelope = torch.maximum(x, envelope) @ average
-    return envelope
-
-
-def _at_pitch(harmonics: Float[Tensor, "B T F"], pitch: Float[Tensor, "B 1"]) -> Float[Tensor, "B T F"]:
-    """Harmonics stretched by a factor; above the last band they are reflected, so that a lower pitch leaves no gap."""
-    bands = torch.arange(harmonics.shape[-1], device=harmonics.device, dtype=harmonics.dtype)
-    place = bands[-1] - (bands[-1] - bands / pitch).abs()
-    gap = bands.unsqueeze(1) - place.unsqueeze(1)  # (B, read, written)
-    kernel = torch.where(gap.abs() < LOBES, torch.sinc(gap) * torch.sinc(gap / LOBES), 0.0)
-    return harmonics @ kernel
-
-
-def _another_spectrum(
-    x: Float[Tensor, "B T F"], generator: torch.Generator | None
-) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B F"]]:
-    """How far to stretch the mel axis of each sequence, and what to add to its bands."""
     n, bands = len(x), x.shape[-1]
     stretch = 1 + 0.1 * (2 * uniform((n, 1), x, generator) - 1)
     level, tilt = 0.5 * standard_normal((2, n, 1), x, generator, sequences=1)
-    return stretch, level + tilt * torch.linspace(-1, 1, bands, device=x.device, dtype=x.dtype)
-
-
-def _stretched(
-    x: Float[Tensor, "B T F"],
-    mask: Tensor | None,
-    stretch: Float[Tensor, "B 1"],
-    offset: Float[Tensor, "B F"],
-) -> View:
-    """Bands read at places multiplied by `stretch`, and moved by an offset."""
-    bands = x.shape[-1]
+    offset = level + tilt * torch.linspace(-1, 1, bands, device=x.device, dtype=x.dtype)
     place = (torch.arange(bands, device=x.device, dtype=x.dtype) * stretch).clamp_max(bands - 1)
     low = place.long().clamp_max(bands - 2)
     share = (place - low).unsqueeze(1)
     low = low.unsqueeze(1).expand(-1, x.shape[1], -1)
     values = torch.lerp(x.gather(2, low), x.gather(2, low + 1), share.expand_as(x)) + offset.unsqueeze(1)
+    mask = batch.mask
     if mask is not None and mask.ndim == 3:
         mask = (mask.gather(2, low) | (share >= 1)) & (mask.gather(2, low + 1) | (share <= 0))
     return View(zero_unobserved(values, mask), mask)
+
+
+def change_voice(batch: Batch, generator: torch.Generator | None = None) -> View:
+    """Show each sequence in one of its other voices, which were computed from the sound.
+
+    Raises:
+        ValueError: the batch has no other voices.
+    """
+    if batch.other_voices is None:
+        raise ValueError(
+            "views: 'voice' shows recordings in other voices, which the data do not hold; load sounds with "
+            "other_voices=8 (--data.other_voices 8), or choose 'spectrum'"
+        )
+    n, count = batch.other_voices.shape[:2]
+    drawn = (uniform((n, 1), batch.x, generator)[:, 0] * count).long()
+    values = batch.other_voices[torch.arange(n, device=drawn.device), drawn].to(batch.x.dtype)
+    return View(zero_unobserved(values, batch.mask), batch.mask)
 
 
 class Way(NamedTuple):
@@ -328,7 +288,7 @@ WAYS = {
     "stroke": Way(change_stroke, ("frames",)),
     "scale": Way(change_scale, ("vectors", "windows", "sound")),
     "spectrum": Way(change_spectrum, ("vectors", "sound"), least_values=8),
-    "voice": Way(change_voice, ("vectors", "sound"), least_values=8),
+    "voice": Way(change_voice, ("vectors", "sound")),
 }
 """Name to way."""
 

@@ -294,6 +294,7 @@ class Batch:
             the train split; -1 for sequences of other splits.
         recording_size: `(B,)` number of training sequences of that recording.
         views: name to a changed copy, drawn when the model asks for views (`SequenceModel.views`).
+        other_voices: `(B, K, T, F)`, each sequence as K other voices would say it, where the data hold them.
         dataset_size: number N of training sequences, for estimates over the data set.
         unweighted: names of the terms whose weight is zero at this training step; a model may leave them out.
     """
@@ -305,6 +306,7 @@ class Batch:
     recording: Int[Tensor, "B"] | None = None
     recording_size: Int[Tensor, "B"] | None = None
     views: dict[str, View] = field(default_factory=dict)
+    other_voices: Float[Tensor, "B K T F"] | None = None
     dataset_size: int | None = None
     unweighted: frozenset[str] = frozenset()
 

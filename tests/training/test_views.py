@@ -1,6 +1,7 @@
 """Models that ask for views: drawn by the plan, seeded, resumed bit for bit, refused where they cannot be had."""
 
 import csv
+import dataclasses
 import math
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_a_validation_batch_of_one_breaks_nothing(tmp_path):
     assert len(data.splits["validation"]) == 1
     run = fit(data, "c_dsvae", folder=tmp_path / "run", settings=SETTINGS, training=config(), quiet=True)
     assert all(math.isfinite(float(row["total"])) for row in rows(run.folder, "validation"))
+
+
+def test_other_voices_are_read_with_their_sequences(tmp_path):
+    """Trained on data that hold them; refused, before anything is written, on data that do not."""
+    random = np.random.default_rng(0)
+    x = random.random((30, 6, 9), dtype=np.float32)
+    plain = Sequences.from_arrays(x, name="words", lengths=random.integers(2, 7, 30))
+    data = dataclasses.replace(plain, other_voices=np.stack([x + 1, x + 2], 1).astype(np.float16))
+    batch = data.batch(np.array([4, 2]))
+    np.testing.assert_array_equal(batch.other_voices.numpy(), data.other_voices[[4, 2]])
+    settings = SETTINGS | {"dynamic_view": "voice", "dynamic_hidden": 4}
+    run = fit(data, "braid", folder=tmp_path / "run", settings=settings, training=config(), quiet=True)
+    assert all(math.isfinite(float(row["total"])) for row in rows(run.folder, "validation"))
+    with pytest.raises(ValueError, match="load sounds with other_voices=8"):
+        fit(plain, "braid", folder=tmp_path / "none", settings=settings, training=config(), quiet=True)
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ValueError, match="other_voices: has shape"):
+        dataclasses.replace(plain, other_voices=x)
 
 
 def test_sequences_of_different_lengths(tmp_path):

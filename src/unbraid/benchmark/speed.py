@@ -214,12 +214,14 @@ def _shape(data: str) -> tuple[int, ...]:
 
 
 def _made_up(shape: tuple[int, ...], n: int) -> Sequences:
-    """Random sequences of a shape; of a series, part of the values is observed."""
+    """Random sequences of a shape: of a series, part of the values is observed; vectors have another voice."""
     random = np.random.default_rng(0)
     if len(shape) == 4:
         return Sequences(random.integers(0, 256, (n, *shape), dtype=np.uint8), "made up")
     x, mask = random.normal(size=(n, *shape)).astype(np.float32), random.random((n, *shape)) < OBSERVED
-    return Sequences(x, "made up", mask=mask if len(shape) == 3 else None)
+    if len(shape) == 3:
+        return Sequences(x, "made up", mask=mask)
+    return Sequences(x, "made up", other_voices=x[:, None])
 
 
 def _generation(model: SequenceModel, sequences: Sequences, precision: Precision) -> Callable[[], object]:

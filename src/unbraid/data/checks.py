@@ -251,6 +251,7 @@ def check_companions(
     feature_names: tuple[str, ...] | None,
     units: tuple[str, ...] | None,
     sampling_rate: float | None,
+    other_voices: np.ndarray | None,
 ) -> None:
     """Refuse what stands beside `x (N, T, *X)` and does not fit its shape; the arguments are those of `Sequences`.
 
@@ -283,6 +284,12 @@ def check_companions(
             )
     if sampling_rate is not None and not sampling_rate > 0:
         raise ValueError(f"sampling_rate: is {sampling_rate}; give values per second, more than 0")
+    if other_voices is not None and (
+        other_voices.ndim != 4 or (other_voices.shape[0], *other_voices.shape[2:]) != x.shape
+    ):
+        raise ValueError(
+            f"other_voices: has shape {other_voices.shape}; give {(n, 'K', *x.shape[1:])}, K voices of each sequence"
+        )
 
 
 def check_values(

@@ -44,6 +44,8 @@ class Sequences:
         units: unit of each feature before scaling, or None.
         sampling_rate: values per second (frames, or rows of a window), or None.
         sound: how x was computed from sound, so that it can be heard again; None when x is no sound.
+        other_voices: `(N, K, T, F)`, each sequence as K other voices would say it, for the view `voice` of
+            `unbraid.augment`; possibly memory-mapped. None where they were not computed.
         source: what `unbraid.load` was given (`name` and options), where text and numbers say it; or None. A run keeps it, so
             that its commands read the data, and new files, alike.
         fingerprint: hash of the prepared arrays, computed when it is empty. A data set that has one was checked value
@@ -65,6 +67,7 @@ class Sequences:
     units: tuple[str, ...] | None = None
     sampling_rate: float | None = None
     sound: Sound | None = None
+    other_voices: np.ndarray | None = None
     source: Mapping[str, Any] | None = None
     fingerprint: str = ""
 
@@ -85,6 +88,7 @@ class Sequences:
             feature_names=self.feature_names,
             units=self.units,
             sampling_rate=self.sampling_rate,
+            other_voices=self.other_voices,
         )
         if not self.fingerprint:
             checks.check_values(self.x, kind, self.observed, self.names)
@@ -237,6 +241,7 @@ class Sequences:
             groups=None if self.groups is None else self.groups[rows],
             names=None if self.names is None else tuple(self.names[row] for row in index),
             times=None if self.times is None else self.times[rows],
+            other_voices=None if self.other_voices is None else self.other_voices[rows],
             splits={},
             fingerprint=digest.hexdigest()[:16],
         )
@@ -284,7 +289,13 @@ class Sequences:
         x = move(self.x[index])
         x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
         mask = None if self.mask is None and self.lengths is None else move(self.observed(index))
-        return Batch(zero_unobserved(x, mask), mask, LabelsOfRows(self.labels, index, device), move(index))
+        return Batch(
+            zero_unobserved(x, mask),
+            mask,
+            LabelsOfRows(self.labels, index, device),
+            move(index),
+            other_voices=None if self.other_voices is None else move(self.other_voices[index]),
+        )
 
 
 def names_of_pieces(names: Sequence[str], owner: np.ndarray) -> tuple[str, ...]:

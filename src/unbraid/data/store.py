@@ -3,8 +3,9 @@
 One prepared data set is one folder, `<cache>/<name>-<key>/`, where the key is a hash of the options it was built with:
 
 - `x.npy`: the observations, memory-mapped when read;
+- `other_voices.npy`: the same sequences in other voices, where they were asked for, memory-mapped as well;
 - `arrays.npz`: lengths, mask, label values, targets, groups, times and the rows of each split;
-- `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions, checksums of the three files.
+- `meta.json`: classes and kinds of the labels, scaling, options, fingerprint, versions, checksums of the other files.
 
 A folder appears under its name only when it is complete: it is built in a folder beside it, flushed to the disk and
 renamed. One process builds; other processes that want the same data wait for it.
@@ -50,7 +51,7 @@ __all__ = [
 
 STORE_VERSION = 3
 SPARE_BYTES = 16 * 2**20
-_ARRAYS = ("x.npy", "arrays.npz")
+_X, _ARRAYS, _VOICES = "x.npy", "arrays.npz", "other_voices.npy"
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
@@ -117,14 +118,26 @@ class Space:
         Raises:
             OSError: the disk has no room for it; the error says how much is needed and how much is free.
         """
+        self.x = self._create(_X, shape, dtype)
+        return self.x
+
+    def create_other_voices(self, shape: tuple[int, int, int, int]) -> np.ndarray:
+        """Make the array of other voices, `(N, K, T, F)` zeros of 16 bits, as a memory-mapped file.
+
+        Raises:
+            OSError: the disk has no room for it; the error says how much is needed and how much is free.
+        """
+        return self._create(_VOICES, shape, np.float16)
+
+    def _create(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         need = math.prod(shape) * np.dtype(dtype).itemsize
         free = shutil.disk_usage(self.folder).free
         if free < need + SPARE_BYTES:
             raise disk_full(self.folder.parent, need, free)
-        path = self.folder / "x.npy"
-        self.x = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        path = self.folder / name
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         reserve(path)
-        return self.x
+        return array
 
     def advance(self, done: int, total: int) -> None:
         """Move the progress bar: `done` of `total` parts are built."""
@@ -264,8 +277,12 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
             arrays[key] = array
     if data.names is not None:
         arrays["names"] = np.array(data.names)
-    np.savez(space.folder / "arrays.npz", allow_pickle=False, **arrays)
-    for file in _ARRAYS:
+    np.savez(space.folder / _ARRAYS, allow_pickle=False, **arrays)
+    files = [_X, _ARRAYS]
+    if data.other_voices is not None:
+        data.other_voices.flush()  # type: ignore[attr-defined]
+        files.append(_VOICES)
+    for file in files:
         sync(space.folder / file)
     meta = {
         "store_version": STORE_VERSION,
@@ -274,7 +291,7 @@ def _write(data: Sequences, space: Space, options: Mapping[str, Any], version: i
         "options": dict(options),
         "shape": list(x.shape),
         "dtype": str(x.dtype),
-        "files": {file: described(space.folder / file) for file in _ARRAYS},
+        "files": {file: described(space.folder / file) for file in files},
         "fingerprint": data.fingerprint,
         "labels": {
             key: {"classes": list(label.classes), "kind": label.kind, "part_of": label.part_of}
@@ -299,12 +316,12 @@ def _open(folder: Path) -> Sequences | None:
         meta = read_json(folder / "meta.json")
         if meta["store_version"] != STORE_VERSION:
             return None
-        if not all(is_intact(folder / file, meta["files"][file]) for file in _ARRAYS):
+        if not all(is_intact(folder / file, written) for file, written in meta["files"].items()):
             return None
-        x = np.load(folder / "x.npy", mmap_mode="r")
+        x = np.load(folder / _X, mmap_mode="r")
         if list(x.shape) != meta["shape"] or str(x.dtype) != meta["dtype"]:
             return None
-        with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+        with np.load(folder / _ARRAYS, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}  # zip files carry a checksum of each member
         return Sequences(
             x=x,
@@ -325,6 +342,7 @@ def _open(folder: Path) -> Sequences | None:
             units=tuple(meta["units"]) if meta["units"] else None,
             sampling_rate=meta["sampling_rate"],
             sound=Sound(**meta["sound"]) if meta.get("sound") else None,
+            other_voices=np.load(folder / _VOICES, mmap_mode="r") if _VOICES in meta["files"] else None,
             fingerprint=meta["fingerprint"],
         )
     except Exception:  # a damaged cache can fail in any way; it is built again

@@ -112,7 +112,7 @@ def test_counts_and_rates():
 
 @pytest.mark.parametrize("sampling_rate", [4000, 8000, 11025, 16000, 22050, 44100, 48000])
 def test_no_band_is_empty(sampling_rate):
-    bands = audio_features._triangles(audio_features._layout("mel80", sampling_rate))
+    bands = audio_features._triangles(audio_features.layout_of("mel80", sampling_rate))
     assert bands.sum(1).min() > 0 and bands.min() == 0 and bands.max() <= 1
     names = feature_names("mel80", sampling_rate)
     assert len(set(names)) == 80 and all(name.endswith(" Hz") for name in names)

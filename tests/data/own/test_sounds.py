@@ -48,6 +48,17 @@ def test_segments_and_utterances(wavs, tmp_path):
     assert whole.x.shape == (12, 30, 40)
 
 
+def test_other_voices_are_cut_as_the_recordings(wavs, tmp_path):
+    sounds = load(wavs, tmp_path, steps=10, other_voices=3)
+    plain = load(wavs, tmp_path, steps=10)
+    assert sounds.other_voices.shape == (36, 3, 10, 40) and sounds.fingerprint == plain.fingerprint
+    np.testing.assert_array_equal(sounds.x, plain.x)
+    strongest = sounds.scaling.invert(sounds.other_voices.astype(np.float32)).mean(2).argmax(2)
+    assert len(np.unique(strongest)) > 6  # tones of other pitches
+    with pytest.raises(ValueError, match="other_voices: are computed of mel bands"):
+        load_sounds(wavs, cache=tmp_path / "cache", features="linear201", other_voices=3)
+
+
 def test_pattern_over_the_path_and_groups(tmp_path):
     for speaker in ("ann", "bob", "cy"):
         for take in range(3):

@@ -33,14 +33,20 @@ from unbraid.words import nearest
 
 __all__ = [
     "FEATURES",
+    "LOG_FLOOR",
     "UNITS",
+    "Layout",
     "feature_names",
     "features_in_blocks",
+    "features_of_windows",
     "frame_count",
     "frame_middles",
     "frame_rate",
+    "layout_of",
+    "mel_bands",
     "to_features",
     "to_waveform",
+    "windows_in_blocks",
 ]
 
 FEATURES: dict[str, int] = {"mel80": 80, "mel40": 40, "spec200": 200, "linear201": 201}
@@ -68,6 +74,7 @@ class Layout:
 
     @property
     def mel(self) -> bool:
+        """Whether features are bands of the mel scale."""
         return self.kind.startswith("mel")
 
     @property
@@ -86,7 +93,12 @@ class Layout:
         return F.pad(waveform, (self.margin, self.margin)).unfold(1, self.window, self.shift)
 
 
-def _layout(kind: str, sampling_rate: int) -> Layout:
+def layout_of(kind: str, sampling_rate: int) -> Layout:
+    """The layout of a kind of features.
+
+    Raises:
+        ValueError: no such kind, or a sampling rate that it does not support.
+    """
     if kind not in FEATURES:
         raise ValueError(f"features: no kind is called {kind!r}{nearest(kind, FEATURES)}")
     if sampling_rate < 4000:
@@ -110,24 +122,24 @@ def frame_count(samples: int, kind: str = "mel80", sampling_rate: int = 16000) -
     Raises:
         ValueError: no such kind, or a sampling rate that the kind does not support.
     """
-    layout = _layout(kind, sampling_rate)
+    layout = layout_of(kind, sampling_rate)
     return max(0, 1 + (samples + 2 * layout.margin - layout.window) // layout.shift)
 
 
 def frame_middles(frames: int, kind: str = "mel80", sampling_rate: int = 16000) -> np.ndarray:
     """The sample in the middle of the window of each frame, `(frames,)`."""
-    layout = _layout(kind, sampling_rate)
+    layout = layout_of(kind, sampling_rate)
     return np.arange(frames) * layout.shift - layout.margin + (layout.window - 1) / 2
 
 
 def frame_rate(kind: str = "mel80", sampling_rate: int = 16000) -> float:
     """Frames per second."""
-    return sampling_rate / _layout(kind, sampling_rate).shift
+    return sampling_rate / layout_of(kind, sampling_rate).shift
 
 
 def feature_names(kind: str = "mel80", sampling_rate: int = 16000) -> tuple[str, ...]:
     """The centre of each band or bin, as in "440.0 Hz"."""
-    layout = _layout(kind, sampling_rate)
+    layout = layout_of(kind, sampling_rate)
     if layout.mel:
         centres = _mel_edges(FEATURES[kind], sampling_rate)[1:-1]
     else:
@@ -151,7 +163,7 @@ def to_features(
     Raises:
         ValueError: no such kind, a sampling rate that the kind does not support, or sounds shorter than one window.
     """
-    layout = _layout(kind, sampling_rate)
+    layout = layout_of(kind, sampling_rate)
     if not frame_count(waveform.shape[1], kind, sampling_rate):
         raise ValueError(
             f"waveform: {waveform.shape[1]} samples are shorter than one window of {layout.window}"
@@ -159,7 +171,7 @@ def to_features(
     if layout.mel:  # the sample before the first is set equal to it, so that there is no click at the start
         waveform = waveform - PRE_EMPHASIS * torch.cat([waveform[:, :1], waveform[:, :-1]], 1)
     blocks = layout.frames(waveform).split(max(1, BLOCK // len(waveform)), 1)
-    return torch.cat([_features_of(frames, layout) for frames in blocks], 1)
+    return torch.cat([features_of_windows(frames, layout) for frames in blocks], 1)
 
 
 def features_in_blocks(
@@ -175,31 +187,46 @@ def features_in_blocks(
     Raises:
         ValueError: no such kind, or a sampling rate that the kind does not support.
     """
-    layout = _layout(kind, sampling_rate)
-    waiting = torch.zeros(layout.margin)  # samples whose windows are not computed yet
+    layout = layout_of(kind, sampling_rate)
+    for windows in windows_in_blocks(blocks, layout):
+        yield features_of_windows(windows, layout).numpy()
+
+
+def windows_in_blocks(
+    blocks: Iterable[np.ndarray], layout: Layout, beyond: int = 0
+) -> Iterator[Float[Tensor, "n samples"]]:
+    """The samples under the windows of a sound that comes in blocks, with pre-emphasis where the layout has one.
+
+    Args:
+        blocks: `(n,)` float32 samples in [-1, 1], which follow one another.
+        layout: of the features.
+        beyond: samples on either side of each window that are given as well; zeros beyond the ends of the sound.
+    """
+    margin = torch.zeros(layout.margin + beyond)
+    length = layout.window + 2 * beyond
+    waiting = margin  # samples whose windows were not given yet
     before: Tensor | None = None
     for block in itertools.chain(blocks, [None]):
-        samples = torch.zeros(layout.margin) if block is None else torch.from_numpy(block)
-        if layout.mel and len(samples):
+        samples = margin if block is None else torch.from_numpy(block)
+        if layout.mel and block is not None and len(samples):
             shifted = torch.cat([samples[:1] if before is None else before, samples[:-1]])
             before = samples[-1:]
             samples = samples - PRE_EMPHASIS * shifted
         waiting = torch.cat([waiting, samples])
-        ready = max(0, 1 + (len(waiting) - layout.window) // layout.shift)
+        ready = max(0, 1 + (len(waiting) - length) // layout.shift)
         if block is not None:
             ready = ready // BLOCK * BLOCK
         for start in range(0, ready, BLOCK):
-            frames = waiting.unfold(0, layout.window, layout.shift)[start : min(start + BLOCK, ready)]
-            yield _features_of(frames[None], layout)[0].numpy()
+            yield waiting.unfold(0, length, layout.shift)[start : min(start + BLOCK, ready)]
         waiting = waiting[ready * layout.shift :]
 
 
-def _features_of(frames: Tensor, layout: Layout) -> Tensor:
-    """Features of the samples under each window, `(B, T, window)` -> `(B, T, F)`."""
-    spectrum = torch.fft.rfft(frames * layout.weights(frames), layout.fft)
+def features_of_windows(windows: Float[Tensor, "*B window"], layout: Layout) -> Float[Tensor, "*B F"]:
+    """Features of the samples under each window."""
+    spectrum = torch.fft.rfft(windows * layout.weights(windows), layout.fft)
     if layout.mel:
         power = spectrum.real.square() + spectrum.imag.square()
-        return (power @ _bands(layout, frames).T).clamp_min(math.exp(LOG_FLOOR)).log()
+        return (power @ mel_bands(layout, windows).T).clamp_min(math.exp(LOG_FLOOR)).log()
     magnitude = spectrum.abs()
     return (
         magnitude if layout.kind == "linear201" else magnitude[..., 1:].clamp_min(math.exp(LOG_FLOOR)).log()
@@ -228,7 +255,7 @@ def to_waveform(
     Raises:
         ValueError: no such kind, a sampling rate that the kind does not support, or another number of features than the kind has.
     """
-    layout = _layout(kind, sampling_rate)
+    layout = layout_of(kind, sampling_rate)
     if x.shape[1] != FEATURES[kind]:
         raise ValueError(f"x: has {x.shape[1]} features; {kind} has {FEATURES[kind]}")
     magnitude = _magnitude(x.float(), layout)
@@ -250,7 +277,7 @@ def _magnitude(x: Tensor, layout: Layout) -> Tensor:
         return F.pad(x.exp(), (1, 0))
     # Find a non-negative spectrum with the wanted bands by multiplicative steps. Errors count relative to a band's power,
     # as they do in the logarithm, so quiet bands are fitted as well as loud ones.
-    power, bands = x.exp(), _bands(layout, x)
+    power, bands = x.exp(), mel_bands(layout, x)
     share = bands.sum(0).clamp_min(1e-12)
     spectrum = power @ bands / share
     for _ in range(BAND_STEPS):
@@ -299,6 +326,6 @@ def _triangles(layout: Layout) -> Tensor:
     return torch.minimum(rise, fall).clamp_min(0)
 
 
-def _bands(layout: Layout, like: Tensor) -> Tensor:
+def mel_bands(layout: Layout, like: Tensor) -> Tensor:
     """Weight of each frequency in each band, `(F, frequencies)`."""
     return _triangles(layout).to(like)

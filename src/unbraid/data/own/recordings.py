@@ -34,7 +34,7 @@ def sequences_of_recordings(
     Args:
         space: x is written here.
         name: of the data set.
-        recordings: of each, its frames of features in blocks.
+        recordings: of each, its frames of features in blocks `(n, 1 + K, F)`: as they are, and in K other voices.
         owners: the numbers of the recordings of each split; scaling is learned on the frames of `train`.
         labels: name to one value for each recording.
         features: kind of features.
@@ -53,9 +53,9 @@ def sequences_of_recordings(
                 file.write(frames.tobytes())
                 counts[-1] += len(frames)
             space.advance(done + 1, total)
-    flat = np.memmap(raw, np.float32, "r", shape=(sum(counts), FEATURES[features]))
+    flat = np.memmap(raw, np.float32, "r").reshape(sum(counts), -1, FEATURES[features])
     ends = np.cumsum([0, *counts])
-    scaling = Scaling.fit_parts([flat[ends[owner] : ends[owner + 1]] for owner in owners["train"]])
+    scaling = Scaling.fit_parts([flat[ends[owner] : ends[owner + 1], 0] for owner in owners["train"]])
     pieces = [
         (owner, begin + start, length)
         for owner, (begin, count) in enumerate(zip(ends, counts, strict=False))
@@ -63,9 +63,14 @@ def sequences_of_recordings(
     ]
     owner, starts, lengths = (np.array(column) for column in zip(*pieces, strict=True))
     longest = (steps or SEGMENT_STEPS) if segment == "segment" else int(lengths.max())
-    x = space.create((len(pieces), longest, flat.shape[1]), np.float32)
+    x = space.create((len(pieces), longest, flat.shape[2]), np.float32)
+    others = flat.shape[1] - 1
+    voices = space.create_other_voices((len(pieces), others, *x.shape[1:])) if others else None
     for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        x[row, :length] = scaling.apply(flat[start : start + length])
+        frames = scaling.apply(flat[start : start + length])
+        x[row, :length] = frames[:, 0]
+        if voices is not None:
+            voices[row, :, :length] = frames[:, 1:].swapaxes(0, 1)
     del flat
     raw.unlink()
     return Sequences(
@@ -83,6 +88,7 @@ def sequences_of_recordings(
         units=(UNITS[features],) * FEATURES[features],
         sampling_rate=frame_rate(features, sampling_rate),
         sound=Sound(features, sampling_rate),
+        other_voices=voices,
     )
 
 

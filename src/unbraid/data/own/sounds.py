@@ -21,6 +21,7 @@ import numpy as np
 from unbraid.data.checks import check_choice
 from unbraid.data.features import FeatureKind, Segment
 from unbraid.data.formats.images import IMAGE_ENDINGS
+from unbraid.data.formats.other_voices import check_other_voices, draw_voices, with_other_voices
 from unbraid.data.formats.paths import files_below, files_digest, name_of, refuse_broken, say_left_out
 from unbraid.data.formats.sounds import (
     AUDIO_ENDINGS,
@@ -29,7 +30,7 @@ from unbraid.data.formats.sounds import (
     open_audio,
     recorded_rate,
 )
-from unbraid.data.formats.spectra import features_in_blocks, frame_count
+from unbraid.data.formats.spectra import frame_count
 from unbraid.data.formats.video import MOVIE_ENDINGS
 from unbraid.data.labels import Label, check_dynamic_labels, make_label
 from unbraid.data.own.labels import folder_labels, pattern_labels, read_labels
@@ -65,6 +66,7 @@ def load_sounds(
     labels: str | Path | None = None,
     dynamic_labels: Sequence[str] = (),
     unusable: Literal["refuse", "leave_out"] = "refuse",
+    other_voices: int = 0,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     cache: str | Path | None = None,
@@ -85,6 +87,8 @@ def load_sounds(
         labels: CSV file with labels, instead of a pattern.
         dynamic_labels: names of the labels that describe what is spoken or what happens; the others are static.
         unusable: what to do with files that cannot be read: `refuse`, or `leave_out`: read the others, and say which were left out.
+        other_voices: in how many other voices each recording is kept as well, for the view `voice` (8 are enough); mel
+            bands only.
         fractions: shares of train, validation and test, counted in files or groups.
         seed: of the random split.
         cache: where the prepared features are kept; None for UNBRAID_CACHE or the user's cache folder.
@@ -125,6 +129,7 @@ def load_sounds(
         )
     rate = sampling_rate or _usual_rate(files, unusable == "leave_out")
     check_sound_options(features, segment, steps, rate)
+    check_other_voices(other_voices, features)
     split_by_group(groups, fractions, seed)  # refuses too few groups before sounds are read
     data_name = name or name_of(path)
     options = {
@@ -135,6 +140,7 @@ def load_sounds(
         "sampling_rate": rate,
         "channel": channel,
         "unusable": unusable,
+        "other_voices": other_voices,
         "segment": segment,
         "steps": steps,
         "fractions": list(fractions),
@@ -151,7 +157,17 @@ def load_sounds(
             for key, values in table.items()
         }
         data = sequences_of_sounds(
-            space, data_name, splits, as_labels, features, rate, segment, steps, channel, kept_files
+            space,
+            data_name,
+            splits,
+            as_labels,
+            features,
+            rate,
+            segment,
+            steps,
+            channel,
+            kept_files,
+            other_voices,
         )
         if segment == "segment" and data.lengths is not None and data.groups is not None:
             short = [kept_files[owner] for owner in data.groups[data.lengths < data.steps]]
@@ -173,6 +189,7 @@ def sequences_of_sounds(
     steps: int | None,
     channel: int | None = None,
     files: Sequence[Path] | None = None,
+    other_voices: int = 0,
 ) -> Sequences:
     """Read recordings, compute and scale their features, and cut them into sequences; `groups` are the recordings.
 
@@ -189,6 +206,7 @@ def sequences_of_sounds(
         steps: see `cut`.
         channel: see `read_audio`.
         files: all files, in the order of the sequences; None for one split after the other.
+        other_voices: in how many other voices each recording is kept as well.
 
     Raises:
         ValueError: naming all files that cannot be read, see `read_audio`, or are shorter than two frames.
@@ -200,7 +218,7 @@ def sequences_of_sounds(
 
     def recordings() -> Iterator[Iterable[np.ndarray]]:
         broken: list[str] = []
-        for path in paths:
+        for number, path in enumerate(paths):
             try:
                 recording = _open_recording(path, features, sampling_rate, channel)
             except ValueError as error:
@@ -208,7 +226,8 @@ def sequences_of_sounds(
                 continue
             for text in recording.remarks:
                 remarks.setdefault(text, []).append(path)
-            yield features_in_blocks(recording.blocks(), features, sampling_rate)
+            voices = draw_voices(other_voices, 0, number)
+            yield with_other_voices(recording.blocks(), features, sampling_rate, voices)
         refuse_broken(broken, len(paths), leave_out=False)
 
     data = sequences_of_recordings(

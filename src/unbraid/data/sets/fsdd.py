@@ -23,6 +23,7 @@ import pooch
 from unbraid.cards import DataCard
 from unbraid.data.checks import check_choice
 from unbraid.data.features import FeatureKind, Segment
+from unbraid.data.formats.other_voices import check_other_voices
 from unbraid.data.formats.paths import files_digest
 from unbraid.data.formats.sounds import check_sound_options
 from unbraid.data.labels import Label, make_label
@@ -67,6 +68,7 @@ def load(
     segment: Segment = "segment",
     steps: int | None = None,
     fold: int | None = None,
+    other_voices: int = 0,
 ) -> Sequences:
     """Load FSDD: `(N, T, F)` features, scaled on the train split; label `speaker` is static, `digit` dynamic.
 
@@ -80,6 +82,7 @@ def load(
             the longest; longer utterances are cut into equal pieces.
         fold: None for the published split, in which all speakers occur in training; 0, 1 or 2 to test on two speakers
             who do not.
+        other_voices: in how many other voices each recording is kept as well, for the view `voice`; mel bands only.
 
     Raises:
         FileNotFoundError: the folder is missing or holds no recordings.
@@ -88,6 +91,7 @@ def load(
     """
     check_sound_options(features, segment, steps, SAMPLING_RATE)
     check_choice("fold", fold, (None, 0, 1, 2))
+    check_other_voices(other_voices, features)
     splits = _splits(_recordings(root, cache), fold)
     paths = [path for files in splits.values() for path in files]
     options = {
@@ -96,12 +100,21 @@ def load(
         "segment": segment,
         "steps": steps,
         "fold": fold,
+        "other_voices": other_voices,
     }
     return prepared(
         "fsdd",
         options,
         lambda space: sequences_of_sounds(
-            space, "fsdd", splits, _labels(paths), features, SAMPLING_RATE, segment, steps
+            space,
+            "fsdd",
+            splits,
+            _labels(paths),
+            features,
+            SAMPLING_RATE,
+            segment,
+            steps,
+            other_voices=other_voices,
         ),
         cache,
     )

@@ -17,18 +17,18 @@ All are drawn independently of one another. By default the speakers of validatio
 `unseen=False` all speakers occur in all splits, and each says other words in each of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from unbraid.cards import DataCard
 from unbraid.data.checks import check_choice, check_whole
 from unbraid.data.features import FeatureKind, Segment
+from unbraid.data.formats.other_voices import check_other_voices, draw_voices, with_other_voices
 from unbraid.data.formats.sounds import check_sound_options
-from unbraid.data.formats.spectra import frame_count, frame_middles, to_features
+from unbraid.data.formats.spectra import frame_count, frame_middles
 from unbraid.data.labels import Label
 from unbraid.data.own.recordings import sequences_of_recordings
 from unbraid.data.sequences import Sequences
@@ -74,6 +74,7 @@ def load(
     unseen: bool = True,
     speakers: int = 120,
     seed: int = 0,
+    other_voices: int = 0,
 ) -> Sequences:
     """Load Voices: `(10 * speakers, T, F)` features, scaled on the train split.
 
@@ -88,6 +89,8 @@ def load(
             splits, with other words.
         speakers: number of speakers, at least 10.
         seed: of everything that is drawn; another seed gives other speakers.
+        other_voices: in how many other voices each utterance is kept as well, for the view `voice`: computed from its sound,
+            not rendered; mel bands only.
 
     Raises:
         ValueError: `root` is given, an option that does not exist, or a number that is out of its range.
@@ -98,6 +101,7 @@ def load(
     check_choice("unseen", unseen, (True, False))
     check_whole("speakers", speakers, 10)
     check_whole("seed", seed, 0)
+    check_other_voices(other_voices, features)
     options = {
         "features": features,
         "segment": segment,
@@ -105,11 +109,12 @@ def load(
         "unseen": unseen,
         "speakers": speakers,
         "seed": seed,
+        "other_voices": other_voices,
     }
     return prepared(
         "voices",
         options,
-        lambda space: _build(space, features, segment, steps, unseen, speakers, seed),
+        lambda space: _build(space, features, segment, steps, unseen, speakers, seed, other_voices),
         cache,
         version=VERSION,
     )
@@ -158,6 +163,7 @@ def _build(
     unseen: bool,
     speakers: int,
     seed: int,
+    other_voices: int,
 ) -> Sequences:
     random = np.random.default_rng(seed)
     pitch = random.uniform(LOWEST, HIGHEST, speakers)
@@ -175,11 +181,11 @@ def _build(
         for w, m, p, v in zip(what, melody, pace, variation[who, what], strict=True)
     ]
 
-    def recordings() -> Iterator[list[np.ndarray]]:
+    def recordings() -> Iterator[Iterable[np.ndarray]]:
         for row, utterance, speaker in zip(order, utterances, who, strict=True):
             voice = Voice(_hertz(pitch[speaker]), tract_length[speaker], breathiness[speaker])
             samples = speak(utterance, voice, np.random.default_rng([seed, row]))
-            yield [to_features(torch.from_numpy(samples)[None], features, RATE)[0].numpy()]
+            yield with_other_voices([samples], features, RATE, draw_voices(other_voices, seed, row))
 
     of_frames = [_frame_targets(utterance, features) for utterance in utterances]
     width = len(str(speakers - 1))
