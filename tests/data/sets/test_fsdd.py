@@ -224,7 +224,7 @@ def test_fetch_refuses_other_recordings(tmp_path, recordings, serve):
 
 def test_names():
     assert data.info("fsdd").licence == "CC BY-SA 4.0"
-    assert data.option_names("fsdd") == ["features", "segment", "steps", "fold"]
+    assert data.option_names("fsdd") == ["features", "segment", "steps", "fold", "other_voices"]
 
 
 def floor_error_rate(sounds, kind):

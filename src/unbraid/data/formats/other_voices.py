@@ -7,7 +7,7 @@ again with the envelope of the spectrum, and those of the recording put in their
     X_r(f)  log magnitude under the window r times as long, at f / r; above the highest frequency the spectrum is mirrored
     E_r(f)  its envelope: the part of its cepstrum below 2.5 ms
     Y(f)    = X_r(f) - E_r(f) + E_1(f / q)
-    features of the other voice = features + log bands(exp 2Y) - log bands(exp 2X_1)
+    features of the other voice = log bands(exp 2Y), at the frequencies that the features are computed from
 
 The split of a voice into source and filter is Fant's (Acoustic Theory of Speech Production, 1960); envelopes by the cepstrum are
 those of Oppenheim (Speech Analysis-Synthesis System Based on Homomorphic Filtering, JASA 45, 1969).
@@ -91,19 +91,21 @@ def with_other_voices(
     check_other_voices(len(voices), kind)
     layout = layout_of(kind, sampling_rate)
     beyond = max([0, *(_longer(layout, voice.pitch) for voice in voices)])
-    fine = replace(layout, fft=2 ** math.ceil(math.log2(layout.window + 2 * beyond)))
+    finer = 2 ** max(0, math.ceil(math.log2((layout.window + 2 * beyond) / layout.fft)))
+    fine = replace(layout, fft=finer * layout.fft)
+    bands = mel_bands(layout, torch.zeros(())).T
     for windows in windows_in_blocks(blocks, layout, beyond):
         own = features_of_windows(windows[:, beyond : beyond + layout.window], layout)
         if not voices:
             yield own.unsqueeze(1).numpy()
             continue
-        spectrum = _log_spectrum(windows, fine, 1.0)
-        envelope, bands = _envelope(spectrum, fine), _log_bands(spectrum, fine)
+        envelope = _envelope(_log_spectrum(windows, fine, 1.0), fine)
         others = [own]
         for pitch, formants in voices:
-            higher = _log_spectrum(windows, fine, pitch)
-            changed = higher - _envelope(higher, fine) + _read_at(envelope, 1 / formants)
-            others.append((own + _log_bands(changed, fine) - bands).clamp_min(LOG_FLOOR))
+            spectrum = _log_spectrum(windows, fine, pitch)
+            changed = spectrum - _envelope(spectrum, fine) + _read_at(envelope, 1 / formants)
+            power = (2 * changed[:, ::finer]).exp() @ bands
+            others.append(power.clamp_min(math.exp(LOG_FLOOR)).log())
         yield torch.stack(others, 1).numpy()
 
 
@@ -137,7 +139,3 @@ def _read_at(spectrum: Float[Tensor, "n f"], factor: float) -> Float[Tensor, "n 
     low = place.floor().long().clamp(0, top - 1)
     return torch.lerp(spectrum[:, low], spectrum[:, low + 1], (place - low).to(spectrum.dtype))
 
-
-def _log_bands(log_magnitude: Float[Tensor, "n f"], fine: Layout) -> Float[Tensor, "n F"]:
-    power = (2 * log_magnitude).exp() @ mel_bands(fine, log_magnitude).T
-    return power.clamp_min(math.exp(LOG_FLOOR)).log()
