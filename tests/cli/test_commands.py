@@ -16,12 +16,12 @@ from PIL import Image
 import unbraid
 from unbraid import components
 from unbraid.cli import COMMANDS, main
-from unbraid.cli.demo import RECIPES
+from unbraid.cli.demo import CHANGES, RECIPES
 from unbraid.cli.show import show_run
 from unbraid.machine import choose_precision
 from unbraid.models.dbse import DBSE
 from unbraid.nn.folded import evaluation_precision
-from unbraid.recipes import list_recipes
+from unbraid.recipes import list_recipes, resolve_recipe
 
 TINY = [
     *("--model.width", "4", "--model.features", "8", "--model.hidden", "8"),
@@ -508,6 +508,7 @@ def test_demo_is_made_once(recipe, tmp_path, capsys, monkeypatch):
 
 def test_each_demo_has_a_folder_and_a_recipe_of_its_own(recipe, tmp_path, monkeypatch, capsys):
     assert all(RECIPES[name].startswith(f"{name}/") and RECIPES[name] in list_recipes() for name in RECIPES)
+    assert all(resolve_recipe(RECIPES[name], changes) for name, changes in CHANGES.items())
     monkeypatch.setitem(RECIPES, "machines", recipe)
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--data", "machines"]) == 0

@@ -138,4 +138,3 @@ def _read_at(spectrum: Float[Tensor, "n f"], factor: float) -> Float[Tensor, "n 
     place = top - (top - torch.arange(top + 1) * factor).abs()
     low = place.floor().long().clamp(0, top - 1)
     return torch.lerp(spectrum[:, low], spectrum[:, low + 1], (place - low).to(spectrum.dtype))
-
