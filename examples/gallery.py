@@ -1,6 +1,6 @@
 """The pictures of docs/gallery.md, drawn from trained runs: `python examples/gallery.py RUN...`.
 
-The page is made of three runs: `unbraid demo`, `unbraid demo --data voices` and `unbraid demo --data machines`.
+The page is made of three runs: `unbraid demo`, `unbraid train voices/braid` and `unbraid demo --data machines`.
 """
 
 import sys

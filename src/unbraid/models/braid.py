@@ -105,6 +105,7 @@ class Braid(SequentialVAE):
         jitter: deviation of the offset that is added to each feature of a training sequence; its factor is exp(g / 3).
         weigh_rare: whether errors of a feature are divided by its share of observed values.
         dynamic_view: the view that d is read from while training, see `unbraid.augment`; "none" for the sequence itself.
+            "voice" needs sounds that were loaded with `other_voices`.
         centre: whether d reads features less their mean over the sequence.
         swaps: whether training compares swaps of pairs of sequences, with two more terms.
 
