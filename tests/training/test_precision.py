@@ -6,6 +6,7 @@ import pytest
 import torch
 from planted import KINDS, planted
 
+from unbraid.machine import has_bfloat16
 from unbraid.registry import list_models, model_class
 from unbraid.training import TrainingConfig, fit
 
@@ -20,6 +21,7 @@ def last_row(folder):
 CASES = [(name, kind) for name in list_models() for kind in KINDS if kind in model_class(name).card.kinds]
 
 
+@pytest.mark.skipif(not has_bfloat16("cpu"), reason="the processor has no bfloat16, and oneDNN no LSTM in it")
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_bfloat16_learns_what_float32_learns(name, kind, tmp_path):
     names = model_class(name).setting_names()
