@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from unbraid.data.scaling import Scaling
 from unbraid.data.sequences import Sequences
 from unbraid.models.build import build_model
 from unbraid.models.c_dsvae import CDSVAE
@@ -130,6 +131,10 @@ def test_other_voices_are_read_with_their_sequences(tmp_path):
     with pytest.raises(ValueError, match="load sounds with other_voices=8"):
         fit(plain, "braid", folder=tmp_path / "none", settings=settings, training=config(), quiet=True)
     assert not (tmp_path / "none").exists()
+    rescaled = data.rescaled(Scaling(np.full(9, 2.0), np.full(9, 4.0)))
+    inside = data.observed()
+    np.testing.assert_allclose(rescaled.other_voices[:, 1][inside], (x[inside] + 2 - 2) / 4, atol=1e-3)
+    assert not rescaled.other_voices[:, 1][~inside].any()
     with pytest.raises(ValueError, match="other_voices: has shape"):
         dataclasses.replace(plain, other_voices=x)
 

@@ -256,9 +256,16 @@ class Sequences:
             raise ValueError(
                 f"scaling: is for {len(scaling.mean)} features; {self.name} has {self.x.shape[-1]}"
             )
-        raw = self.x if self.scaling is None else self.x * self.scaling.std + self.scaling.mean
-        x = zero_unobserved(scaling.apply(raw), self.observed())
-        return replace(self, x=x, scaling=scaling, fingerprint="")
+        seen, voices = self.observed(), self.other_voices
+        if voices is not None:
+            as_voices = np.broadcast_to(np.expand_dims(widen(seen, self.x), 1), voices.shape)
+            voices = zero_unobserved(scaling.apply(self._raw(voices)), as_voices).astype(voices.dtype)
+        x = zero_unobserved(scaling.apply(self._raw(self.x)), seen)
+        return replace(self, x=x, other_voices=voices, scaling=scaling, fingerprint="")
+
+    def _raw(self, values: np.ndarray) -> np.ndarray:
+        """Values as they were before scaling."""
+        return values if self.scaling is None else values * self.scaling.std + self.scaling.mean
 
     def split(self, name: str) -> "Sequences":
         """The sequences of one split.
