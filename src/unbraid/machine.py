@@ -16,6 +16,7 @@ __all__ = [
     "choose_device",
     "choose_precision",
     "compiled",
+    "computing_in",
     "has_bfloat16",
     "has_matrix_tiles",
     "keep_freed_memory",
@@ -23,6 +24,7 @@ __all__ = [
     "threads_wait",
 ]
 
+NO_LSTM = "primitive descriptor for the LSTM"  # in oneDNN's error
 WAITING = 3.0  # times as long as one thread, from which several are said to wait
 
 
@@ -64,6 +66,29 @@ def choose_precision(wanted: str, device: str) -> torch.dtype:
     if wanted == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+
+@contextmanager
+def computing_in(precision: torch.dtype, device: str) -> Iterator[None]:
+    """Have torch compute in bfloat16 inside the block where it may, if that is the precision; else change nothing.
+
+    Args:
+        precision: float32 or bfloat16.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ValueError: an LSTM in bfloat16, on a processor that has none (oneDNN computes them from AVX-512 on).
+    """
+    try:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
+            yield
+    except RuntimeError as error:
+        if NO_LSTM not in str(error):
+            raise
+        raise ValueError(
+            "training.precision: bfloat16 is asked for, but this processor cannot compute the model's LSTMs in it; "
+            "give float32, or auto for the fastest that it can"
+        ) from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.augment import draw_views
-from unbraid.machine import choose_precision
+from unbraid.machine import choose_precision, computing_in
 from unbraid.models.base import Phase, SequenceModel
 from unbraid.nn.codecs import kernels
 from unbraid.objectives.schedules import learning_rate_share, weight_at
@@ -90,8 +90,7 @@ def terms_of(
     phase: str = "fit",
 ) -> Terms:
     """The model's terms, each a mean over the batch, computed in the given precision and returned in float32."""
-    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
-    with autocast:
+    with computing_in(precision, model.device.type):
         return {name: term.float().mean() for name, term in model.terms(batch, generator, phase).items()}
 
 

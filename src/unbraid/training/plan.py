@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unbraid.augment import check_views
 from unbraid.data.sequences import Sequences
-from unbraid.machine import choose_device, choose_precision
+from unbraid.machine import choose_device, choose_precision, computing_in
 from unbraid.models.base import SequenceModel
 from unbraid.nn.statistics import keep_statistics
 from unbraid.processes import ALONE, sum_over_processes, this_process
@@ -170,7 +170,7 @@ class Plan(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """Sums of the terms over a batch, with noise that is the same at every epoch."""
         generator = torch.Generator(self.device_name).manual_seed(self.validation_seed(batch_index))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+        with computing_in(self.precision, self.device.type):
             terms = self.terms(batch, generator)
         return {
             name: term.float().sum() if term.ndim else term.float() * len(batch)

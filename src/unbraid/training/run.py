@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from unbraid.data.sequences import Sequences
 from unbraid.io import load_model
-from unbraid.machine import choose_device
+from unbraid.machine import choose_device, computing_in
 from unbraid.models.base import SequenceModel
 from unbraid.models.build import build_model, float32_by_default
 from unbraid.processes import (
@@ -311,7 +311,8 @@ def _try_one_batch(plan: Plan) -> list[str]:
     batch = plan.read(plan.data.training_rows[:2])
     generator = torch.Generator().manual_seed(0)
     plan.model.eval()
-    terms = plan.terms(batch, generator)
+    with computing_in(plan.precision if plan.device_name == "cpu" else torch.float32, "cpu"):
+        terms = plan.terms(batch, generator)
     if plan.config.track_information:
         with torch.no_grad():
             information(plan.model, batch, plan.dataset_size, generator)
