@@ -57,8 +57,19 @@ def test_a_collapsed_code_is_named():
     with torch.no_grad():
         for layer in (built.dynamic_line, built.dynamic_head.mean):
             layer.weight.zero_()
+    collapsed, not_rebuilt = advice(built, data, steps=800)
+    assert collapsed.startswith("The dynamic code") and "kl_dynamic" in collapsed
+    assert not_rebuilt.startswith("Rebuilt training sequences miss")
+
+
+def test_training_sequences_that_are_not_rebuilt_are_named():
+    data = series()
+    built = model(data)
+    assert not any("variance" in sentence for sentence in advice(built, data, steps=800))
+    with torch.no_grad():
+        built.decoder.line.weight.zero_()
     (sentence,) = advice(built, data, steps=800)
-    assert sentence.startswith("The dynamic code") and "kl_dynamic" in sentence
+    assert sentence.startswith("Rebuilt training sequences miss") and "swaps mean nothing" in sentence
 
 
 def test_frames_that_do_not_carry_over_are_named():

@@ -37,3 +37,12 @@ def test_scores_are_read_as_they_were_written(tmp_path):
     assert json.loads(path.read_text()) == scores == Scores.read(path) == read_scores(tmp_path)["generation"]
     with pytest.raises(FileNotFoundError):
         Scores.read(tmp_path / "none.json")
+
+
+def test_scores_on_validation_leave_those_on_test(tmp_path):
+    scores = {split: Scores(accuracy=SCORE, protocol={"split": split}) for split in ("test", "validation")}
+    write_scores(tmp_path, "generation", scores["test"])
+    path = write_scores(tmp_path, "generation", scores["validation"])
+    assert path == tmp_path / "evaluation" / "validation" / "generation.json"
+    assert read_scores(tmp_path) == {"generation": scores["test"]}
+    assert read_scores(tmp_path, "validation") == {"generation": scores["validation"]}

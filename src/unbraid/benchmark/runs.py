@@ -57,7 +57,9 @@ class Trained:
 
 
 def read_run(folder: str | Path) -> Trained:
-    """What a run's folder says, with its scores on all splits.
+    """What a run's folder says, with its scores on the test split.
+
+    Runs that were scored by older versions may have scores on another split in their place, which say so.
 
     Raises:
         FileNotFoundError: the folder lacks a file that training writes.

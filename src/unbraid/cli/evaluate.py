@@ -28,7 +28,8 @@ def evaluate(
         protocols: generation, leakage, downstream, verification, factors, planted or several of them; by default those
             that fit the data and the model.
         repeats: independent repeats of everything that is drawn at random; by default as many as each protocol wants.
-        split: the split that is scored: test, or validation to choose settings by.
+        split: the split that is scored: test, or validation to choose settings by, whose scores go to a folder of their own,
+            RUN/evaluation/validation.
         seed: of the random draws.
         accept_weak_judge: score although the judge is right on less than 99% of real clips, for some label.
         data: where the run's data are now, if they were moved: the file or folder, or the raw files of a built-in data set.
@@ -62,7 +63,7 @@ def evaluate(
     )
     if not names or len(errors) < len(names):
         workflow.report(opened, sequences)
-        show_run(run)
+        show_run(run, split)
     if errors:
         first = next(iter(errors))
         show_errors(run, {name: error for name, error in errors.items() if name != first})

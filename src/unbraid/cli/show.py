@@ -72,11 +72,11 @@ def show_errors(folder: Path, errors: "Mapping[str, Exception]") -> None:
             print(f"To score it all the same: unbraid evaluate {quote(str(folder))} --accept-weak-judge")
 
 
-def show_run(folder: Path) -> int:
-    """Print a run's scores, where it has any, what each protocol left out, and where the report is."""
+def show_run(folder: Path, split: str = "test") -> int:
+    """Print a run's scores on a split, where it has any, what each protocol left out, and where the report is."""
     from unbraid.evaluation import read_scores
 
-    for protocol, scores in read_scores(folder).items():
+    for protocol, scores in read_scores(folder, split).items():
         if protocol == "generation":
             show_generation(scores)
         else:

@@ -13,6 +13,7 @@ FEW_SEQUENCES = 30
 FEW_STEPS = 400
 GAP = 0.5  # nats per observed value by which the bound of validation lies below that of train
 TIMES = 3.0  # times the squared error of rebuilt frames of train, above which that of validation is far worse
+NOT_REBUILT = 0.8  # share of the variance of the training sequences that rebuilt ones miss
 COLLAPSED = 0.01  # deviation of a code over the data, below which it holds nothing
 SAMPLE = 256  # sequences that are looked at
 
@@ -40,7 +41,7 @@ def advice(model: SequenceModel, data: Sequences, steps: int, seed: int = 0) -> 
     if model.can("encode"):
         sentences += _collapsed(model, data)
     if model.can("encode") and model.can("decode"):
-        sentences += _far_worse(model, data, seed)
+        sentences += _not_rebuilt(model, data) + _far_worse(model, data, seed)
     return sentences
 
 
@@ -57,6 +58,23 @@ def _collapsed(model: SequenceModel, data: Sequences) -> list[str]:
         f"The {name} code is the same for all sequences: it has collapsed. Lower the weight of kl_{name}, or train for longer."
         for name, code in values.items()
         if len(code) > 1 and code.std(0).max() < COLLAPSED
+    ]
+
+
+def _not_rebuilt(model: SequenceModel, data: Sequences) -> list[str]:
+    """Says that not even the training sequences are rebuilt."""
+    batch = _sample(data, "train").batch(slice(None))
+    seen = observed_values(batch.x, batch.mask)
+    x = zero_unobserved(batch.x, batch.mask).double()
+    mean = x.sum((0, 1)) / seen.sum((0, 1)).clamp_min(1)
+    variance = torch.where(seen, (x - mean).square(), 0.0).sum() / len(x)
+    missed = _error(model, data, "train") / float(variance.clamp_min(1e-12))
+    if missed < NOT_REBUILT:
+        return []
+    return [
+        f"Rebuilt training sequences miss {missed:.0%} of the variance of the real ones, so the codes hold little of them, and "
+        "swaps mean nothing. Train for longer, or lower the weights of the terms other than reconstruction "
+        "(training.weights in config.yaml)."
     ]
 
 

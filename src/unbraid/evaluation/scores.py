@@ -109,19 +109,22 @@ def figures_over_repeats(
     }
 
 
-def score_path(folder: str | Path, protocol: str) -> Path:
-    """The file in a run's folder that holds the scores of a protocol."""
-    return Path(folder) / "evaluation" / f"{protocol}.json"
+def score_path(folder: str | Path, protocol: str, split: str = "test") -> Path:
+    """The file in a run's folder that holds the scores of a protocol; splits other than test have a folder of their own."""
+    scores = Path(folder) / "evaluation"
+    return (scores if split == "test" else scores / split) / f"{protocol}.json"
 
 
 def write_scores(folder: str | Path, protocol: str, scores: Mapping[str, Any]) -> Path:
-    """Write scores to `RUN/evaluation/<protocol>.json`, whole or not at all."""
-    path = score_path(folder, protocol)
+    """Write scores, whole or not at all: to `RUN/evaluation/<protocol>.json`, or `RUN/evaluation/<split>/<protocol>.json` where
+    they are of another split than test.
+    """
+    path = score_path(folder, protocol, scores.get("protocol", {}).get("split", "test"))
     Scores(scores).write(path)
     return path
 
 
-def read_scores(folder: str | Path) -> dict[str, Scores]:
-    """The scores of a run by protocol, in the order of `PROTOCOLS`; empty where it was not scored."""
-    paths = {name: score_path(folder, name) for name in PROTOCOLS}
+def read_scores(folder: str | Path, split: str = "test") -> dict[str, Scores]:
+    """The scores of a run on a split by protocol, in the order of `PROTOCOLS`; empty where it was not scored."""
+    paths = {name: score_path(folder, name, split) for name in PROTOCOLS}
     return {name: Scores.read(path) for name, path in paths.items() if path.is_file()}

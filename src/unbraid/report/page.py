@@ -71,7 +71,8 @@ def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     """The whole page below its title."""
     path = folder / "environment.json"
     environment = read_json(path) if path.exists() else {}
-    scores, pictures, log = read_scores(folder), stored_set(folder), _log(folder)
+    scores = read_scores(folder) or read_scores(folder, "validation")
+    pictures, log = stored_set(folder), _log(folder)
     blocks: list[Block] = [Paragraph(headline(scores), "lead")]
     if facts := _facts(environment, scores):
         blocks.append(Paragraph(" · ".join(facts), "facts"))

@@ -133,7 +133,7 @@ class Worker:
         errors = workflow.score(run, self.data, [protocol], {"split": "validation", **self.options})
         if errors:
             raise errors[protocol]
-        return self.score.of(read_scores(run.folder))
+        return self.score.of(read_scores(run.folder, "validation"))
 
     def _record(self, values: Mapping[str, Any], score: float | None, remark: str) -> None:
         """Add a row to trials.csv."""
