@@ -155,6 +155,26 @@ def test_terms_of_swaps_equal_the_equations():
             torch.testing.assert_close(terms["swap_dynamic"][i], expected, rtol=1e-3, atol=1e-3)
 
 
+def test_swaps_count_less_the_more_of_the_variance_rebuilt_sequences_miss():
+    x, _ = sensors(n=20)
+    steps = torch.arange(12) < torch.randint(4, 13, (20, 1), generator=torch.Generator().manual_seed(2))
+    terms, batch = {}, Batch(x, steps)
+    for until in (None, 0.5, 10.0, 1e-6):
+        model = started(braid(swaps=True, swaps_until=until), x, steps)
+        with torch.no_grad():
+            terms[until] = model.terms(batch, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        codes = model.posterior(x, steps).sample(torch.Generator().manual_seed(3))
+        values, rebuilt = x[steps].flatten(0, 1), model.decode(codes, steps).mean[steps].flatten(0, 1)
+    missed = (values - rebuilt).square().sum() / (x[steps] - x[steps].mean(0)).square().sum()
+    assert 0.01 < missed < 0.5
+    for until in (0.5, 10.0):
+        for name in ("swap_static", "swap_dynamic"):
+            torch.testing.assert_close(terms[until][name], (1 - missed / until) * terms[None][name])
+        torch.testing.assert_close(terms[until]["reconstruction"], terms[None]["reconstruction"])
+    assert not terms[1e-6]["swap_static"].any() and terms[None]["swap_static"].all()
+
+
 def test_rare_features_weigh_as_much_as_others():
     x = torch.randn(40, 6, 8, 2, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(x.shape, dtype=torch.bool)

@@ -116,9 +116,7 @@ def score_path(folder: str | Path, protocol: str, split: str = "test") -> Path:
 
 
 def write_scores(folder: str | Path, protocol: str, scores: Mapping[str, Any]) -> Path:
-    """Write scores, whole or not at all: to `RUN/evaluation/<protocol>.json`, or `RUN/evaluation/<split>/<protocol>.json` where
-    they are of another split than test.
-    """
+    """Write scores, whole or not at all: to `RUN/evaluation/<protocol>.json`, those of other splits than test to a folder of theirs."""
     path = score_path(folder, protocol, scores.get("protocol", {}).get("split", "test"))
     Scores(scores).write(path)
     return path

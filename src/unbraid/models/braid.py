@@ -32,7 +32,9 @@ decoded means and x^~ the same normalised:
     swap_dynamic = 1/2 |x^~(s_i, d_j) - x^~(s_j, d_j)|^2         the changed sequence stays near the one that gave d
 
 The first compares summaries of swaps with those of the sequence that gave s; summaries that change within a sequence count
-little. The second keeps what the first leaves open, such as the phase.
+little. The second keeps what the first leaves open, such as the phase. Where every movement changes the summaries (short series
+of a single event) no swap can keep both, and these terms can grow until nothing is rebuilt. With `swaps_until` c they are
+therefore multiplied by max(0, 1 - m/c), where m is the share of the variance of a batch that its rebuilt sequences miss.
 
 While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
 stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
@@ -108,6 +110,8 @@ class Braid(SequentialVAE):
             "voice" needs sounds that were loaded with `other_voices`.
         centre: whether d reads features less their mean over the sequence.
         swaps: whether training compares swaps of pairs of sequences, with two more terms.
+        swaps_until: share of the variance that rebuilt sequences miss, from which on the terms of swaps do not count; None to
+            count them whatever is missed.
 
     Raises:
         ValueError: settings out of range, or observations without a codec.
@@ -130,7 +134,7 @@ class Braid(SequentialVAE):
             {"summaries": "ordered", "hide": 0.3, "jitter": 0.3, "weigh_rare": True},
             {"summaries": "halves", "static_net": False, "bidirectional": True, "dynamic_view": "auto"},
             {"summaries": "voiced", "static_net": False, "bidirectional": True, "centre": True},
-            {"swaps": True},
+            {"swaps": True, "swaps_until": 0.1},
             {"level": "summaries", "swaps": True},
             {"level": "summaries", "decoder_line": False},
         ),
@@ -172,6 +176,7 @@ class Braid(SequentialVAE):
         dynamic_view: Literal["none", MotionView] = "none",
         centre: bool = False,
         swaps: bool = False,
+        swaps_until: float | None = None,
     ) -> None:
         super().__init__(locals())
         if not 0 <= hide <= 0.5:
@@ -182,7 +187,9 @@ class Braid(SequentialVAE):
         self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
         self.normalise = normalise and kind_of(observation) != "frames"
         self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
-        self.swaps, self.centre = swaps, centre
+        if swaps_until is not None and swaps_until <= 0:
+            raise ValueError(f"model.swaps_until: {swaps_until} must be above 0, or None")
+        self.swaps, self.swaps_until, self.centre = swaps, swaps_until, centre
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
         self.summaries = Summaries(observation, static_size, summaries)
@@ -292,7 +299,21 @@ class Braid(SequentialVAE):
             "kl_static": self.kl_static(posterior),
             "kl_dynamic": self.kl_dynamic(posterior, codes, steps),
         }
-        return terms | self._swap_terms(codes, rebuilt.mean.detach(), steps) if self.swaps else terms
+        if not self.swaps:
+            return terms
+        swap_terms = self._swap_terms(codes, rebuilt.mean.detach(), steps)
+        share = self._share_of_swaps(rebuilt.mean.detach(), x, mask)
+        return terms | {name: share * term for name, term in swap_terms.items()}
+
+    def _share_of_swaps(self, rebuilt: Tensor, x: Tensor, mask: Tensor | None) -> Tensor | float:
+        """By how much the terms of swaps count for this batch, 0 to 1; see `swaps_until`."""
+        if self.swaps_until is None:
+            return 1.0
+        seen = observed_values(x, mask)
+        mean = x.sum((0, 1)) / seen.sum((0, 1)).clamp_min(1)
+        variance = torch.where(seen, (x - mean).square(), 0.0).sum().clamp_min(1e-12)
+        missed = torch.where(seen, (x - rebuilt).square(), 0.0).sum() / variance
+        return (1 - missed / self.swaps_until).clamp_min(0)
 
     def _swap_terms(self, codes: Codes, rebuilt: Float[Tensor, "B T *X"], steps: Tensor | None) -> Terms:
         """Each s with the d of the sequence before it in the batch, beside what is rebuilt of both."""

@@ -60,7 +60,6 @@ GRADUAL = 0.5  # the same where gradients are wanted
 LOUD = 4.0  # how steeply the weight of a step rises with its loudness
 RIDGE = 0.01  # added to the variance within sequences, of whitened means
 LEAST_WITHIN = 0.02  # added to the variance of summaries within sequences
-MOST_PER_VALUE = 0.25  # mean distance of two sequences, for each of their values, above which it counts less
 
 
 class Summaries(nn.Module):
@@ -159,24 +158,16 @@ class Summaries(nn.Module):
     def fit_distance(self, batches: Iterable[Batch]) -> None:
         """Fit how much the summaries of one sequence differ: W, the covariance of half the difference of its two halves.
 
-        `distance` is then 1/2 (a - b)' (W + 0.02 I)^-1 (a - b): directions that stay over a sequence count most. Where the mean
-        distance of two sequences is e times a quarter for each of their values, and e is above 1, all distances are divided by
-        e^2. In short series of a single event e is about 10: whatever moves changes their summaries, so that a swap cannot keep
-        both, and sequences would no longer be rebuilt.
+        `distance` is then 1/2 (a - b)' (W + 0.02 I)^-1 (a - b): directions that stay over a sequence count most.
         """
-        differences, whole, values = [], [], 0
+        differences = []
         for batch in batches:
             series, observed = as_series(batch.x.double(), batch.mask)
             first, second = (self._z(*half, gradual=True) for half in two_halves(series, observed))
             differences.append((first - second) / 2)
-            whole.append(self._z(series, observed, gradual=True))
-            values += int(observed.sum())
         within = torch.cat(differences).T.cov(correction=0)
         least = LEAST_WITHIN * torch.eye(self.size, dtype=within.dtype, device=within.device)
-        inverse = torch.linalg.inv(within + least)
-        z = torch.cat(whole)
-        excess = (inverse * z.T.cov(correction=0)).sum() / (MOST_PER_VALUE * values / len(z))
-        self.distance_root.copy_(torch.linalg.cholesky(inverse / excess.clamp_min(1).square()))
+        self.distance_root.copy_(torch.linalg.cholesky(torch.linalg.inv(within + least)))
 
     # ---- columns ------------------------------------------------------------------------------------
 
