@@ -270,3 +270,13 @@ def test_a_data_frame_with_few_columns_is_said_to_be_read_as_series_of_one_featu
 def test_series_of_one_feature_and_different_lengths_are_explained():
     with pytest.raises(ValueError, match=r"X: series of one feature and of different lengths; give each as"):
         SequenceDisentangler().fit([np.ones(4 + k % 3) for k in range(12)])
+
+
+def test_numbers_of_numpy_are_settings():
+    """As searches of scikit-learn draw them."""
+    x = np.random.default_rng(0).normal(size=(20, 24, 2)).astype(np.float32)
+    settings = {"steps": np.int64(2), "batch_size": np.int64(8), "learning_rate": np.float64(1e-3)}
+    settings |= {"static_size": np.int64(4), "dynamic_size": np.int64(3)}
+    codes = SequenceDisentangler(window=6, random_state=0, **settings).fit_transform(x)
+    plain = {name: value.item() for name, value in settings.items()}
+    assert np.array_equal(codes, SequenceDisentangler(window=6, random_state=0, **plain).fit_transform(x))

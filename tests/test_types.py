@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Laplace, Normal
@@ -94,3 +95,5 @@ def test_a_single_row_of_codes_is_a_batch_of_one():
     assert last.names == ("cat",) and last.dynamic.shape == (1, 4, 5)
     torch.testing.assert_close(last.static, codes.static[2:])
     assert [each.names for each in codes] == [("ann",), ("bob",), ("cat",)]
+    counted = codes[np.argmax([0, 1, 0])]
+    assert counted.names == ("bob",) and counted.static.shape == (1, 2)

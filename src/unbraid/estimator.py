@@ -273,7 +273,11 @@ class SequenceDisentangler(TransformerMixin, BaseEstimator):
         }
         if self.weights is not None:
             training["weights"] = self.weights
-        return settings | (self.settings or {}), TrainingConfig(**training)
+        settings |= self.settings or {}
+        plain = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
+        }
+        return plain, TrainingConfig(**training)
 
     def _sequences(self, X: Any, more_windows: bool) -> Sequences:  # noqa: N803
         """Series cut into windows, scaled and masked as in `fit`."""

@@ -185,7 +185,7 @@ class Codes:
 
     def __getitem__(self, rows: Any) -> "Codes":
         """Some of the sequences; a single number gives a batch of one."""
-        if isinstance(rows, int):
+        if isinstance(rows, int | np.integer):
             rows = range(len(self))[rows]
             rows = slice(rows, rows + 1)
         names = None if self.names is None else tuple(np.array(self.names, object)[rows])

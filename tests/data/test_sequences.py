@@ -169,6 +169,16 @@ def test_groups_stay_together():
     assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
 
 
+def test_groups_are_kept_where_they_hold_several_sequences():
+    x = np.zeros((12, 3, 2), np.float32) + np.arange(12)[:, None, None]
+    people = np.array(["eve", "ann", "bob", "cat"] * 3)
+    data = Sequences.from_arrays(x, groups=people)
+    assert data.groups.tolist() == [3, 0, 1, 2] * 3
+    owners = [set(data.groups[rows]) for rows in data.splits.values()]
+    assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
+    assert Sequences.from_arrays(x, groups=np.arange(12)).groups is None
+
+
 def test_take_and_split():
     x = frames()
     data = Sequences.from_arrays(x, labels={"who": list("abcabc")}, lengths=[2, 3, 3, 3, 3, 2])

@@ -155,13 +155,16 @@ class Sequences:
             )
         if group.shape != (count,):
             raise ValueError(f"groups: has shape {group.shape} for {count} sequences; give one for each")
+        splits = split_by_group(group, fractions, seed)
+        different, number = np.unique(group, return_inverse=True)
         return cls(
             x=x,
             name=name,
             lengths=None if lengths is None else np.asarray(lengths),
             mask=None if mask is None else np.asarray(mask),
             labels=as_labels,
-            splits=split_by_group(group, fractions, seed),
+            splits=splits,
+            groups=number if len(different) < count else None,
             names=None if names is None else tuple(map(str, names)),
             feature_names=None if feature_names is None else tuple(feature_names),
             units=None if units is None else tuple(units),

@@ -1,7 +1,9 @@
 """How to train: one dataclass, the same from Python, from a recipe and from the command line."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
+
+import numpy as np
 
 from unbraid.objectives.schedules import check_weights
 
@@ -79,6 +81,10 @@ class TrainingConfig:
     track_information: bool = False
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, np.generic):  # as searches draw them
+                object.__setattr__(self, each.name, value.item())
         for name in ("max_epochs", "batch_size", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)} must be at least 1")

@@ -144,7 +144,7 @@ def load_frames(
             seed=seed,
         )
 
-    return prepared(data_name, options, build, cache, version=2)
+    return prepared(data_name, options, build, cache, version=3)
 
 
 def _find(folder: Path) -> list[Source]:
