@@ -423,8 +423,9 @@ def test_training_ends_with_scores_and_a_report(recipe, tmp_path, capsys):
     assert f"{error['mean']:.3f}" in output and f"{error['floor']:.3f}" in output
     assert (run / "report.html").is_file() and (run / "pictures" / "swap.gif").is_file()
     assert main(["evaluate", str(run), "--split", "validation"]) == 0
-    again = json.loads((run / "evaluation" / "generation.json").read_text())
+    again = json.loads((run / "evaluation" / "validation" / "generation.json").read_text())
     assert again["protocol"]["split"] == "validation"
+    assert json.loads((run / "evaluation" / "generation.json").read_text()) == scores
     assert main(["evaluate", str(run), "--split", "tset"]) == 2
     assert "did you mean 'test'" in error_line(capsys)
 

@@ -159,10 +159,10 @@ def test_one_failure_does_not_lose_the_others(protocols, tmp_path):
     options = {"split": "validation", "seed": 3, "accept_weak_judge": True}
     errors = run_protocols(MODEL, None, tmp_path, ("bad", "good"), options)
     assert list(errors) == ["bad"] and "nobody was found" in str(errors["bad"])
-    assert [path.name for path in (tmp_path / "evaluation").iterdir()] == ["good.json"]
+    assert [path.name for path in (tmp_path / "evaluation").iterdir()] == ["validation"]
     expected = {"what": SCORE, "protocol": {"split": "validation", "repeats": 2, "seed": 3}}
-    assert json.loads((tmp_path / "evaluation" / "good.json").read_text()) == expected
-    assert read_scores(tmp_path) == {"good": expected}
+    assert json.loads((tmp_path / "evaluation" / "validation" / "good.json").read_text()) == expected
+    assert read_scores(tmp_path, "validation") == {"good": expected} and read_scores(tmp_path) == {}
 
 
 def test_a_protocol_gets_the_scores_that_it_uses(protocols, tmp_path):
