@@ -126,3 +126,14 @@ def test_batch_statistics_are_those_of_the_steps_alone():
     steps = torch.tensor([[True] * 5, [True] * 2 + [False] * 3, [True] + [False] * 4])
     masks.apply_to_steps(module, x, steps)
     torch.testing.assert_close(module.running_mean, x[steps].mean(0))
+
+
+def test_the_share_of_the_variance_that_is_missed():
+    x = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(6, 4, 3, generator=torch.Generator().manual_seed(1)) < 0.7
+    mean = (x * mask).sum((0, 1)) / mask.sum((0, 1))
+    hidden = torch.where(mask, x, 100.0)  # what is not observed has no influence
+    assert masks.share_missed(hidden, x, mask) == 0
+    torch.testing.assert_close(masks.share_missed(mean.expand(6, 4, 3), hidden, mask), torch.tensor(1.0))
+    halfway = (x + mean) / 2
+    torch.testing.assert_close(masks.share_missed(halfway, hidden, mask), torch.tensor(0.25))

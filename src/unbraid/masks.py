@@ -25,6 +25,7 @@ __all__ = [
     "observed_steps",
     "observed_values",
     "pick_step",
+    "share_missed",
     "steps_below",
     "take_step",
     "widen",
@@ -173,3 +174,16 @@ def take_step(x: Shaped[Tensor, "B T *X"], step: Int[Tensor, "B"]) -> Shaped[Ten
 def last_step(x: Shaped[Tensor, "B T *X"], steps: Bool[Tensor, "B T"] | None) -> Shaped[Tensor, "B *X"]:
     """The last step inside each sequence; without `steps` the last of all."""
     return x[:, -1] if steps is None else take_step(x, (steps.sum(1) - 1).clamp_min(0))
+
+
+def share_missed(
+    rebuilt: Float[Tensor, "B T *X"],
+    x: Float[Tensor, "B T *X"],
+    mask: Bool[Tensor, "B T *X"] | Bool[Tensor, "B T"] | None = None,
+) -> Float[Tensor, ""]:
+    """The share of the variance of the observed values that rebuilt sequences miss: 0 for equal ones, 1 for their mean."""
+    seen = observed_values(x, mask)
+    x = zero_unobserved(x, mask)
+    mean = x.sum((0, 1)) / seen.sum((0, 1)).clamp_min(1)
+    variance = torch.where(seen, (x - mean).square(), 0.0).sum().clamp_min(1e-12)
+    return torch.where(seen, (x - rebuilt).square(), 0.0).sum() / variance

@@ -4,7 +4,7 @@ import torch
 
 from unbraid.data.sequences import Sequences
 from unbraid.generation import encode, evaluating
-from unbraid.masks import inside_steps, observed_values, zero_unobserved
+from unbraid.masks import inside_steps, observed_values, share_missed, zero_unobserved
 from unbraid.models.base import SequenceModel
 
 __all__ = ["advice"]
@@ -64,11 +64,9 @@ def _collapsed(model: SequenceModel, data: Sequences) -> list[str]:
 def _not_rebuilt(model: SequenceModel, data: Sequences) -> list[str]:
     """Says that not even the training sequences are rebuilt."""
     batch = _sample(data, "train").batch(slice(None))
-    seen = observed_values(batch.x, batch.mask)
-    x = zero_unobserved(batch.x, batch.mask).double()
-    mean = x.sum((0, 1)) / seen.sum((0, 1)).clamp_min(1)
-    variance = torch.where(seen, (x - mean).square(), 0.0).sum() / len(x)
-    missed = _error(model, data, "train") / float(variance.clamp_min(1e-12))
+    with evaluating(model):
+        rebuilt = model.reconstruct(batch.x, batch.mask)
+    missed = float(share_missed(rebuilt.double(), batch.x.double(), batch.mask))
     if missed < NOT_REBUILT:
         return []
     return [

@@ -11,7 +11,15 @@ import numpy as np
 from unbraid.files import read_json, write_atomically
 from unbraid.registry import PROTOCOLS
 
-__all__ = ["Figure", "Scores", "figures", "figures_over_repeats", "read_scores", "write_scores"]
+__all__ = [
+    "Figure",
+    "Scores",
+    "figures",
+    "figures_over_repeats",
+    "read_scores",
+    "scores_to_show",
+    "write_scores",
+]
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,11 @@ def write_scores(folder: str | Path, protocol: str, scores: Mapping[str, Any]) -
     path = score_path(folder, protocol, scores.get("protocol", {}).get("split", "test"))
     Scores(scores).write(path)
     return path
+
+
+def scores_to_show(folder: str | Path) -> dict[str, Scores]:
+    """The scores of a run on test, or those on validation where it has none on test."""
+    return read_scores(folder) or read_scores(folder, "validation")
 
 
 def read_scores(folder: str | Path, split: str = "test") -> dict[str, Scores]:

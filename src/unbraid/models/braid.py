@@ -34,7 +34,8 @@ decoded means and x^~ the same normalised:
 The first compares summaries of swaps with those of the sequence that gave s; summaries that change within a sequence count
 little. The second keeps what the first leaves open, such as the phase. Where every movement changes the summaries (short series
 of a single event) no swap can keep both, and these terms can grow until nothing is rebuilt. With `swaps_until` c they are
-therefore multiplied by max(0, 1 - m/c), where m is the share of the variance of a batch that its rebuilt sequences miss.
+therefore multiplied by max(0, 1 - m/c), where m is the share of the variance of a batch that its rebuilt sequences miss. So a
+model of noisy series, of which more than c is missed, trains without them.
 
 While training, a share of the observed values can be hidden from the encoder (`hide`), all values of a sequence be moved and
 stretched (`jitter`), rare features be weighed up (`weigh_rare`), and d be read from a changed view (`dynamic_view`: for
@@ -63,6 +64,7 @@ from unbraid.masks import (
     mean_of_features,
     observed_steps,
     observed_values,
+    share_missed,
     zero_unobserved,
 )
 from unbraid.models.sequential_vae import SequentialVAE
@@ -183,12 +185,12 @@ class Braid(SequentialVAE):
             raise ValueError(f"model.hide: {hide} must lie between 0 and 0.5")
         if jitter < 0:
             raise ValueError(f"model.jitter: {jitter} must be at least 0")
+        if swaps_until is not None and swaps_until <= 0:
+            raise ValueError(f"model.swaps_until: {swaps_until} must be above 0, or None")
         self.static_size, self.dynamic_size = static_size, dynamic_size
         self.static_net, self.closed_form, self.hide, self.jitter = static_net, closed_form, hide, jitter
         self.normalise = normalise and kind_of(observation) != "frames"
         self.weigh_rare = weigh_rare and kind_of(observation) != "frames"
-        if swaps_until is not None and swaps_until <= 0:
-            raise ValueError(f"model.swaps_until: {swaps_until} must be above 0, or None")
         self.swaps, self.swaps_until, self.centre = swaps, swaps_until, centre
         self.views = {} if dynamic_view == "none" else {"dynamic": dynamic_view}
         values, last = torch.Size(observation).numel(), observation[-1]
@@ -309,11 +311,7 @@ class Braid(SequentialVAE):
         """By how much the terms of swaps count for this batch, 0 to 1; see `swaps_until`."""
         if self.swaps_until is None:
             return 1.0
-        seen = observed_values(x, mask)
-        mean = x.sum((0, 1)) / seen.sum((0, 1)).clamp_min(1)
-        variance = torch.where(seen, (x - mean).square(), 0.0).sum().clamp_min(1e-12)
-        missed = torch.where(seen, (x - rebuilt).square(), 0.0).sum() / variance
-        return (1 - missed / self.swaps_until).clamp_min(0)
+        return (1 - share_missed(rebuilt, x, mask) / self.swaps_until).clamp_min(0)
 
     def _swap_terms(self, codes: Codes, rebuilt: Float[Tensor, "B T *X"], steps: Tensor | None) -> Terms:
         """Each s with the d of the sequence before it in the batch, beside what is rebuilt of both."""

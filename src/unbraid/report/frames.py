@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from unbraid import plots
 from unbraid.components import StaticComponents, components_key, train_components
 from unbraid.data.sequences import Sequences
-from unbraid.evaluation import read_scores
 from unbraid.evaluation.factor_maps import exchange_factors
+from unbraid.evaluation.scores import scores_to_show
 from unbraid.generation import cross, decode, encode, interpolate, with_drawn_dynamic
 from unbraid.masks import inside
 from unbraid.models.base import SequenceModel
@@ -223,7 +223,7 @@ def _between(start: Codes, end: Codes, share: float) -> Codes:
 
 def _scores_of(data: Sequences, folder: Path, protocol: str = "generation") -> dict[str, Any]:
     """The scores of a protocol in a run's folder, where they are of these data."""
-    scores = read_scores(folder).get(protocol)
+    scores = scores_to_show(folder).get(protocol)
     return scores if scores and scores["protocol"].get("fingerprint") == data.fingerprint else {}
 
 

@@ -12,8 +12,7 @@ import yaml
 from unbraid import plots
 from unbraid.data.sequences import Sequences
 from unbraid.data.splits import UNLABELLED
-from unbraid.evaluation import read_scores
-from unbraid.evaluation.scores import Scores
+from unbraid.evaluation.scores import Scores, scores_to_show
 from unbraid.files import read_json, write_atomically
 from unbraid.io import load_model
 from unbraid.models.base import SequenceModel
@@ -71,8 +70,7 @@ def _blocks(folder: Path, config: Mapping[str, Any]) -> list[Block]:
     """The whole page below its title."""
     path = folder / "environment.json"
     environment = read_json(path) if path.exists() else {}
-    scores = read_scores(folder) or read_scores(folder, "validation")
-    pictures, log = stored_set(folder), _log(folder)
+    scores, pictures, log = scores_to_show(folder), stored_set(folder), _log(folder)
     blocks: list[Block] = [Paragraph(headline(scores), "lead")]
     if facts := _facts(environment, scores):
         blocks.append(Paragraph(" · ".join(facts), "facts"))
